@@ -1,0 +1,58 @@
+# make env | lab | test | run: each sets up what it needs; the second time it starts at once.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check
+INSTALLED = $(VENV)/.installed
+
+.PHONY: help env lab test run format notebooks pins clean
+
+help:
+	@echo "make env        build the environment in $(VENV)"
+	@echo "make lab        open the course in JupyterLab"
+	@echo "make test       check the style and pass all tests"
+	@echo "make run        the main job on the real flights, without a browser"
+	@echo "make notebooks  regenerate the notebooks from notebooks/_source"
+	@echo "make format     format the code"
+	@echo "make pins       resolve the newest versions into constraints.txt"
+	@echo "make clean      remove the environment"
+
+env: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("tabkit needs Python 3.11 or newer; this is %s. Try: make env PYTHON=python3.12" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(PIP) install -q -c constraints.txt hatchling editables setuptools
+	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[lab,test]'
+	@touch $@
+
+lab: env
+	$(BIN)/python -m jupyterlab notebooks
+
+test: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+
+run: env
+	$(BIN)/python -m tabkit run
+
+notebooks: env
+	$(BIN)/python notebooks/build.py
+
+format: env
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# The torch pin stays: see the comment in constraints.txt.
+pins:
+	$(PYTHON) -m venv --clear $(VENV)-pins
+	$(VENV)-pins/bin/python -m pip install -q hatchling editables setuptools "jsonschema<4.25" $$(grep '^torch==' constraints.txt)
+	$(VENV)-pins/bin/python -m pip install -q --no-build-isolation -e '.[lab,test]' "jsonschema<4.25" $$(grep '^torch==' constraints.txt)
+	sed -n '/^#/p' constraints.txt > constraints.new
+	$(VENV)-pins/bin/python -m pip freeze --all --exclude-editable --exclude pip | sed 's/^\(torch==[0-9.]*\).*/\1/' >> constraints.new
+	mv constraints.new constraints.txt
+	rm -rf $(VENV)-pins
+
+clean:
+	rm -rf $(VENV)

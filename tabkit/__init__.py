@@ -1,0 +1,37 @@
+"""tabkit: predict rows with categories, trained by a loss behind a frozen net.
+
+Floors, each of which imports only lower ones: `schema`; `data`, `embedding`, `relaxations`;
+`nets`, `estimators`; `train`; `compare`; `plots`; `lesson`.
+"""
+
+from importlib.metadata import version
+
+from tabkit import estimators, relaxations
+from tabkit.data import Dataset, flights, from_frame, planted
+from tabkit.embedding import SoftEmbedding
+from tabkit.nets import DistanceObjective, RowEncoder, RowPredictor, freeze
+from tabkit.schema import DataError, Rows, Schema
+from tabkit.train import Step, fit_encoder, fit_jointly, fit_predictor
+
+__version__ = version("tabkit")
+
+__all__ = [
+    "DataError",
+    "Dataset",
+    "DistanceObjective",
+    "RowEncoder",
+    "RowPredictor",
+    "Rows",
+    "Schema",
+    "SoftEmbedding",
+    "Step",
+    "estimators",
+    "fit_encoder",
+    "fit_jointly",
+    "fit_predictor",
+    "flights",
+    "freeze",
+    "from_frame",
+    "planted",
+    "relaxations",
+]

@@ -1,0 +1,191 @@
+"""The command line: ``python -m tabkit run`` does the main job on the real flights."""
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+import tabkit
+from tabkit import compare, estimators, plots
+from tabkit.data import Dataset, flights
+from tabkit.estimators import Estimator
+from tabkit.nets import RowEncoder, RowPredictor, freeze
+from tabkit.train import fit_encoder, fit_predictor, run
+
+DECODE_EVERY = 20  # steps
+DEFAULT_ESTIMATORS = (
+    "hard_argmax",
+    "softmax",
+    "softmax:tau=0.25",
+    "gumbel_softmax",
+    "straight_through_argmax",
+    "straight_through_gumbel",
+    "direct_embedding",
+    "cross_entropy",
+)
+SCORED_ROWS = 20_000
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line's arguments."""
+    root = argparse.ArgumentParser(prog="python -m tabkit", description=__doc__)
+    commands = root.add_subparsers(dest="command", required=True)
+    job = commands.add_parser(
+        "run",
+        help="train net1, freeze it, train a net0 through each estimator, decode, compare",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    job.add_argument(
+        "--estimators",
+        nargs="+",
+        default=list(DEFAULT_ESTIMATORS),
+        metavar="NAME[:KNOB=VALUE,...]",
+        help=f"any of {', '.join(estimators.names())}; knobs such as softmax:tau=0.25",
+    )
+    job.add_argument("--seeds", nargs="+", type=int, default=[0], help="one net1 and net0s each")
+    job.add_argument("--steps", type=int, default=1000, help="training steps of each net0")
+    job.add_argument("--encoder-steps", type=int, default=1500, help="training steps of net1")
+    job.add_argument("--rows", type=int, default=None, help="use so many random flights, not all")
+    job.add_argument(
+        "--out",
+        type=Path,
+        default=None,
+        help="run folder, new or empty (runs/DATE-TIME if not given)",
+    )
+    return root
+
+
+def parse_estimator(text: str) -> Estimator:
+    """``"softmax:tau=0.25"`` -> the estimator.
+
+    Raises
+    ------
+    ValueError
+        If the name or a knob is unknown, or a value is bad.
+    """
+    name, _, knobs = text.partition(":")
+    pairs = [knob.partition("=") for knob in knobs.split(",") if knob]
+    return estimators.make(name, **{key: float(value) for key, _, value in pairs})
+
+
+def new_folder(out: Path | None) -> Path:
+    """The run folder, made; it must be new or empty, so that no result is overwritten."""
+    folder = out or Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S")
+    if folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} is not empty: name another folder with --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def write_configuration(folder: Path, arguments: argparse.Namespace) -> None:
+    """All arguments, defaults included, with what else decides the result."""
+    configuration = {
+        "estimators": {text: repr(parse_estimator(text)) for text in arguments.estimators},
+        "seeds": arguments.seeds,
+        "steps": arguments.steps,
+        "encoder_steps": arguments.encoder_steps,
+        "rows": arguments.rows,
+        "tabkit": tabkit.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "threads": torch.get_num_threads(),
+    }
+    (folder / "configuration.json").write_text(json.dumps(configuration, indent=1))
+
+
+def load(rows: int | None) -> Dataset:
+    """All flights with 20,000 held out twice, or a subset with a tenth held out twice."""
+    return flights() if rows is None else flights(rows, held_out=rows // 10)
+
+
+def train_encoder(dataset: Dataset, folder: Path, *, steps: int, seed: int) -> RowEncoder:
+    """Trains one net1 from integer codes, and freezes it."""
+    net1 = RowEncoder(dataset.schema, seed=seed)
+    checkpoint = folder / f"net1-seed{seed}.pt"
+    run(fit_encoder(net1, dataset, steps=steps, seed=seed, checkpoint=checkpoint), "net1")
+    return freeze(net1)
+
+
+def train_predictor(
+    text: str, net1: RowEncoder, dataset: Dataset, folder: Path, *, steps: int, seed: int
+) -> compare.Trained:
+    """Trains one net0 through one estimator, and scores it on train and test rows."""
+    estimator = parse_estimator(text)
+    net0 = RowPredictor(dataset.signal.shape[1], net1, head=estimator.head, seed=seed)
+    checkpoint = folder / f"net0-{text.replace(':', '-')}-seed{seed}.pt"
+    loop = fit_predictor(
+        net0,
+        net1,
+        dataset,
+        estimator,
+        steps=steps,
+        seed=seed,
+        decode_every=DECODE_EVERY,
+        checkpoint=checkpoint,
+    )
+    history = run(loop, text)
+    scores = [
+        compare.score(net0, net1, dataset, estimator, index[:SCORED_ROWS], seed=seed)
+        for index in (dataset.train, dataset.test)
+    ]
+    return compare.Trained(text, seed, history, *scores)
+
+
+def main_job(arguments: argparse.Namespace) -> int:
+    """``run``: on real flights, net1 from integer codes, frozen; net0 through each estimator."""
+    for text in arguments.estimators:
+        parse_estimator(text)  # a typing error is told before anything trains
+    folder = new_folder(arguments.out)
+    write_configuration(folder, arguments)
+    dataset = load(arguments.rows)
+    print(f"{len(dataset):,} flights; results in {folder}")
+    trained, random_rows = [], []
+    for seed in arguments.seeds:
+        net1 = train_encoder(dataset, folder, steps=arguments.encoder_steps, seed=seed)
+        correlation = compare.distance_correlation(net1, dataset, dataset.test)
+        print(f"net1, seed {seed}: correlation with outcome distances {correlation:.3f} on test")
+        random_rows.append(compare.random_row_loss(net1, dataset, dataset.test))
+        for text in arguments.estimators:
+            trained.append(
+                train_predictor(text, net1, dataset, folder, steps=arguments.steps, seed=seed)
+            )
+    majority = compare.majority_accuracy(dataset, dataset.test)
+    report(folder, trained, sum(random_rows) / len(random_rows), majority)
+    return 0
+
+
+def report(
+    folder: Path,
+    trained: list[compare.Trained],
+    random_row: float,
+    majority: Mapping[str, float],
+) -> None:
+    """Prints the table, and writes it with the figures."""
+    results = compare.table(trained)
+    summary = compare.summary(results)
+    results.to_csv(folder / "results.csv", index=False)
+    summary.to_csv(folder / "summary.csv")
+    print(compare.to_text(summary, random_row=random_row, majority=majority))
+    plots.decoding_gap(summary, random_row=random_row).save(folder / "decoding_gap.png")
+    first = {t.estimator: t.steps for t in trained if t.seed == trained[0].seed}
+    plots.gap_opens(first).save(folder / "training.png")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command; returns the exit status, 2 for bad arguments."""
+    arguments = parser().parse_args(argv)
+    try:
+        return main_job(arguments)
+    except (ValueError, FileExistsError) as error:
+        print(f"tabkit: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

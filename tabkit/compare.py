@@ -1,0 +1,150 @@
+"""What a trained net0 is worth: relaxed and decoded loss, the gap, and accuracy by column."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from tabkit.data import Dataset, pairs
+from tabkit.estimators import Estimator
+from tabkit.nets import DistanceObjective, RowEncoder, RowPredictor, encode_rows
+from tabkit.train import Step, predictor_loss
+
+PAIRS = 100_000
+
+
+@dataclass(frozen=True)
+class Score:
+    """What one net0 reached on some rows.
+
+    Attributes
+    ----------
+    relaxed, decoded : float
+        Mean squared distance behind net1 of the simplexes it is trained by, and of its hard rows.
+    accuracy : Mapping[str, float]
+        Share of rows whose predicted category is the true one, by categorical column.
+    """
+
+    relaxed: float
+    decoded: float
+    accuracy: Mapping[str, float]
+
+    @property
+    def gap(self) -> float:
+        """The decoding gap, decoded minus relaxed."""
+        return self.decoded - self.relaxed
+
+
+@torch.no_grad()
+def score(
+    net0: RowPredictor,
+    net1: RowEncoder,
+    dataset: Dataset,
+    estimator: Estimator,
+    index: Tensor,
+    *,
+    seed: int = 0,
+) -> Score:
+    """Scores net0 on the rows at `index`; noise, if the estimator has any, comes from `seed`."""
+    device = next(net1.parameters()).device
+    noise = torch.Generator(device).manual_seed(seed)
+    relaxed, decoded = predictor_loss(net0, net1, dataset, index, estimator, noise)
+    codes = net0.decode(dataset.signal[index].to(device), net1).codes.cpu()
+    hits = (codes == dataset.rows.codes[index]).double().mean(dim=0).tolist()
+    columns = [c.name for c in dataset.schema.categorical]
+    return Score(relaxed.item(), decoded().item(), dict(zip(columns, hits, strict=True)))
+
+
+@torch.no_grad()
+def random_row_loss(net1: RowEncoder, dataset: Dataset, index: Tensor, *, seed: int = 0) -> float:
+    """The decoded loss of predicting a random training row: the scale on which to read losses."""
+    generator = torch.Generator().manual_seed(seed)
+    picked = dataset.train[torch.randint(len(dataset.train), (len(index),), generator=generator)]
+    target = encode_rows(net1, dataset.rows[index])
+    drawn = dataset.rows[picked].to(target.device)
+    return DistanceObjective(net1, drawn.continuous, target)(drawn.codes).mean().item()
+
+
+def majority_accuracy(dataset: Dataset, index: Tensor) -> dict[str, float]:
+    """Accuracy of always predicting each column's most frequent training category."""
+    codes = dataset.rows.codes
+    modes = codes[dataset.train].mode(dim=0).values
+    hits = (codes[index] == modes).double().mean(dim=0).tolist()
+    return dict(zip((c.name for c in dataset.schema.categorical), hits, strict=True))
+
+
+def distance_correlation(
+    net1: RowEncoder, dataset: Dataset, index: Tensor, *, count: int = PAIRS, seed: int = 0
+) -> float:
+    """Pearson correlation of net1's output distances with outcome distances, over random pairs."""
+    a, b = pairs(index, count, seed=seed)
+    rows, place = index.unique(return_inverse=False), torch.empty(len(dataset), dtype=torch.long)
+    place[rows] = torch.arange(len(rows))
+    outputs = encode_rows(net1, dataset.rows[rows]).cpu()
+    ours = (outputs[place[a]] - outputs[place[b]]).norm(dim=1)
+    truth = (dataset.outcomes[a] - dataset.outcomes[b]).norm(dim=1)
+    return torch.corrcoef(torch.stack([ours, truth]))[0, 1].item()
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One trained net0: the estimator's name, its seed, its steps and its scores."""
+
+    estimator: str
+    seed: int
+    steps: Sequence[Step]
+    train: Score
+    test: Score
+
+    @property
+    def seconds(self) -> float:
+        """What its training took."""
+        return self.steps[-1].seconds
+
+
+def table(results: Iterable[Trained]) -> pd.DataFrame:
+    """One row per net0: the losses, the gap, seconds, then the accuracy of each column."""
+    return pd.DataFrame([_record(result) for result in results])
+
+
+def _record(result: Trained) -> dict[str, str | float]:
+    losses = {
+        "train_relaxed": result.train.relaxed,
+        "test_relaxed": result.test.relaxed,
+        "test_decoded": result.test.decoded,
+        "gap": result.test.gap,
+    }
+    accuracy = {f"accuracy_{name}": value for name, value in result.test.accuracy.items()}
+    head = {"estimator": result.estimator, "seed": result.seed}
+    return {**head, **losses, "seconds": result.seconds, **accuracy}
+
+
+def summary(results: pd.DataFrame) -> pd.DataFrame:
+    """Means over seeds by estimator, best decoded loss first; standard errors from two seeds on."""
+    groups = results.drop(columns="seed").groupby("estimator", sort=False)
+    means = groups.mean()
+    if groups.size().max() > 1:
+        means.insert(3, "test_decoded_se", groups["test_decoded"].sem())
+    return means.sort_values("test_decoded")
+
+
+def to_text(summary: pd.DataFrame, *, random_row: float, majority: Mapping[str, float]) -> str:
+    """The summary as two tables for a terminal: the losses, then the accuracy of each column."""
+    is_accuracy = summary.columns.str.startswith("accuracy_")
+    losses, accuracy = summary.loc[:, ~is_accuracy], summary.loc[:, is_accuracy]
+    accuracy = accuracy.rename(columns=lambda name: name.removeprefix("accuracy_"))
+    accuracy.loc["(most frequent category)"] = majority
+    return (
+        "\nSquared distance behind net1, best decoded first "
+        f"(a random training row: {random_row:.2f})\n"
+        f"{losses.to_string(float_format='{:.3f}'.format)}\n\n"
+        "Accuracy on test rows, by column\n"
+        f"{accuracy.to_string(float_format='{:.2f}'.format)}"
+    )
+
+
+def decoded_curve(steps: Iterable[Step]) -> Iterator[tuple[int, float]]:
+    """The steps at which the decoded loss was measured, with it."""
+    return ((s.step, s.decoded) for s in steps if s.decoded is not None)

@@ -1,0 +1,21 @@
+"""Data sets: real flights, planted rows whose truth is known, and your own frame.
+
+Each is a `Dataset`: encoded rows, the outcomes that net1's distances are trained to match, the
+signal that net0 sees, a split, and the truth about the categories, which no net sees.
+"""
+
+from tabkit.data.dataset import Dataset, from_frame, pairs, split
+from tabkit.data.nycflights import flights, flights_frame
+from tabkit.data.plant import PLACES, plant, planted
+
+__all__ = [
+    "PLACES",
+    "Dataset",
+    "flights",
+    "flights_frame",
+    "from_frame",
+    "pairs",
+    "plant",
+    "planted",
+    "split",
+]

@@ -1,0 +1,157 @@
+"""`SoftEmbedding`: an embedding layer that takes integer codes *or* a simplex."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from tabkit.schema import Schema, check_cardinalities, check_codes, check_simplex, split_blocks
+
+
+class SoftEmbedding(nn.Module):
+    """One embedding table per categorical column, read by code or by simplex.
+
+    A code picks a row of the table; a simplex mixes the rows, ``simplex @ table``, which for a
+    one-hot simplex is the same row. The mixture is differentiable in the simplex, a code is not.
+
+    Parameters
+    ----------
+    columns
+        A `Schema`, or the cardinality K of each column.
+    D
+        Width of one column's embedding.
+    validate_args
+        Check codes and simplexes on every call, as `torch.distributions` does.
+    generator
+        Source of the initial tables, drawn from N(0, 1/D) so that a row has unit length on
+        average; torch's global stream if not given.
+
+    Shape
+    -----
+    Input: codes (B, C) int64, or a simplex (B, F) in the tables' dtype.
+    Output: (B, C*D).
+
+    Gradient
+    --------
+    Exact, for the tables and for a simplex: the gradient of a simplex block is ``W g``, for the
+    table ``W`` (K, D) and the gradient ``g`` (D,) of that column's embedding.
+
+    Raises
+    ------
+    DataError
+        If a code is out of range, or a block is not a simplex.
+
+    Examples
+    --------
+    >>> layer = SoftEmbedding((3, 2), D=4)
+    >>> codes = torch.tensor([[2, 0]])
+    >>> simplex = torch.tensor([[0.0, 0.0, 1.0, 1.0, 0.0]])
+    >>> torch.equal(layer(codes), layer(simplex))
+    True
+    """
+
+    def __init__(
+        self,
+        columns: Schema | Sequence[int],
+        D: int,
+        *,
+        validate_args: bool = True,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        if D < 1:
+            raise ValueError(f"D must be at least 1, not {D}")
+        cardinalities = columns.cardinalities if isinstance(columns, Schema) else columns
+        self.validate_args = validate_args
+        self.tables = nn.ModuleList(
+            nn.Embedding.from_pretrained(
+                torch.empty(k, D).normal_(std=D**-0.5, generator=generator), freeze=False
+            )
+            for k in check_cardinalities(cardinalities)
+        )
+
+    @classmethod
+    def from_embeddings(
+        cls, embeddings: Sequence[nn.Embedding], *, validate_args: bool = True
+    ) -> "SoftEmbedding":
+        """Wraps trained `nn.Embedding`s, one per column; the tables are shared, not copied.
+
+        The tables may differ in width; the output is then as wide as their sum.
+
+        Raises
+        ------
+        ValueError
+            If there is none, or one has `max_norm` or `scale_grad_by_freq`, which a matrix
+            product with the table does not reproduce.
+        """
+        for column, embedding in enumerate(embeddings):
+            if embedding.max_norm is not None or embedding.scale_grad_by_freq:
+                raise ValueError(
+                    f"embedding {column} uses max_norm or scale_grad_by_freq: its lookup is not "
+                    "a product with its table. Renormalise the table once and unset them"
+                )
+        layer = cls([e.num_embeddings for e in embeddings], 1, validate_args=validate_args)
+        layer.tables = nn.ModuleList(embeddings)
+        return layer
+
+    @property
+    def cardinalities(self) -> tuple[int, ...]:
+        """K of each column."""
+        return tuple(t.num_embeddings for t in self.tables)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """D of each column."""
+        return tuple(t.embedding_dim for t in self.tables)
+
+    @property
+    def out_features(self) -> int:
+        """Width of the output, C*D."""
+        return sum(self.widths)
+
+    def extra_repr(self) -> str:
+        return f"cardinalities={self.cardinalities}, out_features={self.out_features}"
+
+    def forward(
+        self, categorical: Int64[Tensor, "B C"] | Float[Tensor, "B F"]
+    ) -> Float[Tensor, "B CD"]:
+        if categorical.is_floating_point():
+            return self._mix(categorical)
+        return self._look_up(categorical)
+
+    def _look_up(self, codes: Int64[Tensor, "B C"]) -> Float[Tensor, "B CD"]:
+        if self.validate_args:
+            check_codes(codes, self.cardinalities)
+        return torch.cat([t(codes[:, c]) for c, t in enumerate(self.tables)], dim=1)
+
+    def _mix(self, simplex: Float[Tensor, "B F"]) -> Float[Tensor, "B CD"]:
+        if self.validate_args:
+            check_simplex(simplex, self.cardinalities)
+        blocks = split_blocks(simplex, self.cardinalities)
+        return torch.cat([b @ t.weight for b, t in zip(blocks, self.tables, strict=True)], dim=1)
+
+    def negative_distances(self, embedded: Float[Tensor, "B CD"]) -> Float[Tensor, "B F"]:
+        """``-|e - W_k|^2`` to every row of every table: logits whose argmax is the nearest row.
+
+        Shape
+        -----
+        Input (B, C*D), output (B, F), in squared units of the tables.
+
+        Examples
+        --------
+        >>> layer = SoftEmbedding((3, 2), D=4)
+        >>> codes = torch.tensor([[2, 0]])
+        >>> layer.negative_distances(layer(codes)).argmax(dim=1)  # code 2 lies at distance 0
+        tensor([2])
+        """
+        points = embedded.split(self.widths, dim=1)
+        pairs = zip(points, self.tables, strict=True)
+        return torch.cat([_negative_squared_distances(e, t.weight) for e, t in pairs], dim=1)
+
+
+def _negative_squared_distances(
+    points: Float[Tensor, "B D"], table: Float[Tensor, "K D"]
+) -> Float[Tensor, "B K"]:
+    """By differences, not by the faster dot products, which lose the digits of near points."""
+    return -(points[:, None, :] - table).pow(2).sum(dim=2)

@@ -1,0 +1,136 @@
+"""Figures of results. Each is a `Picture`: a matplotlib figure with its description in words."""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from tabkit.compare import decoded_curve
+from tabkit.train import Step
+
+# Okabe and Ito's colours, told apart by colour-blind readers.
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
+SMOOTHING = 25  # steps
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure and its alternative text; shows itself in a notebook, and saves as PNG."""
+
+    figure: Figure
+    alt: str
+
+    def png(self) -> bytes:
+        """The figure as PNG."""
+        buffer = io.BytesIO()
+        FigureCanvasAgg(self.figure).print_png(buffer, metadata={"Description": self.alt})
+        return buffer.getvalue()
+
+    def save(self, path: Path) -> None:
+        """Writes the PNG, with the alternative text as its description."""
+        path.write_bytes(self.png())
+
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, object], dict[str, object]]:
+        data = {"image/png": self.png(), "text/plain": self.alt}
+        return data, {"image/png": {"alt": self.alt}}
+
+
+def _axes(width: float, height: float, columns: int = 1) -> tuple[Figure, Sequence[Axes]]:
+    figure = Figure(figsize=(width, height), dpi=110, layout="constrained", facecolor="white")
+    axes = [figure.add_subplot(1, columns, i + 1) for i in range(columns)]
+    for ax in axes:
+        ax.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def loss_curve(steps: Sequence[Step], *, title: str = "Training loss") -> Picture:
+    """The loss of each step, faint, and its moving mean."""
+    figure, (ax,) = _axes(6.4, 3.2)
+    losses = pd.Series([s.loss for s in steps], index=[s.step for s in steps])
+    smooth = losses.rolling(SMOOTHING, min_periods=1).mean()
+    ax.plot(losses, color=BLUE, alpha=0.25, linewidth=0.8)
+    ax.plot(smooth, color=BLUE, linewidth=1.8)
+    ax.set(xlabel="step", ylabel="loss", title=title, ylim=(0, losses.quantile(0.99) * 1.1))
+    alt = (
+        f"{title}: line over {len(losses)} steps; the mean of {SMOOTHING} steps goes from "
+        f"{smooth.iloc[min(SMOOTHING, len(smooth)) - 1]:.2f} to {smooth.iloc[-1]:.2f}."
+    )
+    return Picture(figure, alt)
+
+
+def gap_opens(curves: Mapping[str, Sequence[Step]]) -> Picture:
+    """Relaxed and decoded loss during training, one panel per estimator, on one scale."""
+    figure, axes = _axes(3.4 * len(curves) + 0.6, 3.4, columns=len(curves))
+    ends = []
+    for ax, (name, steps) in zip(axes, curves.items(), strict=True):
+        relaxed = pd.Series([s.loss for s in steps], index=[s.step for s in steps])
+        decoded = pd.Series(dict(decoded_curve(steps)))
+        smooth = relaxed.rolling(SMOOTHING, min_periods=1).mean()
+        ax.plot(smooth, color=BLUE, linewidth=1.8, label="relaxed: what is trained")
+        ax.plot(decoded, color=ORANGE, linewidth=1.8, linestyle="--", label="decoded: the row")
+        ax.set(xlabel="step", title=name, yscale="log")
+        ends.append(f"{name} ends at {smooth.iloc[-1]:.2f} relaxed, {decoded.iloc[-1]:.2f} decoded")
+    _share_limits(axes)
+    axes[0].set_ylabel("squared distance behind net1")
+    axes[0].legend(frameon=False, fontsize=8)
+    return Picture(figure, f"Loss against training step, log scale: {'; '.join(ends)}.")
+
+
+def _share_limits(axes: Sequence[Axes]) -> None:
+    limits = np.array([ax.get_ylim() for ax in axes])
+    for ax in axes:
+        ax.set_ylim(limits[:, 0].min(), limits[:, 1].max())
+
+
+def decoding_gap(summary: pd.DataFrame, *, random_row: float | None = None) -> Picture:
+    """Relaxed and decoded test loss of each estimator, joined by a line: the decoding gap.
+
+    Parameters
+    ----------
+    summary
+        As `compare.summary` returns it: one row per estimator, best first.
+    random_row
+        Draw a line at the loss of a random row.
+    """
+    figure, (ax,) = _axes(7.6, 0.36 * len(summary) + 1.5)
+    places = np.arange(len(summary))[::-1]
+    ax.hlines(places, summary["test_relaxed"], summary["test_decoded"], color=GREY, linewidth=1.2)
+    ax.plot(summary["test_relaxed"], places, "o", color=BLUE, label="relaxed: what is trained")
+    ax.plot(summary["test_decoded"], places, "s", color=ORANGE, label="decoded: the row")
+    if random_row is not None:
+        ax.axvline(random_row, color=GREY, linestyle=":", label="a random training row")
+    ax.set_yticks(places, summary.index)
+    ax.set(xlabel="squared distance behind net1, test rows", xscale="log")
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter("{x:g}")
+    ax.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 1.22), ncol=3)
+    rows = [
+        f"{name} {row.test_relaxed:.2f} relaxed, {row.test_decoded:.2f} decoded"
+        for name, row in summary.iterrows()
+    ]
+    return Picture(figure, f"Test loss by estimator, best decoded first: {'; '.join(rows)}.")
+
+
+def distance_scatter(ours: np.ndarray, truth: np.ndarray, *, shown: int = 4000) -> Picture:
+    """Outcome distance against net1's output distance, for pairs of rows."""
+    figure, (ax,) = _axes(4.8, 4.0)
+    ax.scatter(truth[:shown], ours[:shown], s=3, alpha=0.25, color=BLUE, linewidths=0)
+    limit = float(np.quantile(truth, 0.995))
+    ax.plot([0, limit], [0, limit], color=GREY, linestyle="--", linewidth=1, label="equal")
+    ax.set(xlabel="distance between outcomes", ylabel="distance behind net1", xlim=(0, limit))
+    ax.set_ylim(0, limit)
+    ax.legend(frameon=False, fontsize=8)
+    correlation = float(np.corrcoef(ours, truth)[0, 1])
+    return Picture(
+        figure,
+        f"Scatter of {min(shown, len(ours))} pairs: distance behind net1 against distance between "
+        f"outcomes; correlation {correlation:.2f}; most points lie below the diagonal."
+        if np.mean(ours < truth) > 0.5
+        else f"Scatter of {min(shown, len(ours))} pairs; correlation {correlation:.2f}.",
+    )

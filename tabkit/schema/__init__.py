@@ -1,0 +1,31 @@
+"""Column kinds, `Schema`, and every check on input data.
+
+A `Schema` says what the columns of a table are. `Schema.encode` turns a DataFrame into
+`Rows`: codes (B, C) and standardised numbers (B, N). `Schema.decode` turns them back.
+"""
+
+from tabkit.schema.blocks import (
+    argmax_codes,
+    check_cardinalities,
+    check_codes,
+    check_simplex,
+    one_hot_simplex,
+    split_blocks,
+)
+from tabkit.schema.columns import Categorical, Continuous
+from tabkit.schema.errors import DataError
+from tabkit.schema.table import Rows, Schema
+
+__all__ = [
+    "Categorical",
+    "Continuous",
+    "DataError",
+    "Rows",
+    "Schema",
+    "argmax_codes",
+    "check_cardinalities",
+    "check_codes",
+    "check_simplex",
+    "one_hot_simplex",
+    "split_blocks",
+]
