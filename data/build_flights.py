@@ -42,7 +42,7 @@ PRIVATE_BUILDERS = (
 MAX_WIND_MPH = 200.0  # the highest value in the source is 1,048 mph, a broken reading
 
 WEATHER = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "precip", "pressure", "visib"]
-FLOATS = {name: "float32" for name in WEATHER}
+FLOATS = dict.fromkeys(WEATHER, "float32")
 INTS = {
     "month": "int8",
     "day": "int8",

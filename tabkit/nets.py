@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, NamedTuple, TypeVar
 
 import torch
@@ -223,7 +224,7 @@ def mlp(
         )
     sizes = [in_features, *[width] * depth]
     layers: list[nn.Module] = []
-    for i, o in zip(sizes, sizes[1:], strict=False):
+    for i, o in pairwise(sizes):
         layers += [linear(i, o, generator), nn.ReLU()]
     return nn.Sequential(*layers, linear(width, out_features, generator))
 
