@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from tabkit.compare import decoded_curve
 from tabkit.train import Step
@@ -41,9 +42,15 @@ class Picture:
         return data, {"image/png": {"alt": self.alt}}
 
 
-def _axes(width: float, height: float, columns: int = 1) -> tuple[Figure, Sequence[Axes]]:
-    figure = Figure(figsize=(width, height), dpi=110, layout="constrained", facecolor="white")
-    axes = [figure.add_subplot(1, columns, i + 1) for i in range(columns)]
+def _axes(
+    panels: int, *, width: float, height: float, columns: int = 1
+) -> tuple[Figure, list[Axes]]:
+    """Panels of `width` by `height` inches, at most `columns` of them side by side."""
+    across = min(panels, columns)
+    down = -(-panels // across)
+    size = (width * across + 0.6, height * down + 0.4)
+    figure = Figure(figsize=size, dpi=110, layout="constrained", facecolor="white")
+    axes = [figure.add_subplot(down, across, i + 1) for i in range(panels)]
     for ax in axes:
         ax.spines[["top", "right"]].set_visible(False)
     return figure, axes
@@ -51,7 +58,7 @@ def _axes(width: float, height: float, columns: int = 1) -> tuple[Figure, Sequen
 
 def loss_curve(steps: Sequence[Step], *, title: str = "Training loss") -> Picture:
     """The loss of each step, faint, and its moving mean."""
-    figure, (ax,) = _axes(6.4, 3.2)
+    figure, (ax,) = _axes(1, width=6.4, height=3.0)
     losses = pd.Series([s.loss for s in steps], index=[s.step for s in steps])
     smooth = losses.rolling(SMOOTHING, min_periods=1).mean()
     ax.plot(losses, color=BLUE, alpha=0.25, linewidth=0.8)
@@ -66,7 +73,7 @@ def loss_curve(steps: Sequence[Step], *, title: str = "Training loss") -> Pictur
 
 def gap_opens(curves: Mapping[str, Sequence[Step]]) -> Picture:
     """Relaxed and decoded loss during training, one panel per estimator, on one scale."""
-    figure, axes = _axes(3.4 * len(curves) + 0.6, 3.4, columns=len(curves))
+    figure, axes = _axes(len(curves), width=2.9, height=2.7, columns=4)
     ends = []
     for ax, (name, steps) in zip(axes, curves.items(), strict=True):
         relaxed = pd.Series([s.loss for s in steps], index=[s.step for s in steps])
@@ -74,11 +81,17 @@ def gap_opens(curves: Mapping[str, Sequence[Step]]) -> Picture:
         smooth = relaxed.rolling(SMOOTHING, min_periods=1).mean()
         ax.plot(smooth, color=BLUE, linewidth=1.8, label="relaxed: what is trained")
         ax.plot(decoded, color=ORANGE, linewidth=1.8, linestyle="--", label="decoded: the row")
-        ax.set(xlabel="step", title=name, yscale="log")
+        ax.set(xlabel="step", yscale="log")
+        ax.set_title(name, fontsize=9)
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter(NullFormatter())
         ends.append(f"{name} ends at {smooth.iloc[-1]:.2f} relaxed, {decoded.iloc[-1]:.2f} decoded")
     _share_limits(axes)
-    axes[0].set_ylabel("squared distance behind net1")
-    axes[0].legend(frameon=False, fontsize=8)
+    figure.supylabel("squared distance behind net1", fontsize=10)
+    figure.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2, frameon=False
+    )
     return Picture(figure, f"Loss against training step, log scale: {'; '.join(ends)}.")
 
 
@@ -98,7 +111,7 @@ def decoding_gap(summary: pd.DataFrame, *, random_row: float | None = None) -> P
     random_row
         Draw a line at the loss of a random row.
     """
-    figure, (ax,) = _axes(7.6, 0.36 * len(summary) + 1.5)
+    figure, (ax,) = _axes(1, width=7.2, height=0.34 * len(summary) + 1.0)
     places = np.arange(len(summary))[::-1]
     ax.hlines(places, summary["test_relaxed"], summary["test_decoded"], color=GREY, linewidth=1.2)
     ax.plot(summary["test_relaxed"], places, "o", color=BLUE, label="relaxed: what is trained")
@@ -106,10 +119,8 @@ def decoding_gap(summary: pd.DataFrame, *, random_row: float | None = None) -> P
     if random_row is not None:
         ax.axvline(random_row, color=GREY, linestyle=":", label="a random training row")
     ax.set_yticks(places, summary.index)
-    ax.set(xlabel="squared distance behind net1, test rows", xscale="log")
-    ax.xaxis.set_major_formatter("{x:g}")
-    ax.xaxis.set_minor_formatter("{x:g}")
-    ax.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 1.22), ncol=3)
+    ax.set(xlabel="squared distance behind net1, test rows", xlim=(0, None))
+    figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=9)
     rows = [
         f"{name} {row.test_relaxed:.2f} relaxed, {row.test_decoded:.2f} decoded"
         for name, row in summary.iterrows()
@@ -119,18 +130,16 @@ def decoding_gap(summary: pd.DataFrame, *, random_row: float | None = None) -> P
 
 def distance_scatter(ours: np.ndarray, truth: np.ndarray, *, shown: int = 4000) -> Picture:
     """Outcome distance against net1's output distance, for pairs of rows."""
-    figure, (ax,) = _axes(4.8, 4.0)
+    figure, (ax,) = _axes(1, width=4.6, height=4.0)
     ax.scatter(truth[:shown], ours[:shown], s=3, alpha=0.25, color=BLUE, linewidths=0)
     limit = float(np.quantile(truth, 0.995))
     ax.plot([0, limit], [0, limit], color=GREY, linestyle="--", linewidth=1, label="equal")
     ax.set(xlabel="distance between outcomes", ylabel="distance behind net1", xlim=(0, limit))
     ax.set_ylim(0, limit)
     ax.legend(frameon=False, fontsize=8)
-    correlation = float(np.corrcoef(ours, truth)[0, 1])
-    return Picture(
-        figure,
+    alt = (
         f"Scatter of {min(shown, len(ours))} pairs: distance behind net1 against distance between "
-        f"outcomes; correlation {correlation:.2f}; most points lie below the diagonal."
-        if np.mean(ours < truth) > 0.5
-        else f"Scatter of {min(shown, len(ours))} pairs; correlation {correlation:.2f}.",
+        f"outcomes; correlation {np.corrcoef(ours, truth)[0, 1]:.2f}; "
+        f"{np.mean(ours < truth):.0%} of the pairs lie below the diagonal."
     )
+    return Picture(figure, alt)

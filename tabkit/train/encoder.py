@@ -1,0 +1,76 @@
+"""net1: siamese training from integer codes."""
+
+import os
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tabkit.data import Dataset
+from tabkit.nets import RowEncoder
+from tabkit.train.loop import Loop, Step, check_sizes
+
+
+def fit_encoder(
+    net1: RowEncoder,
+    dataset: Dataset,
+    *,
+    steps: int = 1500,
+    batch: int = 2048,
+    lr: float = 3e-3,
+    partners: int = 8,
+    seed: int = 0,
+    checkpoint: str | os.PathLike[str] | None = None,
+) -> Iterator[Step]:
+    """Trains net1 as a siamese net, from integer codes.
+
+    The loss is the mean of ``(|z_i - z_j| - |y_i - y_j|)^2`` over pairs of rows, z net1's outputs
+    and y the outcomes: squared standard deviations. Each row of a batch is paired with `partners`
+    others of the batch. Adam, with a one-cycle schedule (Smith and Topin, arXiv:1708.07120)
+    that peaks at `lr`.
+
+    Yields
+    ------
+    Step
+        One a step.
+
+    Raises
+    ------
+    ValueError
+        If a size is below 1, or the checkpoint belongs to another run.
+    FloatingPointError
+        If the loss is not finite.
+    """
+    check_sizes(steps=steps, batch=batch, partners=partners)
+    if partners >= batch:
+        raise ValueError(f"partners ({partners}) must be fewer than the rows of a batch ({batch})")
+    settings = {"batch": batch, "partners": partners}
+    loop = Loop("encoder", {"net1": net1}, steps, lr, seed, settings, checkpoint)
+
+    def loss_of(_: int) -> tuple[Tensor, None]:
+        index = loop.draw(dataset.train, batch)
+        return encoder_loss(net1, dataset, index, partners), None
+
+    net1.train()
+    return loop.run(loss_of)
+
+
+def encoder_loss(
+    net1: RowEncoder, dataset: Dataset, index: Tensor, partners: int
+) -> Float[Tensor, ""]:
+    """The siamese loss of `fit_encoder` on the rows at `index`."""
+    device = next(net1.parameters()).device
+    rows, outcomes = dataset.rows[index].to(device), dataset.outcomes[index].to(device)
+    outputs = net1(rows.codes, rows.continuous)
+    errors = [
+        pair_distances(outputs, outputs.roll(shift, 0))
+        - pair_distances(outcomes, outcomes.roll(shift, 0))
+        for shift in range(1, partners + 1)
+    ]
+    return torch.stack(errors).pow(2).mean()
+
+
+def pair_distances(a: Float[Tensor, "B Z"], b: Float[Tensor, "B Z"]) -> Float[Tensor, " B"]:
+    """Euclidean distance row by row; its gradient is finite for equal rows too."""
+    return ((a - b).pow(2).sum(dim=1) + 1e-12).sqrt()

@@ -1,0 +1,167 @@
+"""net0: training behind a frozen net1, or together with it."""
+
+import os
+from collections.abc import Callable, Iterator
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tabkit.data import Dataset
+from tabkit.estimators import Estimator
+from tabkit.nets import DistanceObjective, RowEncoder, RowPredictor, encode_rows, is_frozen
+from tabkit.schema import argmax_codes
+from tabkit.train.encoder import encoder_loss
+from tabkit.train.loop import Loop, Step, check_sizes
+
+
+def fit_predictor(
+    net0: RowPredictor,
+    net1: RowEncoder,
+    dataset: Dataset,
+    estimator: Estimator,
+    *,
+    steps: int = 1000,
+    batch: int = 512,
+    lr: float = 3e-3,
+    decode_every: int = 0,
+    seed: int = 0,
+    checkpoint: str | os.PathLike[str] | None = None,
+) -> Iterator[Step]:
+    """Trains net0 to predict rows from the signal, by the squared distance behind frozen net1.
+
+    No true codes are used but by the `cross_entropy` reference: the target is net1's output for
+    the true row. A knob of the estimator that changes between two steps takes effect at the next.
+
+    Parameters
+    ----------
+    decode_every
+        Measure the decoded loss of the batch every so many steps; never if 0.
+
+    Yields
+    ------
+    Step
+        One a step; its loss is the relaxed loss of the batch.
+
+    Raises
+    ------
+    ValueError
+        If net1 is not frozen, net0's head does not fit the estimator, a size is below 1, or the
+        checkpoint belongs to another run.
+    FloatingPointError
+        If the loss is not finite.
+    """
+    check_sizes(steps=steps, batch=batch)
+    check_head(net0, estimator)
+    if not is_frozen(net1):
+        raise ValueError("net1 still trains: call tabkit.freeze(net1) first")
+    settings = {"batch": batch, "estimator": repr(estimator)}
+    loop = Loop("predictor", {"net0": net0}, steps, lr, seed, settings, checkpoint)
+
+    def loss_of(step: int) -> tuple[Tensor, float | None]:
+        index = loop.draw(dataset.train, batch)
+        loss, decoded = predictor_loss(net0, net1, dataset, index, estimator, loop.noise)
+        wanted = decode_every and (step % decode_every == 0 or step == 1)
+        return loss, decoded().item() if wanted else None
+
+    net0.train()
+    return loop.run(loss_of)
+
+
+def predictor_loss(
+    net0: RowPredictor,
+    net1: RowEncoder,
+    dataset: Dataset,
+    index: Tensor,
+    estimator: Estimator,
+    noise: torch.Generator | None,
+) -> tuple[Float[Tensor, ""], Callable[[], Float[Tensor, ""]]]:
+    """The relaxed loss of the rows at `index`, and a function that measures the decoded loss."""
+    device = next(net1.parameters()).device
+    rows = dataset.rows[index].to(device)
+    prediction = net0(dataset.signal[index].to(device))
+    target = encode_rows(net1, rows)
+    objective = DistanceObjective(net1, prediction.continuous, target, rows.codes)
+    cardinalities = net1.embedding.cardinalities
+    loss = estimator(
+        prediction.categorical, objective, cardinalities=cardinalities, generator=noise
+    )
+
+    @torch.no_grad()
+    def decoded() -> Float[Tensor, ""]:
+        return objective(argmax_codes(net0.logits(prediction, net1), cardinalities)).mean()
+
+    return loss, decoded
+
+
+def fit_jointly(
+    net0: RowPredictor,
+    net1: RowEncoder,
+    dataset: Dataset,
+    estimator: Estimator,
+    *,
+    steps: int = 1500,
+    batch: int = 1024,
+    lr: float = 3e-3,
+    partners: int = 8,
+    weight: float = 1.0,
+    decode_every: int = 0,
+    seed: int = 0,
+    checkpoint: str | os.PathLike[str] | None = None,
+) -> Iterator[Step]:
+    """Trains net0 and net1 together: the siamese loss plus `weight` times net0's loss behind net1.
+
+    The target, net1's output for the true row, is detached: net1 may move the predicted row's
+    output, but not lower the loss by pulling all targets to one point, which the siamese loss
+    opposes too.
+
+    Yields
+    ------
+    Step
+        One a step; its loss is the sum.
+
+    Raises
+    ------
+    ValueError
+        If net1 is frozen, or as `fit_predictor`.
+    FloatingPointError
+        If the loss is not finite.
+    """
+    check_sizes(steps=steps, batch=batch, partners=partners)
+    check_head(net0, estimator)
+    if not all(p.requires_grad for p in net1.parameters()):
+        raise ValueError("net1 is frozen: use fit_predictor, or net1.requires_grad_(True)")
+    settings = {
+        "batch": batch,
+        "partners": partners,
+        "weight": weight,
+        "estimator": repr(estimator),
+    }
+    modules = {"net0": net0, "net1": net1}
+    loop = Loop("joint", modules, steps, lr, seed, settings, checkpoint)
+
+    def loss_of(step: int) -> tuple[Tensor, float | None]:
+        index = loop.draw(dataset.train, batch)
+        relaxed, decoded = predictor_loss(net0, net1, dataset, index, estimator, loop.noise)
+        loss = encoder_loss(net1, dataset, index, partners) + weight * relaxed
+        wanted = decode_every and (step % decode_every == 0 or step == 1)
+        return loss, decoded().item() if wanted else None
+
+    net0.train()
+    net1.train()
+    return loop.run(loss_of)
+
+
+def check_head(net0: RowPredictor, estimator: Estimator) -> None:
+    """net0's head must be the one that the estimator takes.
+
+    Raises
+    ------
+    ValueError
+        Otherwise.
+    """
+    if net0.head != estimator.head:
+        raise ValueError(
+            f"{estimator!r} takes the {estimator.head!r} head, but net0 has the {net0.head!r} "
+            f"head: RowPredictor(..., head={estimator.head!r})"
+        )
