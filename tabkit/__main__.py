@@ -148,12 +148,12 @@ def main_job(arguments: argparse.Namespace) -> int:
     for seed in arguments.seeds:
         net1 = train_encoder(dataset, folder, steps=arguments.encoder_steps, seed=seed)
         correlation = compare.distance_correlation(net1, dataset, dataset.test)
-        print(f"net1, seed {seed}: correlation with outcome distances {correlation:.3f} on test")
+        print(f"net1, seed {seed}: {correlation:.3f} correlation with outcome distances, test")
         random_rows.append(compare.random_row_loss(net1, dataset, dataset.test))
         for text in arguments.estimators:
-            trained.append(
-                train_predictor(text, net1, dataset, folder, steps=arguments.steps, seed=seed)
-            )
+            net0 = train_predictor(text, net1, dataset, folder, steps=arguments.steps, seed=seed)
+            trained.append(net0)
+            print(f"  {text}: {net0.test.decoded:.3f} decoded, {net0.seconds:.1f} s", flush=True)
     majority = compare.majority_accuracy(dataset, dataset.test)
     report(folder, trained, sum(random_rows) / len(random_rows), majority)
     return 0

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float, Int64
@@ -122,7 +122,7 @@ class RowPredictor(nn.Module):
         in_features: int,
         net1: RowEncoder,
         *,
-        head: Literal["logits", "embedding"] = "logits",
+        head: str = "logits",
         width: int = 256,
         depth: int = 2,
         seed: int = 0,

@@ -8,7 +8,7 @@ with logits (B, F) in nats, and returns a simplex (B, F). Each is made by name w
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar, TypeVar
 
 import torch
@@ -94,7 +94,7 @@ def make(name: str, **knobs: float) -> Relaxation:
 
 def construct(name: str, kind: type[Kind], knobs: dict[str, float]) -> Kind:
     """Builds a registered class, and says which knobs it has if one is unknown."""
-    known = getattr(kind, "__dataclass_fields__", {})
+    known = [field.name for field in fields(kind)]
     for knob in knobs:
         if knob not in known:
             has = ", ".join(known) if known else "no knobs"

@@ -1,0 +1,217 @@
+"""The data is what the card says, planted truth is recoverable, and splits do not overlap."""
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow
+import pytest
+import torch
+
+import tabkit
+from tabkit import DataError, data, from_frame, planted
+from tabkit.data.nycflights import CATEGORICAL, CONTINUOUS, OUTCOMES
+
+ROOT = Path(__file__).parents[1]
+FLIGHTS = ROOT / "data" / "flights.parquet"
+
+
+@pytest.fixture(scope="module")
+def flights():
+    return tabkit.flights()
+
+
+def test_every_flight_that_flew_is_there(flights):
+    assert len(flights) == 327_346
+    assert flights.rows.codes.shape == (327_346, len(CATEGORICAL))
+    assert flights.rows.continuous.isfinite().all()
+    assert FLIGHTS.stat().st_size <= 6_000_000
+
+
+def test_flights_have_their_known_cardinalities(flights):
+    found = dict(zip(CATEGORICAL, flights.schema.cardinalities, strict=True))
+    known = {"month": 12, "weekday": 7, "hour": 19, "carrier": 16, "origin": 3, "dest": 104}
+    assert {name: found[name] for name in known} == known
+
+
+def test_what_is_one_maker_has_one_name(flights):
+    makers = set(flights.schema.categorical[CATEGORICAL.index("manufacturer")].labels)
+    assert "AIRBUS INDUSTRIE" not in makers
+    assert len([m for m in makers if m.startswith(("AIRBUS", "MCDONNELL", "CANADAIR"))]) == 3
+
+
+def test_missing_values_are_explicit(flights):
+    frame = data.flights_frame()
+    raw = pd.read_parquet(FLIGHTS)
+    gaps = raw[["pressure", "seats", "plane_year", "temp"]].isna().any(axis=1)
+    assert ((frame["filled"] != "nothing") >= gaps).all()
+    assert frame.loc[raw["pressure"].isna(), "filled"].str.contains("pressure").all()
+    assert frame["manufacturer"].isna().sum() == 48_329
+    assert flights.schema.categorical[CATEGORICAL.index("wind_dir")].missing
+
+
+def test_the_truth_and_the_outcomes_are_no_input_of_net1(flights):
+    inputs = set(flights.schema.names)
+    assert not inputs & set(OUTCOMES)
+    assert not any(name.startswith(("dest_", "airline")) for name in inputs)
+    assert set(flights.truth["dest"].columns) == {"dest_name", "dest_lat", "dest_lon", "dest_tz"}
+    labels = flights.schema.categorical[CATEGORICAL.index("dest")].labels
+    assert set(labels) == set(flights.truth["dest"].index)
+
+
+def test_the_training_rows_set_the_scale(flights):
+    for values in (flights.outcomes, flights.signal, flights.rows.continuous):
+        sample = values[flights.train].double()
+        torch.testing.assert_close(sample.mean(0), torch.zeros_like(sample[0]), atol=1e-4, rtol=0)
+        torch.testing.assert_close(
+            sample.std(0, correction=0), torch.ones_like(sample[0]), atol=1e-4, rtol=0
+        )
+
+
+def test_flights_come_back_in_their_own_values(flights):
+    frame = data.flights_frame()
+    index = flights.test[:500]
+    found, true = flights.frame(index), frame.iloc[index.numpy()].reset_index(drop=True)
+    for name in CATEGORICAL:
+        assert found[name].astype(object).fillna("-").tolist() == (
+            true[name].astype(object).fillna("-").tolist()
+        )
+    np.testing.assert_allclose(
+        found[list(CONTINUOUS)], true[list(CONTINUOUS)], rtol=1e-4, atol=1e-4
+    )
+
+
+def test_the_card_states_the_files_checksum_and_every_column():
+    card = (ROOT / "data" / "README.md").read_text()
+    assert hashlib.sha256(FLIGHTS.read_bytes()).hexdigest() in card
+    columns = re.findall(r"^\| `(\w+)` \|", card, flags=re.MULTILINE)
+    assert columns == list(pd.read_parquet(FLIGHTS).columns)
+    assert f"{len(pd.read_parquet(FLIGHTS)):,}" in card
+
+
+def test_the_build_script_rebuilds_the_file():
+    """Byte for byte with the pinned writer, value for value with any other."""
+    pins = (ROOT / "constraints.txt").read_text().splitlines()
+    pinned = {f"pyarrow=={pyarrow.__version__}", f"pandas=={pd.__version__}"} <= set(pins)
+    if pinned:
+        script = [sys.executable, ROOT / "data" / "build_flights.py", "--check"]
+        result = subprocess.run(script, capture_output=True, text=True, check=False)
+        assert "same bytes" in result.stdout, result.stderr
+    else:
+        sys.path.insert(0, str(ROOT / "data"))
+        import build_flights
+
+        pd.testing.assert_frame_equal(
+            build_flights.build(), pd.read_parquet(FLIGHTS), check_dtype=False
+        )
+
+
+def test_a_subset_of_flights_has_its_size():
+    subset = tabkit.flights(3_000, held_out=300)
+    assert len(subset) == 3_000
+    with pytest.raises(ValueError, match="rows must lie"):
+        tabkit.flights(0)
+
+
+def test_splits_do_not_overlap_and_leave_nothing_out():
+    parts = data.split(100, held_out=20, seed=3)
+    assert [len(p) for p in parts] == [60, 20, 20]
+    assert torch.equal(torch.cat(parts).sort().values, torch.arange(100))
+    assert torch.equal(parts[0], data.split(100, held_out=20, seed=3)[0])
+    with pytest.raises(ValueError, match="cannot hold out"):
+        data.split(10, held_out=5)
+
+
+def test_pairs_are_of_different_rows_of_the_index():
+    index = torch.tensor([3, 5, 8])
+    a, b = data.pairs(index, 1_000)
+    assert (a != b).all()
+    assert set(a.tolist()) == set(b.tolist()) == {3, 5, 8}
+    with pytest.raises(ValueError, match="two rows"):
+        data.pairs(index[:1], 1)
+
+
+def test_planted_has_the_forums_shape():
+    wide = planted(20_000)
+    assert wide.rows.codes.shape == (20_000, 50)
+    assert wide.rows.continuous.shape == (20_000, 50)
+    assert 5 <= min(wide.schema.cardinalities) <= max(wide.schema.cardinalities) <= 30
+    wide.schema.check_codes(wide.rows.codes)
+
+
+def test_planted_rows_are_near_when_their_places_are():
+    """The outcomes are linear in the planted places: least squares finds them exactly."""
+    rows = planted(3_000, categorical=4, continuous=0, noise=0.0)
+    places = [
+        truth.filter(like="x").to_numpy()[rows.rows.codes[:, c]]
+        for c, truth in enumerate(rows.truth.values())
+    ]
+    design = np.concatenate([*places, np.ones((3_000, 1))], axis=1)
+    outcomes = rows.outcomes.double().numpy()
+    residual = np.linalg.lstsq(design, outcomes, rcond=None)[0]
+    np.testing.assert_allclose(design @ residual, outcomes, atol=1e-3)
+
+
+def test_planted_trees_fall_apart_by_branch():
+    """Leaves of one first branch are nearer to each other than to any leaf of the other."""
+    groups, points = data.plant("tree", 16, np.random.default_rng(0))
+    distances = np.linalg.norm(points[:, None] - points[None], axis=2)
+    same = groups[:, None] == groups[None]
+    assert distances[same].max() < distances[~same].min()
+
+
+def test_planted_rings_and_lines_are_evenly_spaced():
+    for place, closes in (("ring", True), ("line", False)):
+        _, points = data.plant(place, 12, np.random.default_rng(0))
+        steps = np.linalg.norm(np.roll(points, -1, axis=0) - points, axis=1)
+        np.testing.assert_allclose(steps[:-1], steps[0], rtol=1e-5)
+        assert np.isclose(steps[-1], steps[0]) == closes
+
+
+def test_planted_is_deterministic_in_its_seed():
+    a, b, c = (planted(500, categorical=4, continuous=1, seed=s) for s in (0, 0, 1))
+    assert torch.equal(a.rows.codes, b.rows.codes)
+    assert torch.equal(a.signal, b.signal)
+    assert not torch.equal(a.signal, c.signal)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"categorical": 0}, {"continuous": -1}, {"cardinality": (2, 5)}, {"latent": 0}]
+)
+def test_planted_refuses_bad_sizes(bad):
+    with pytest.raises(ValueError, match="planted needs"):
+        planted(100, **bad)
+
+
+def test_from_frame_takes_names_and_chooses_the_signal(own, frame):
+    assert own.signal_names == ("delay", "wind")
+    assert own.schema.cardinalities == (3, 4)
+    chosen = from_frame(
+        frame.drop(columns="wind"),
+        categorical=["port", "gate"],
+        outcomes=["delay"],
+        signal=["delay"],
+    )
+    assert chosen.signal.shape == (300, 1)
+    assert chosen.rows.continuous.shape == (300, 0)
+
+
+def test_from_frame_refuses_what_does_not_fit(frame):
+    with pytest.raises(DataError, match="also an input of net1") as leak:
+        from_frame(frame, categorical=["port"], continuous=["delay"], outcomes=["delay"])
+    assert leak.value.column == "delay"
+    with pytest.raises(DataError, match="is not in the frame"):
+        from_frame(frame, categorical=["port"], outcomes=["delays"])
+    with pytest.raises(DataError, match="is not in the frame"):
+        from_frame(frame, categorical=["ports"], outcomes=["delay"])
+
+
+def test_a_dataset_survives_its_schemas_json(own):
+    again = tabkit.Schema.from_json(own.schema.to_json())
+    assert again == own.schema
+    assert json.loads(own.schema.to_json())["categorical"][0]["name"] == "port"

@@ -1,0 +1,71 @@
+"""The command line does the main job, small, and refuses what it cannot do before training."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from tabkit import __main__ as cli
+from tabkit import estimators
+
+NAMES = ["softmax:tau=0.25", "direct_embedding", "cross_entropy"]
+SMALL = ["--rows", "2000", "--steps", "3", "--encoder-steps", "3"]
+
+
+def run(out):
+    return cli.main(["run", *SMALL, "--seeds", "0", "1", "--out", str(out), "--estimators", *NAMES])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "small"
+    assert run(out) == 0
+    return out
+
+
+def test_the_run_folder_holds_table_figures_and_configuration(folder):
+    results = pd.read_csv(folder / "results.csv")
+    assert results.shape == (6, 7 + 11)
+    assert results["gap"].equals(results["test_decoded"] - results["test_relaxed"])
+    summary = pd.read_csv(folder / "summary.csv", index_col="estimator")
+    assert set(summary.index) == set(NAMES)
+    configuration = json.loads((folder / "configuration.json").read_text())
+    assert configuration["steps"] == 3
+    assert "tau=0.25" in configuration["estimators"]["softmax:tau=0.25"]
+    for name in ("decoding_gap.png", "training.png"):
+        assert (folder / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_same_run_gives_the_same_table(folder, tmp_path):
+    assert run(tmp_path) == 0
+    a, b = (pd.read_csv(f / "results.csv").drop(columns="seconds") for f in (folder, tmp_path))
+    pd.testing.assert_frame_equal(a, b, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--estimators", "softmx"], "no estimator is called 'softmx'"),
+        (["--estimators", "softmax:tau=-1"], "above 0"),
+        (["--estimators", "softmax:temp=1"], "no knob 'temp'"),
+        (["--estimators", "softmax:tau=cold"], "cold"),
+        (["--steps", "0"], "steps"),
+        (["--rows", "-5"], "rows"),
+    ],
+)
+def test_bad_arguments_are_refused_in_words(arguments, said, tmp_path, capsys):
+    assert cli.main(["run", *SMALL, "--out", str(tmp_path), *arguments]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_folder_with_results_is_not_overwritten(folder, capsys):
+    assert cli.main(["run", *SMALL, "--out", str(folder)]) == 2
+    assert "not empty" in capsys.readouterr().err
+
+
+def test_help_names_every_estimator(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["run", "--help"])
+    assert stop.value.code == 0
+    text = "".join(capsys.readouterr().out.split())
+    assert all(name in text for name in estimators.names())

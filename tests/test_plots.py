@@ -1,0 +1,56 @@
+"""Every figure draws, is described in words, and shows the numbers that it was given."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tabkit import plots
+from tabkit.train import Step
+
+STEPS = [Step(i, 60, 4.0 / i, i * 0.1, 2.0 + i / 60 if i % 20 == 0 else None) for i in range(1, 61)]
+SUMMARY = pd.DataFrame(
+    {"test_relaxed": [0.7, 0.64], "test_decoded": [0.72, 3.62]},
+    index=pd.Index(["gumbel", "softmax"], name="estimator"),
+)
+PICTURES = {
+    "loss_curve": lambda: plots.loss_curve(STEPS),
+    "gap_opens": lambda: plots.gap_opens({f"e{i}": STEPS for i in range(5)}),
+    "decoding_gap": lambda: plots.decoding_gap(SUMMARY, random_row=4.4),
+    "distance_scatter": lambda: plots.distance_scatter(np.arange(1.0, 9), np.arange(8.0)),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_is_a_png_with_its_description(name, tmp_path):
+    picture = PICTURES[name]()
+    data, metadata = picture._repr_mimebundle_()
+    assert data["image/png"].startswith(b"\x89PNG")
+    assert metadata["image/png"]["alt"] == picture.alt == data["text/plain"]
+    assert picture.alt.endswith(".")
+    assert len(picture.alt) > 40
+    picture.save(tmp_path / "figure.png")
+    assert picture.alt.encode("latin-1") in (tmp_path / "figure.png").read_bytes()
+
+
+def test_the_gap_figure_shows_both_losses_of_every_estimator():
+    picture = plots.decoding_gap(SUMMARY, random_row=4.4)
+    (ax,) = picture.figure.axes
+    relaxed, decoded, random_row = ax.get_lines()
+    assert relaxed.get_xdata().tolist() == [0.7, 0.64]
+    assert decoded.get_xdata().tolist() == [0.72, 3.62]
+    assert set(random_row.get_xdata()) == {4.4}
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["gumbel", "softmax"]
+    assert "softmax 0.64 relaxed, 3.62 decoded" in picture.alt
+
+
+def test_the_curves_show_the_decoded_loss_where_it_was_measured():
+    picture = plots.gap_opens({"softmax": STEPS})
+    _, decoded = picture.figure.axes[0].get_lines()
+    assert decoded.get_xdata().tolist() == [20, 40, 60]
+    assert decoded.get_ydata().tolist() == [s.decoded for s in STEPS if s.decoded]
+
+
+def test_panels_share_one_scale():
+    other = [Step(1, 2, 50.0, 0.1, 90.0), Step(2, 2, 40.0, 0.2, 80.0)]
+    axes = plots.gap_opens({"a": STEPS, "b": other}).figure.axes
+    assert axes[0].get_ylim() == axes[1].get_ylim()
