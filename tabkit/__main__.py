@@ -14,10 +14,9 @@ import tabkit
 from tabkit import compare, estimators, plots
 from tabkit.data import Dataset, flights
 from tabkit.estimators import Estimator
-from tabkit.nets import RowEncoder, RowPredictor, freeze
-from tabkit.train import fit_encoder, fit_predictor, run
+from tabkit.nets import RowEncoder, freeze
+from tabkit.train import fit_encoder, run
 
-DECODE_EVERY = 20  # steps
 DEFAULT_ESTIMATORS = (
     "hard_argmax",
     "softmax",
@@ -28,7 +27,6 @@ DEFAULT_ESTIMATORS = (
     "direct_embedding",
     "cross_entropy",
 )
-SCORED_ROWS = 20_000
 
 
 def parser() -> argparse.ArgumentParser:
@@ -48,9 +46,11 @@ def parser() -> argparse.ArgumentParser:
         help=f"any of {', '.join(estimators.names())}; knobs such as softmax:tau=0.25",
     )
     job.add_argument("--seeds", nargs="+", type=int, default=[0], help="one net1 and net0s each")
-    job.add_argument("--steps", type=int, default=1000, help="training steps of each net0")
-    job.add_argument("--encoder-steps", type=int, default=1500, help="training steps of net1")
-    job.add_argument("--rows", type=int, default=None, help="use so many random flights, not all")
+    job.add_argument("--steps", type=positive, default=1000, help="training steps of each net0")
+    job.add_argument("--encoder-steps", type=positive, default=1500, help="training steps of net1")
+    job.add_argument(
+        "--rows", type=positive, default=None, help="use a random subset of so many flights"
+    )
     job.add_argument(
         "--out",
         type=Path,
@@ -58,6 +58,14 @@ def parser() -> argparse.ArgumentParser:
         help="run folder, new or empty (runs/DATE-TIME if not given)",
     )
     return root
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
+    return number
 
 
 def parse_estimator(text: str) -> Estimator:
@@ -111,38 +119,13 @@ def train_encoder(dataset: Dataset, folder: Path, *, steps: int, seed: int) -> R
     return freeze(net1)
 
 
-def train_predictor(
-    text: str, net1: RowEncoder, dataset: Dataset, folder: Path, *, steps: int, seed: int
-) -> compare.Trained:
-    """Trains one net0 through one estimator, and scores it on train and test rows."""
-    estimator = parse_estimator(text)
-    net0 = RowPredictor(dataset.signal.shape[1], net1, head=estimator.head, seed=seed)
-    checkpoint = folder / f"net0-{text.replace(':', '-')}-seed{seed}.pt"
-    loop = fit_predictor(
-        net0,
-        net1,
-        dataset,
-        estimator,
-        steps=steps,
-        seed=seed,
-        decode_every=DECODE_EVERY,
-        checkpoint=checkpoint,
-    )
-    history = run(loop, text)
-    scores = [
-        compare.score(net0, net1, dataset, estimator, index[:SCORED_ROWS], seed=seed)
-        for index in (dataset.train, dataset.test)
-    ]
-    return compare.Trained(text, seed, history, *scores)
-
-
 def main_job(arguments: argparse.Namespace) -> int:
     """``run``: on real flights, net1 from integer codes, frozen; net0 through each estimator."""
     for text in arguments.estimators:
         parse_estimator(text)  # a typing error is told before anything trains
+    dataset = load(arguments.rows)
     folder = new_folder(arguments.out)
     write_configuration(folder, arguments)
-    dataset = load(arguments.rows)
     print(f"{len(dataset):,} flights; results in {folder}")
     trained, random_rows = [], []
     for seed in arguments.seeds:
@@ -151,9 +134,17 @@ def main_job(arguments: argparse.Namespace) -> int:
         print(f"net1, seed {seed}: {correlation:.3f} correlation with outcome distances, test")
         random_rows.append(compare.random_row_loss(net1, dataset, dataset.test))
         for text in arguments.estimators:
-            net0 = train_predictor(text, net1, dataset, folder, steps=arguments.steps, seed=seed)
-            trained.append(net0)
-            print(f"  {text}: {net0.test.decoded:.3f} decoded, {net0.seconds:.1f} s", flush=True)
+            result = compare.train_and_score(
+                parse_estimator(text),
+                net1,
+                dataset,
+                name=text,
+                steps=arguments.steps,
+                seed=seed,
+                checkpoint=folder / f"net0-{text.replace(':', '-')}-seed{seed}.pt",
+            )
+            trained.append(result)
+            print(f"  {text}: {result.test.decoded:.3f} decoded, {result.seconds:.1f} s")
     majority = compare.majority_accuracy(dataset, dataset.test)
     report(folder, trained, sum(random_rows) / len(random_rows), majority)
     return 0
@@ -181,7 +172,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         return main_job(arguments)
-    except (ValueError, FileExistsError) as error:
+    except (ValueError, ArithmeticError, OSError) as error:
         print(f"tabkit: {error}", file=sys.stderr)
         return 2
 

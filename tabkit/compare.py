@@ -1,18 +1,22 @@
 """What a trained net0 is worth: relaxed and decoded loss, the gap, and accuracy by column."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from tabkit.data import Dataset, pairs
 from tabkit.estimators import Estimator
 from tabkit.nets import DistanceObjective, RowEncoder, RowPredictor, encode_rows
-from tabkit.train import Step, predictor_loss
+from tabkit.train import Step, fit_predictor, predictor_loss, run
 
 PAIRS = 100_000
+SCORED_ROWS = 20_000
+DECODE_EVERY = 20  # steps
 
 
 @dataclass(frozen=True)
@@ -75,25 +79,32 @@ def majority_accuracy(dataset: Dataset, index: Tensor) -> dict[str, float]:
     return dict(zip((c.name for c in dataset.schema.categorical), hits, strict=True))
 
 
+@torch.no_grad()
+def pair_distances(
+    net1: RowEncoder, dataset: Dataset, index: Tensor, *, count: int = PAIRS, seed: int = 0
+) -> tuple[Float[Tensor, " P"], Float[Tensor, " P"]]:
+    """Distances behind net1 and between outcomes, for `count` random pairs of rows at `index`."""
+    a, b = pairs(torch.arange(len(index)), count, seed=seed)
+    outputs = encode_rows(net1, dataset.rows[index]).cpu()
+    outcomes = dataset.outcomes[index]
+    return (outputs[a] - outputs[b]).norm(dim=1), (outcomes[a] - outcomes[b]).norm(dim=1)
+
+
 def distance_correlation(
     net1: RowEncoder, dataset: Dataset, index: Tensor, *, count: int = PAIRS, seed: int = 0
 ) -> float:
-    """Pearson correlation of net1's output distances with outcome distances, over random pairs."""
-    a, b = pairs(index, count, seed=seed)
-    rows, place = index.unique(return_inverse=False), torch.empty(len(dataset), dtype=torch.long)
-    place[rows] = torch.arange(len(rows))
-    outputs = encode_rows(net1, dataset.rows[rows]).cpu()
-    ours = (outputs[place[a]] - outputs[place[b]]).norm(dim=1)
-    truth = (dataset.outcomes[a] - dataset.outcomes[b]).norm(dim=1)
-    return torch.corrcoef(torch.stack([ours, truth]))[0, 1].item()
+    """Pearson correlation of distances behind net1 with distances between outcomes."""
+    distances = pair_distances(net1, dataset, index, count=count, seed=seed)
+    return torch.corrcoef(torch.stack(distances))[0, 1].item()
 
 
 @dataclass(frozen=True)
 class Trained:
-    """One trained net0: the estimator's name, its seed, its steps and its scores."""
+    """One trained net0: its estimator's name, its seed, its steps and its scores."""
 
     estimator: str
     seed: int
+    net0: RowPredictor
     steps: Sequence[Step]
     train: Score
     test: Score
@@ -102,6 +113,45 @@ class Trained:
     def seconds(self) -> float:
         """What its training took."""
         return self.steps[-1].seconds
+
+
+def train_and_score(
+    estimator: Estimator,
+    net1: RowEncoder,
+    dataset: Dataset,
+    *,
+    name: str,
+    steps: int = 1000,
+    seed: int = 0,
+    checkpoint: str | os.PathLike[str] | None = None,
+) -> Trained:
+    """Trains a new net0 through an estimator, under a progress bar, and scores it.
+
+    The scores are on up to 20,000 training rows and on the test rows; the decoded loss of the
+    batch is measured every 20 steps.
+
+    Raises
+    ------
+    ValueError
+        As `fit_predictor`.
+    """
+    net0 = RowPredictor(dataset.signal.shape[1], net1, head=estimator.head, seed=seed)
+    loop = fit_predictor(
+        net0,
+        net1,
+        dataset,
+        estimator,
+        steps=steps,
+        seed=seed,
+        decode_every=DECODE_EVERY,
+        checkpoint=checkpoint,
+    )
+    history = run(loop, name)
+    scores = [
+        score(net0, net1, dataset, estimator, index[:SCORED_ROWS], seed=seed)
+        for index in (dataset.train, dataset.test)
+    ]
+    return Trained(name, seed, net0, history, *scores)
 
 
 def table(results: Iterable[Trained]) -> pd.DataFrame:

@@ -93,7 +93,7 @@ def claim(sentence: str, holds: Any) -> None:
     print(f"Holds: {sentence}")
 
 
-def check(answer: Any, right: Callable[[Any], Any], *, hint: str = "") -> bool:
+def check(answer: Any, right: Callable[[Any], Any], *, hint: str = "") -> None:
     """Checks an exercise and says how it stands; an unfinished one (`None`) is no error.
 
     Parameters
@@ -106,17 +106,14 @@ def check(answer: Any, right: Callable[[Any], Any], *, hint: str = "") -> bool:
     --------
     >>> check(None, lambda x: x == 4)
     Not done yet: the answer is still None.
-    False
     >>> check(4, lambda x: x == 4)
     Right.
-    True
     """
     if answer is None:
         print("Not done yet: the answer is still None.")
-        return False
+        return
     try:
         passed, reason = bool(right(answer)), ""
     except Exception as error:
         passed, reason = False, f" ({type(error).__name__}: {error})"
     print("Right." if passed else f"Not right{reason}. {hint}".rstrip())
-    return passed

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
+from torch import Tensor
 
 from tabkit.compare import decoded_curve
 from tabkit.train import Step
@@ -128,18 +131,21 @@ def decoding_gap(summary: pd.DataFrame, *, random_row: float | None = None) -> P
     return Picture(figure, f"Test loss by estimator, best decoded first: {'; '.join(rows)}.")
 
 
-def distance_scatter(ours: np.ndarray, truth: np.ndarray, *, shown: int = 4000) -> Picture:
-    """Outcome distance against net1's output distance, for pairs of rows."""
+def distance_scatter(
+    ours: Float[Tensor, " P"], truth: Float[Tensor, " P"], *, shown: int = 4000
+) -> Picture:
+    """Distance behind net1 against distance between outcomes, for P pairs of rows."""
     figure, (ax,) = _axes(1, width=4.6, height=4.0)
     ax.scatter(truth[:shown], ours[:shown], s=3, alpha=0.25, color=BLUE, linewidths=0)
-    limit = float(np.quantile(truth, 0.995))
+    limit = truth.quantile(0.995).item()
     ax.plot([0, limit], [0, limit], color=GREY, linestyle="--", linewidth=1, label="equal")
-    ax.set(xlabel="distance between outcomes", ylabel="distance behind net1", xlim=(0, limit))
-    ax.set_ylim(0, limit)
+    ax.set(xlabel="distance between outcomes", ylabel="distance behind net1")
+    ax.set(xlim=(0, limit), ylim=(0, limit))
     ax.legend(frameon=False, fontsize=8)
+    correlation = torch.corrcoef(torch.stack([ours, truth]))[0, 1]
+    below = (ours < truth).double().mean()
     alt = (
         f"Scatter of {min(shown, len(ours))} pairs: distance behind net1 against distance between "
-        f"outcomes; correlation {np.corrcoef(ours, truth)[0, 1]:.2f}; "
-        f"{np.mean(ours < truth):.0%} of the pairs lie below the diagonal."
+        f"outcomes; correlation {correlation:.2f}; {below:.0%} of the pairs lie below the diagonal."
     )
     return Picture(figure, alt)

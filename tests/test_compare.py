@@ -12,9 +12,13 @@ def net0(dataset, net1):
     return RowPredictor(dataset.signal.shape[1], net1, width=16)
 
 
-def trained(name, seed, relaxed, decoded):
-    found = compare.Score(relaxed, decoded, {"a": 0.5})
-    return compare.Trained(name, seed, [Step(1, 1, 0.0, 2.5)], found, found)
+@pytest.fixture
+def trained(net0):
+    def make(name, seed, relaxed, decoded):
+        found = compare.Score(relaxed, decoded, {"a": 0.5})
+        return compare.Trained(name, seed, net0, [Step(1, 1, 0.0, 2.5)], found, found)
+
+    return make
 
 
 @pytest.mark.parametrize("name", ["hard_argmax", "straight_through_argmax", "cross_entropy"])
@@ -75,7 +79,7 @@ def test_the_correlation_is_one_for_a_net_that_returns_the_outcomes(dataset):
     assert found == pytest.approx(1, abs=1e-5)
 
 
-def test_the_summary_is_the_mean_over_seeds_best_first():
+def test_the_summary_is_the_mean_over_seeds_best_first(trained):
     results = compare.table(
         [trained("worse", 0, 1.0, 4.0), trained("best", 0, 1.0, 1.0), trained("worse", 1, 3.0, 6.0)]
     )
@@ -87,7 +91,7 @@ def test_the_summary_is_the_mean_over_seeds_best_first():
     assert worse.seconds == 2.5
 
 
-def test_the_text_names_every_estimator_and_reference():
+def test_the_text_names_every_estimator_and_reference(trained):
     summary = compare.summary(compare.table([trained("softmax", 0, 1.0, 4.0)]))
     text = compare.to_text(summary, random_row=4.4, majority={"a": 0.25})
     for part in ("softmax", "4.000", "3.000", "4.40", "0.25", "0.50", "most frequent"):

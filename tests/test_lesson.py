@@ -44,11 +44,12 @@ def test_a_prediction_outside_the_options_is_refused():
 
 
 def test_check_tells_right_from_wrong_from_undone(capsys):
-    assert check(4, lambda x: x == 4)
-    assert not check(5, lambda x: x == 4, hint="Count again.")
-    assert not check(None, lambda x: x == 4)
-    assert not check("4", lambda x: x + 1 == 5)
-    out = capsys.readouterr().out.splitlines()
-    assert out[1] == "Not right. Count again."
-    assert "Not done yet" in out[2]
-    assert "TypeError" in out[3]
+    check(4, lambda x: x == 4)
+    check(5, lambda x: x == 4, hint="Count again.")
+    check(None, lambda x: x == 4)
+    check("4", lambda x: x + 1 == 5)
+    right, wrong, undone, raised = capsys.readouterr().out.splitlines()
+    assert right == "Right."
+    assert wrong == "Not right. Count again."
+    assert "Not done yet" in undone
+    assert "TypeError" in raised

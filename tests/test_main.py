@@ -49,13 +49,22 @@ def test_the_same_run_gives_the_same_table(folder, tmp_path):
         (["--estimators", "softmax:tau=-1"], "above 0"),
         (["--estimators", "softmax:temp=1"], "no knob 'temp'"),
         (["--estimators", "softmax:tau=cold"], "cold"),
-        (["--steps", "0"], "steps"),
-        (["--rows", "-5"], "rows"),
+        (["--rows", "400000"], "rows must lie in 1 to 327,346"),
+        (["--rows", "5"], "cannot hold out"),
     ],
 )
 def test_bad_arguments_are_refused_in_words(arguments, said, tmp_path, capsys):
     assert cli.main(["run", *SMALL, "--out", str(tmp_path), *arguments]) == 2
     assert said in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("argument", ["--steps", "--encoder-steps", "--rows"])
+def test_numbers_below_one_are_refused(argument, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["run", argument, "0"])
+    assert stop.value.code == 2
+    assert f"{argument}: must be at least 1" in capsys.readouterr().err
 
 
 def test_a_folder_with_results_is_not_overwritten(folder, capsys):

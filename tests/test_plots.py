@@ -1,8 +1,8 @@
 """Every figure draws, is described in words, and shows the numbers that it was given."""
 
-import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from tabkit import plots
 from tabkit.train import Step
@@ -16,7 +16,7 @@ PICTURES = {
     "loss_curve": lambda: plots.loss_curve(STEPS),
     "gap_opens": lambda: plots.gap_opens({f"e{i}": STEPS for i in range(5)}),
     "decoding_gap": lambda: plots.decoding_gap(SUMMARY, random_row=4.4),
-    "distance_scatter": lambda: plots.distance_scatter(np.arange(1.0, 9), np.arange(8.0)),
+    "distance_scatter": lambda: plots.distance_scatter(torch.arange(1.0, 9), torch.arange(8.0)),
 }
 
 

@@ -142,7 +142,7 @@ def standardise(
     for name in names:
         if name not in frame.columns:
             raise DataError("is not in the frame", "add or rename it", column=name)
-    specs = [Continuous.infer(frame[name].iloc[scale_on]) for name in names]
+    specs = [Continuous.infer(frame[name], scale_on=scale_on) for name in names]
     values = np.stack([spec.encode(frame[spec.name]) for spec in specs], axis=1)
     return torch.tensor(values, dtype=torch.float32)
 

@@ -1,5 +1,6 @@
 """One column of a table: what its values may be, and how they become numbers and come back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,13 +8,20 @@ import numpy as np
 import pandas as pd
 
 from tabkit.schema.errors import DataError
+from tabkit.schema.values import (
+    KINDS,
+    category_counts,
+    check_cardinality,
+    check_categorical_values,
+    check_varied,
+    continuous_values,
+    dtype_name,
+    plain,
+    value_kind,
+)
 
-MAX_CARDINALITY = 1000
-MIN_ROWS_PER_CATEGORY = 2
-FEW_CATEGORIES = 20
 OTHER_LABEL = "(other)"
 MISSING_LABEL = "(missing)"
-KINDS = ("string", "integer", "boolean")
 Category = str | int | bool
 
 
@@ -28,20 +36,44 @@ class Categorical:
         All of one kind. The position of a category is its code.
     dtype : str
         The pandas dtype that `decode` restores.
+    level_dtype : str | None
+        The dtype of the levels of a pandas categorical column. Levels without rows are dropped.
     ordered : bool
         Whether a pandas categorical column was ordered.
     missing : bool
         Whether missing values have a code of their own (they do if `infer` saw any).
     other : bool
         Whether rare and unseen values share a code of their own.
+
+    Raises
+    ------
+    DataError
+        If the categories are not distinct values of one kind that the dtype can hold.
     """
 
     name: str
     categories: tuple[Category, ...]
     dtype: str = "object"
+    level_dtype: str | None = None
     ordered: bool = False
     missing: bool = False
     other: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS or len(set(self.categories)) < len(self.categories):
+            raise DataError(
+                "the categories are not distinct strings, integers or booleans, of one kind",
+                "infer the schema from a frame",
+                column=self.name,
+            )
+        self._check_labels()
+        codes = np.arange(self.cardinality)
+        if not np.array_equal(self.encode(self.decode(codes)), codes):
+            raise DataError(
+                f"dtype {self.dtype} does not hold the categories",
+                "infer the schema from a frame",
+                column=self.name,
+            )
 
     @property
     def kind(self) -> str:
@@ -65,28 +97,20 @@ class Categorical:
     ) -> "Categorical":
         """Reads the categories off a column; categories under `other_below` rows become `other`."""
         check_categorical_values(column)
-        counts = _counts(column)
-        check_cardinality(column, len(counts), max_cardinality)
-        missing = bool(column.isna().any())
-        rare = counts.index[counts < (other_below or 0)]
-        categories = [plain(c) for c in counts.index if c not in set(rare)]
-        spec = cls(
-            name=str(column.name),
-            categories=tuple(categories),
-            dtype=_dtype_name(column),
+        counts = category_counts(column)
+        kept = counts.index[counts >= (other_below or 0)]
+        check_varied(column, len(kept), other_below)
+        check_cardinality(column, len(kept), max_cardinality)
+        is_category = isinstance(column.dtype, pd.CategoricalDtype)
+        return cls(
+            name=column.name,
+            categories=tuple(plain(c) for c in kept),
+            dtype=dtype_name(column),
+            level_dtype=dtype_name(column.cat.categories) if is_category else None,
             ordered=bool(getattr(column.dtype, "ordered", False)),
-            missing=missing,
+            missing=bool(column.isna().any()),
             other=other_below is not None,
         )
-        spec._check_labels()
-        if spec.cardinality < 2 or not categories:
-            raise DataError(
-                "is constant: it has one category, which says nothing about a row",
-                "drop the column",
-                column=spec.name,
-                value=plain(column.iloc[0]),
-            )
-        return spec
 
     def _check_labels(self) -> None:
         reserved = [MISSING_LABEL] * self.missing + [OTHER_LABEL] * self.other
@@ -100,14 +124,22 @@ class Categorical:
 
     def encode(self, column: pd.Series) -> np.ndarray:
         """Values -> codes, int64 of shape (B,)."""
+        absent = column.isna().to_numpy()
+        column = self._without_label(column)
         check_categorical_values(column)
         self._check_kind(column)
         codes = pd.Index(self.categories, dtype=object).get_indexer(column.astype(object))
-        absent = column.isna().to_numpy()
         codes[absent] = self._missing_code(column, absent)
         unseen = codes < 0
         codes[unseen] = self._other_code(column, unseen)
         return codes.astype(np.int64)
+
+    def _without_label(self, column: pd.Series) -> pd.Series:
+        """The label that `decode` writes between integers or booleans, blanked."""
+        if not self.other or self.kind == "string":
+            return column
+        label = np.array([isinstance(v, str) and v == OTHER_LABEL for v in column])
+        return column.astype(object).mask(label, None)
 
     def _missing_code(self, column: pd.Series, absent: np.ndarray) -> int:
         if self.missing or not absent.any():
@@ -138,7 +170,7 @@ class Categorical:
         if kind not in (self.kind, "empty"):
             raise DataError(
                 f"holds {kind} values where the schema has {self.kind} categories",
-                f"convert the column to {self.dtype}",
+                f"convert the column to {self.level_dtype or self.dtype}",
                 column=self.name,
                 row=int(column.notna().to_numpy().argmax()),
                 value=plain(column[column.notna()].iloc[0]),
@@ -152,32 +184,59 @@ class Categorical:
         return pd.Series(values[codes], name=self.name, dtype=self._decoded_dtype())
 
     def _decoded_dtype(self) -> Any:
-        if self.dtype == "category":
-            levels = [*self.categories, *[OTHER_LABEL] * self.other]
-            return pd.CategoricalDtype(levels, ordered=self.ordered)
-        return "object" if self.other and self.kind != "string" else self.dtype
+        beside_label = self.other and self.kind != "string"  # which is text
+        if self.dtype != "category":
+            return "object" if beside_label else self.dtype
+        levels = [*self.categories, *[OTHER_LABEL] * self.other]
+        index = pd.Index(levels, dtype="object" if beside_label else self.level_dtype)
+        return pd.CategoricalDtype(index, ordered=self.ordered)
 
 
 @dataclass(frozen=True)
 class Continuous:
-    """A continuous column: `mean` and `std` in its own unit; inside the nets it is standardised."""
+    """A continuous column: `mean` and `std` in its own unit; inside the nets it is standardised.
+
+    Raises
+    ------
+    DataError
+        If the mean is not finite, or the standard deviation not finite and above 0.
+    """
 
     name: str
     mean: float
     std: float
 
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.mean) and 0 < self.std < np.inf):
+            raise DataError(
+                f"cannot be standardised by mean {self.mean} and standard deviation {self.std}",
+                "give the column another unit, so that float64 holds the squares of its values",
+                column=self.name,
+            )
+
     @classmethod
-    def infer(cls, column: pd.Series) -> "Continuous":
-        """Reads mean and (population) standard deviation off a column."""
-        values = continuous_values(column)
+    def infer(
+        cls, column: pd.Series, *, scale_on: Sequence[int] | np.ndarray | None = None
+    ) -> "Continuous":
+        """Reads mean and (population) standard deviation off a column, or off its rows `scale_on`.
+
+        Every row is checked.
+        """
+        scaled = pd.Series(continuous_values(column))
+        scaled = scaled if scale_on is None else scaled.iloc[np.asarray(scale_on)]
+        values = scaled.to_numpy()
+        if scaled.empty:
+            raise DataError("scale_on holds no row", "pass the positions of the training rows")
         if values.min() == values.max():
             raise DataError(
                 "is constant, which says nothing about a row and cannot be standardised",
                 "drop the column",
-                column=str(column.name),
+                column=column.name,
+                row=int(scaled.index[0]),
                 value=float(values[0]),
             )
-        return cls(str(column.name), float(values.mean()), float(values.std()))
+        with np.errstate(over="ignore", under="ignore"):
+            return cls(column.name, float(values.mean()), float(values.std()))
 
     def encode(self, column: pd.Series) -> np.ndarray:
         """Own unit -> standard deviations, float64 of shape (B,)."""
@@ -186,113 +245,3 @@ class Continuous:
     def decode(self, values: np.ndarray) -> pd.Series:
         """Standard deviations -> own unit, float64."""
         return pd.Series(values.astype(np.float64) * self.std + self.mean, name=self.name)
-
-
-def value_kind(column: pd.Series) -> str:
-    """What the values of a column are, missing ones aside (pandas' own names)."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.cat.categories
-    kind = pd.api.types.infer_dtype(column, skipna=True)
-    return "floating" if kind in ("mixed-integer-float", "decimal") else kind
-
-
-def check_categorical_values(column: pd.Series) -> None:
-    """Lets strings, integers and booleans pass, each alone in its column."""
-    kind = value_kind(column)
-    if kind in (*KINDS, "empty"):
-        return
-    row, value = _first_misfit(column, kind)
-    raise DataError(
-        f"a categorical column holds {kind} values",
-        _remedy(column, kind),
-        column=str(column.name),
-        row=row,
-        value=value,
-    )
-
-
-def _first_misfit(column: pd.Series, kind: str) -> tuple[int, Any]:
-    """The first float among integers, or the first value of another type than the first one."""
-    present = [(row, v) for row, v in enumerate(column) if not _is_missing(v)]
-    if kind == "floating":
-        strays = [(r, v) for r, v in present if isinstance(v, float) and not v.is_integer()]
-        strays = strays or [(r, v) for r, v in present if isinstance(v, float)]
-    else:
-        strays = [(r, v) for r, v in present if type(v) is not type(present[0][1])]
-    row, value = (strays or present)[0]
-    return row, plain(value)
-
-
-def _is_missing(value: Any) -> bool:
-    return bool(pd.api.types.is_scalar(value) and pd.isna(value))
-
-
-def _remedy(column: pd.Series, kind: str) -> str:
-    if kind != "floating":
-        return "make every value a string, an integer or a boolean, or drop the column"
-    name, present = column.name, pd.to_numeric(column.dropna().astype(object))
-    if (present % 1 == 0).all():
-        return f"the numbers are whole: frame[{name!r}] = frame[{name!r}].astype('Int64')"
-    return (
-        f"each distinct float would become a class of its own ({present.nunique():,} here): "
-        f"repair the strays, cut the column into bins (pandas.cut), or list {name!r} as continuous"
-    )
-
-
-def check_cardinality(column: pd.Series, cardinality: int, limit: int | None) -> None:
-    """Refuses a column that looks like an identifier or a measurement.
-
-    With no `limit`, more than 1,000 categories, or more than 20 with fewer than 2 rows each
-    on average, are refused; a `limit` replaces both rules.
-    """
-    crowded = FEW_CATEGORIES < cardinality > len(column) / MIN_ROWS_PER_CATEGORY
-    too_many = cardinality > (MAX_CARDINALITY if limit is None else limit)
-    if too_many or (limit is None and crowded):
-        raise DataError(
-            f"has {cardinality:,} categories in {len(column):,} rows, "
-            "like an identifier or a measurement",
-            "drop an identifier, list a measurement as continuous or cut it into bins; "
-            f"if it is a category all the same, pass max_cardinality={cardinality}",
-            column=str(column.name),
-            value=plain(column.dropna().iloc[0]),
-        )
-
-
-def continuous_values(column: pd.Series) -> np.ndarray:
-    """A numeric column as finite float64; booleans, text and dates are refused."""
-    numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-    if not numeric or pd.api.types.is_complex_dtype(column):
-        raise DataError(
-            f"a continuous column has dtype {column.dtype}",
-            "convert it with pandas.to_numeric, or list it as categorical",
-            column=str(column.name),
-            row=0,
-            value=plain(column.iloc[0]),
-        )
-    values = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    bad = ~np.isfinite(values)
-    if bad.any():
-        row = int(bad.argmax())
-        raise DataError(
-            f"a continuous column is not finite in {int(bad.sum()):,} rows",
-            "fill it (the median, and a categorical column that says so) or drop the rows",
-            column=str(column.name),
-            row=row,
-            value=float(values[row]),
-        )
-    return values
-
-
-def plain(value: Any) -> Any:
-    """A numpy scalar as the Python value that prints and serialises plainly."""
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _counts(column: pd.Series) -> pd.Series:
-    """Rows of each category that occurs, in the column's own order, or sorted."""
-    counts = column.value_counts(sort=False)
-    return counts[counts > 0].sort_index()
-
-
-def _dtype_name(column: pd.Series) -> str:
-    return "category" if isinstance(column.dtype, pd.CategoricalDtype) else str(column.dtype)

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,8 @@ from torch import Tensor
 from tabkit.schema.blocks import argmax_codes, check_codes, check_simplex
 from tabkit.schema.columns import Categorical, Continuous
 from tabkit.schema.errors import DataError
+from tabkit.schema.frames import check_frame, check_names, check_other
+from tabkit.schema.values import plain
 
 FORMAT = 1
 
@@ -85,6 +86,7 @@ class Schema:
                 "a schema needs at least one categorical column",
                 "name them in categorical=[...]",
             )
+        check_names(self.names, "is the name of two columns of the schema", "rename one")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -133,10 +135,12 @@ class Schema:
             If a column is missing, extra, duplicated or constant, or holds values of the
             wrong kind; the message names the column, the row, the value and the remedy.
         """
+        for names in (categorical, continuous):
+            if isinstance(names, str):
+                raise DataError(f"expected a list of names, not {names!r}", f"write [{names!r}]")
         other = dict(other or {})
-        _check_frame(frame, [*categorical, *continuous])
-        _check_other(other, categorical)
-        scaled = frame if scale_on is None else frame.iloc[np.asarray(scale_on)]
+        check_frame(frame, [*categorical, *continuous])
+        check_other(other, categorical)
         return cls(
             tuple(
                 Categorical.infer(
@@ -144,7 +148,7 @@ class Schema:
                 )
                 for name in categorical
             ),
-            tuple(Continuous.infer(scaled[name]) for name in continuous),
+            tuple(Continuous.infer(frame[name], scale_on=scale_on) for name in continuous),
         )
 
     def encode(self, frame: pd.DataFrame, *, dtype: torch.dtype = torch.float32) -> Rows:
@@ -155,14 +159,29 @@ class Schema:
         DataError
             If the frame does not fit the schema.
         """
-        _check_frame(frame, self.names)
+        check_frame(frame, self.names)
         codes = [column.encode(frame[column.name]) for column in self.categorical]
         numbers = [column.encode(frame[column.name]) for column in self.continuous]
         stacked = np.stack(numbers, axis=1) if numbers else np.empty((len(frame), 0))
-        return Rows(torch.tensor(np.stack(codes, axis=1)), torch.tensor(stacked, dtype=dtype))
+        rows = Rows(torch.tensor(np.stack(codes, axis=1)), torch.tensor(stacked, dtype=dtype))
+        self._check_overflow(rows.continuous, frame)
+        return rows
+
+    def _check_overflow(self, numbers: Tensor, frame: pd.DataFrame) -> None:
+        for row, column in (~numbers.isfinite()).nonzero()[:1].tolist():
+            name = self.continuous[column].name
+            raise DataError(
+                f"is too many standard deviations from the mean for {numbers.dtype}",
+                "correct or drop the row, or encode with a wider dtype",
+                column=name,
+                row=row,
+                value=plain(frame[name].iloc[row]),
+            )
 
     def decode(self, rows: Rows) -> pd.DataFrame:
-        """`Rows` -> a frame: categories exactly, numbers to float precision.
+        """`Rows` -> a frame: categories and dtypes exactly, numbers to float precision.
+
+        Missing values come back as the dtype writes them, ``None`` in an object column.
 
         Raises
         ------
@@ -222,60 +241,15 @@ class Schema:
             continuous = [Continuous(**entry) for entry in spec.pop("continuous")]
             if spec:
                 raise ValueError(f"unknown entries {sorted(spec)}")
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            return cls(tuple(categorical), tuple(continuous))
+        except DataError:
+            raise
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise DataError(
                 f"this is not a schema ({type(error).__name__}: {error})",
                 "pass text that Schema.to_json wrote",
             ) from error
-        return cls(tuple(categorical), tuple(continuous))
 
 
 def _categorical_from(*, categories: list[Any], **fields: Any) -> Categorical:
     return Categorical(categories=tuple(categories), **fields)
-
-
-def _check_frame(frame: pd.DataFrame, expected: Sequence[str]) -> None:
-    """A frame with rows and with exactly the expected columns."""
-    if not isinstance(frame, pd.DataFrame):
-        raise DataError(f"expected a pandas DataFrame, not {type(frame).__name__}", "convert it")
-    _check_unique(expected, "is named twice in categorical= and continuous=", "name it once")
-    _check_unique(
-        list(frame.columns),
-        "is the name of two columns of the frame",
-        "keep one: frame.loc[:, ~frame.columns.duplicated()]",
-    )
-    for name in expected:
-        if name not in frame.columns:
-            close = get_close_matches(str(name), [str(c) for c in frame.columns], n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise DataError("is not in the frame", f"add or rename it{hint}", column=str(name))
-    extra = [name for name in frame.columns if name not in set(expected)]
-    if extra:
-        raise DataError(
-            "is in the frame but not in the schema",
-            f"name it as categorical or continuous, or drop it: frame.drop(columns={extra})",
-            column=str(extra[0]),
-        )
-    if frame.empty:
-        raise DataError("the frame has no rows", "check the filter or the file that it came from")
-
-
-def _check_unique(names: Sequence[Any], problem: str, remedy: str) -> None:
-    for name in names:
-        if list(names).count(name) > 1:
-            raise DataError(problem, remedy, column=str(name))
-
-
-def _check_other(other: Mapping[str, int], categorical: Sequence[str]) -> None:
-    for name, rows in other.items():
-        if name not in categorical:
-            raise DataError(
-                "is in other= but not a categorical column", "correct the name", column=name
-            )
-        if isinstance(rows, bool) or not isinstance(rows, int) or rows < 0:
-            raise DataError(
-                "other= takes a number of rows of at least 0",
-                "0 keeps every category that was seen",
-                column=name,
-                value=rows,
-            )

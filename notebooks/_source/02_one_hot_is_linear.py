@@ -1,0 +1,314 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 02 · If a lookup and a product give the same numbers, what is the difference?
+#
+# **You will** write a category in three ways (a code, a one-hot vector, the input of a Linear
+# layer), prove that they agree, and find the one thing in which they do not.
+#
+# **You learn** why an integer has no gradient while a one-hot has, what that gradient says, and
+# which operation kills it between net0 and net1.
+#
+# **You need** notebook 01, and the chain rule. A few seconds of computing.
+#
+# **Where this stands.** 01 integer-index baseline → *02 one-hot is Linear* → 03 net0 through net1.
+
+# %%
+import pandas as pd
+import torch
+from torch.nn.functional import one_hot
+
+from tabkit import RowEncoder, SoftEmbedding, flights
+from tabkit.lesson import check, claim, predict
+from tabkit.schema import one_hot_simplex
+
+# %% [markdown]
+# ## The question
+#
+# In notebook 01 a code was an address: it picked a row of an embedding table. Someone who wants a
+# *second* net to predict categories would like to know how the loss changes when the category
+# does. An address cannot be changed a little. Can the same lookup be written so that it can?
+#
+# We take one column with K = 4 categories and D = 3 numbers each, in double precision, so that
+# "equal" can mean equal to fifteen digits.
+
+# %%
+draw = torch.Generator().manual_seed(0)
+K, D = 4, 3
+table = torch.randn(K, D, generator=draw, dtype=torch.float64)
+codes = torch.tensor([2, 0, 2, 1])
+
+# %% [markdown]
+# **Way 1, the code.** `nn.Embedding` looks a row up. **Way 2, the one-hot.** A vector of zeros
+# with a single 1, times the table. **Way 3, a Linear layer** without bias, whose weight is a
+# *copy* of the table, transposed.
+#
+# Two habits keep such a comparison honest. The copy must be a copy: two layers that share storage
+# agree however wrong the code is. And the number of classes must be *given*: here the category 3
+# does not occur, and `one_hot(codes)` would come out only 3 wide.
+
+# %%
+embedding = torch.nn.Embedding.from_pretrained(table.clone(), freeze=False)
+weight = table.clone().requires_grad_()
+linear = torch.nn.Linear(K, D, bias=False, dtype=torch.float64)
+linear.weight.data.copy_(table.T)
+hot = one_hot(codes, num_classes=K).double().requires_grad_()
+
+# %%
+outputs = {
+    "lookup": embedding(codes),
+    "one-hot @ table": hot @ weight,
+    "Linear": linear(hot.detach()),
+}
+outputs["one-hot @ table"]
+
+# %% [markdown]
+# Commit yourself: the three outputs will agree. What about the *gradient of the weights*, after a
+# backward pass from the same loss? Write `"agree"` or `"differ"` in place of `None`.
+
+# %%
+guess = predict(
+    "Do the three ways give the weights the same gradient?", None, options=["agree", "differ"]
+)
+
+# %% [markdown]
+# ## The experiment
+#
+# The loss is bent on purpose (a sine, and another factor in every column), so that no two rows get
+# the same gradient by accident.
+
+
+# %%
+def loss_of(output):
+    return (output.sin() * torch.arange(1.0, D + 1)).sum()
+
+
+for output in outputs.values():
+    output.retain_grad()
+    loss_of(output).backward()
+
+# %%
+gradients = dict(
+    zip(outputs, [embedding.weight.grad, weight.grad, linear.weight.grad.T], strict=True)
+)
+
+
+def largest_difference(tensors):
+    return {name: (t - tensors["lookup"]).abs().max().item() for name, t in tensors.items()}
+
+
+# %%
+difference = pd.DataFrame(
+    {"output": largest_difference(outputs), "weights' gradient": largest_difference(gradients)}
+)
+difference
+
+# %%
+agree = bool((difference < 1e-12).all(axis=None))
+print(guess.compare("agree" if agree else "differ"))
+
+# %% [markdown]
+# Could this check have failed? Break one of them by a millionth and see.
+
+# %%
+broken = linear.weight.detach().T.clone()
+broken[2, 0] += 1e-6
+(hot.detach() @ broken - outputs["lookup"]).abs().max().item()
+
+# %% [markdown]
+# ## The difference
+#
+# The outputs agree, and so do the weights' gradients. Now ask for the gradient of the *input*. The
+# one-hot is made of floats, and has one. The code is an integer:
+
+# %%
+try:
+    codes.requires_grad_()
+except RuntimeError as error:
+    print("RuntimeError:", error)
+
+# %%
+hot.grad
+
+# %% [markdown]
+# ## Why
+#
+# Write $W$ for the table (K rows of D numbers), $x$ for the one-hot, $e = xW$ for the embedding
+# and $g = \partial L / \partial e$ for the gradient that arrives at it. The chain rule gives
+#
+# $$\frac{\partial L}{\partial x} = W g, \qquad
+# \text{that is,}\quad \frac{\partial L}{\partial x_k} = \langle W_k, g \rangle .$$
+#
+# So the one-hot's gradient has one number for *every* category, also for those that the row does
+# not have: to first order, what the loss would gain or lose if a little of category *k* were mixed
+# in. Nothing is missing from it but the courage to leave the vertex: a one-hot is a corner of
+# the *simplex* (the vectors that are not negative and sum to 1), and the gradient points along it.
+
+# %%
+g = outputs["one-hot @ table"].grad
+by_chain_rule = g @ table.T
+(hot.grad - by_chain_rule).abs().max().item()
+
+# %% [markdown]
+# ## The same, in the library
+#
+# `SoftEmbedding` is a layer that takes both: codes `(B, C)`, or a simplex `(B, F)` with the blocks
+# of all columns side by side. It wraps trained `nn.Embedding`s without copying them. net1 of
+# notebook 01 uses it, so a frozen net1 reads simplexes without being trained for them.
+
+# %%
+layer = SoftEmbedding.from_embeddings([embedding])
+layer.tables[0].weight is embedding.weight
+
+# %%
+data = flights(rows=5_000, held_out=500)
+net1 = RowEncoder(data.schema).double()
+rows = data.rows[data.test]
+simplex = one_hot_simplex(rows.codes, data.schema.cardinalities, dtype=torch.float64)
+tuple(rows.codes.shape), tuple(simplex.shape)
+
+# %%
+by_code = net1(rows.codes, rows.continuous.double())
+by_simplex = net1(simplex, rows.continuous.double())
+whole_net = (by_code - by_simplex).abs().max().item()
+whole_net
+
+# %% [markdown]
+# ## Where the gradient dies
+#
+# Now let a net0 *choose* the category. It outputs logits; the row needs a code; net1 looks the code
+# up. We walk from the logits to the loss and ask each result whether a gradient can pass.
+
+# %%
+logits = torch.randn(4, K, generator=draw, dtype=torch.float64, requires_grad=True)
+frozen = SoftEmbedding.from_embeddings([embedding.requires_grad_(False)])
+path = {"logits": logits}
+path["softmax"] = path["logits"].softmax(dim=1)
+path["argmax"] = path["softmax"].argmax(dim=1)
+path["one_hot"] = one_hot(path["argmax"], num_classes=K).double()
+path["embedding"] = frozen(path["one_hot"])
+path["loss"] = loss_of(path["embedding"])
+
+# %%
+walk = pd.DataFrame(
+    {
+        "dtype": {name: str(value.dtype) for name, value in path.items()},
+        "requires_grad": {name: value.requires_grad for name, value in path.items()},
+        "grad_fn": {name: type(value.grad_fn).__name__ for name, value in path.items()},
+    }
+)
+walk
+
+# %%
+culprit = walk.index[~walk["requires_grad"]][0]
+print("the gradient dies in:", culprit)
+
+# %% [markdown]
+# It is the **argmax**. It returns an integer, and PyTorch records no gradient for it. That is no
+# gap in PyTorch: the argmax is flat wherever it is continuous, so its derivative is 0 nearly
+# everywhere, and does not exist where the winner changes. What comes after it is innocent: the
+# one-hot and the table would pass a gradient on if one arrived.
+#
+# Leave the argmax out, and it does arrive:
+
+# %%
+loss_of(frozen(path["softmax"])).backward()
+logits.grad
+
+# %% [markdown]
+# ## Turn the dial
+#
+# The softmax has a temperature: `softmax(logits / tau)`. Run the cell for `tau` 1, 0.1 and 0.01.
+# The output comes ever closer to the argmax's. What happens to the gradient on the way, and why
+# is that the worst of both?
+
+# %%
+tau = 0.1
+leaf = logits.detach().clone().requires_grad_()
+soft = (leaf / tau).softmax(dim=1)
+loss_of(frozen(soft)).backward()
+pd.DataFrame({"largest share": soft.max(dim=1).values.detach(), "gradient": leaf.grad.norm(dim=1)})
+
+# %% [markdown]
+# ## Exercises
+#
+# **1. W g by hand** (★, 5 minutes). Compute the gradient of the one-hot of row 0 from `table` and
+# the gradient `arriving` at its embedding, without `backward`. Set `by_hand` to a tensor of
+# K numbers.
+#
+# <details><summary>Hint</summary>One inner product for each row of the table; a matrix times a
+# vector does all of them.</details>
+
+# %%
+arriving = outputs["one-hot @ table"].grad[0]
+by_hand = None
+### BEGIN SOLUTION
+by_hand = table @ arriving
+### END SOLUTION
+check(by_hand, lambda x: torch.allclose(x, hot.grad[0]), hint="Shapes: (K, D) and (D,).")
+
+# %% [markdown]
+# **2. The direction of a swap** (★★, 10 minutes). Row 0 has category 2. Moving a share *t* of its
+# mass to category 1 changes the loss, to first order, by *t* times a number. Read that number off
+# `hot.grad[0]`, and set `slope` to it.
+#
+# <details><summary>Hint</summary>The one-hot changes by <em>t</em> times (the one-hot of 1 minus
+# the one-hot of 2).</details>
+
+# %%
+slope = None
+### BEGIN SOLUTION
+slope = hot.grad[0, 1] - hot.grad[0, 2]
+### END SOLUTION
+
+
+# %%
+def loss_after(t):
+    mixed = (1 - t) * table[2] + t * table[1]
+    return loss_of(mixed)
+
+
+check(slope, lambda s: abs((loss_after(1e-6) - loss_after(0)) / 1e-6 - s) < 1e-4)
+
+# %% [markdown]
+# **3. A check that cannot fail** (★★, 10 minutes). `torch.nn.Linear` and the embedding below
+# share their storage. Change the table by one in a single place and explain why the comparison is
+# still happy. Set `still_equal` to the result of the comparison after the change.
+#
+# <details><summary>Hint</summary>Edit <code>shared.weight.data</code> in place.</details>
+
+# %%
+shared = torch.nn.Embedding.from_pretrained(table.clone())
+twin = torch.nn.Linear(K, D, bias=False, dtype=torch.float64)
+twin.weight = torch.nn.Parameter(shared.weight.T)
+still_equal = None
+### BEGIN SOLUTION
+shared.weight.data[2, 0] += 1
+still_equal = torch.equal(shared(codes), twin(hot.detach()))
+### END SOLUTION
+check(still_equal, lambda x: x is True, hint="Compare shared(codes) with twin(hot).")
+
+# %% [markdown]
+# ## Take-aways
+
+# %%
+claim("Lookup, one-hot product and Linear agree in output and in the weights' gradient.", agree)
+claim(
+    "The one-hot's own gradient exists and is W g.",
+    torch.allclose(hot.grad, by_chain_rule) and bool((hot.grad != 0).all()),
+)
+claim("The operation in which the gradient dies is the argmax.", culprit == "argmax")
+
+# %% [markdown]
+# **Next:** [03 · net0 through net1](03_net0_through_net1.ipynb) leaves the argmax out, trains
+# net0 through the simplex, and has a surprise at the end.

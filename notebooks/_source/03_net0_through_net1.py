@@ -1,0 +1,243 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 03 · Does the best training loss give the best rows?
+#
+# **You will** freeze net1, train a second net (net0) to predict whole flights by a loss *behind*
+# net1, and decode what it predicts into hard rows.
+#
+# **You learn** to tell the *relaxed* loss, which is trained, from the *decoded* loss, which
+# counts; and that the first can mislead you badly about the second.
+#
+# **You need** notebooks 01 and 02. About 2 minutes of computing on two cores.
+#
+# **Where this stands.** 01 integer-index baseline → 02 one-hot is Linear → *03 net0 through net1*.
+
+# %%
+import pandas as pd
+import torch
+
+from tabkit import RowEncoder, compare, estimators, fit_encoder, flights, freeze, plots
+from tabkit.lesson import check, claim, predict
+from tabkit.train import run
+
+# %% [markdown]
+# ## The question
+#
+# net1 knows which flights are alike. Now turn it round: here is a *signal* of a flight (how long it
+# was in the air, how late it was, the weather and the plane's numbers); which flight was it? net0
+# must output a whole row, categories included, and it learns from one thing alone: how far its row
+# lies from the true one *behind net1*. It is never told the true categories.
+
+# %%
+data = flights()
+net1 = RowEncoder(data.schema)
+run(fit_encoder(net1, data), "net1")
+net1 = freeze(net1)
+
+# %% [markdown]
+# *Frozen* means that net1's weights stay as they are. Gradients still pass through it, to whatever
+# produced its input. For scale: a row picked at random from the training flights lies this far
+# from the true one, in squared distance behind net1.
+
+# %%
+random_row = compare.random_row_loss(net1, data, data.test)
+print(f"a random row: {random_row:.2f}")
+
+# %% [markdown]
+# ## Three ways past the argmax
+#
+# net0 outputs logits, `(B, F)`. Notebook 02 found that an argmax lets no gradient through. So what
+# goes into net1 during training?
+#
+# | name | net1 gets | the logits get |
+# |---|---|---|
+# | `hard_argmax` | the one-hot of the largest logit | **no gradient**; only net0's numbers learn |
+# | `softmax` | the softmax: a *mixture* of categories | the exact gradient of the mixture's loss |
+# | `straight_through_gumbel` | a one-hot *sampled* from softmax | the gradient of a noisy softmax |
+#
+# In the end all three are *decoded* alike: argmax in each column, a hard row, through net1 once
+# more. The **relaxed** loss is the loss of what net1 gets in training; the **decoded** loss
+# is the loss of the hard row. Someone who uses the row gets the decoded loss.
+#
+# Commit yourself: after 1,000 steps, which of the three has the *worst* decoded loss?
+
+# %%
+names = ["hard_argmax", "softmax", "straight_through_gumbel"]
+guess = predict("Which one predicts the worst hard rows?", None, options=names)
+
+# %% [markdown]
+# ## The experiment
+#
+# Same net0, same batches, same 1,000 steps. Only the estimator changes.
+
+# %%
+trained = {}
+for name in names:
+    trained[name] = compare.train_and_score(estimators.make(name), net1, data, name=name)
+
+# %%
+results = compare.summary(compare.table(trained.values()))
+results[["train_relaxed", "test_relaxed", "test_decoded", "gap"]].round(2)
+
+# %% [markdown]
+# Look at the first column, then at the third.
+
+# %%
+print(guess.compare(results["test_decoded"].idxmax()))
+
+# %%
+plots.decoding_gap(results, random_row=random_row)
+
+# %% [markdown]
+# The softmax's training went best: no other got its loss as low. Its rows are the worst, worse
+# even than those of the net that got *no gradient at all* for its categories. And nothing in its
+# training loss would have told you. Here is the gap as it opens:
+
+# %%
+plots.gap_opens({name: result.steps for name, result in trained.items()})
+
+# %% [markdown]
+# ## Why
+#
+# net1 was trained on rows that have *one* category in each column. A softmax offers it something
+# else: a point *between* categories, a fifth of Boston and a third of Denver. net1 is a smooth
+# function and returns some output there too, and net0 learns to steer it:
+#
+# $$\text{trained:}\; L\Big(\sum_k p_k W_k\Big) \qquad
+# \text{used:}\; L\big(W_{\arg\max_k p_k}\big).$$
+#
+# The two agree only where $p$ is a corner of the simplex, and nothing in the left one asks for
+# a corner. Sampling does: a straight-through Gumbel net hands net1 a real category each time, so a
+# column that stays undecided pays for the spread of its own samples. How decided are they? We
+# look at the largest share in each column on the test flights.
+
+
+# %%
+@torch.no_grad()
+def largest_shares(net0):
+    logits = net0(data.signal[data.test]).categorical
+    blocks = logits.split(data.schema.cardinalities, dim=1)
+    return [block.softmax(dim=1).max(dim=1).values.mean().item() for block in blocks]
+
+
+# %%
+columns = [column.name for column in data.schema.categorical]
+decided = pd.DataFrame({n: largest_shares(t.net0) for n, t in trained.items()}, index=columns)
+decided[["softmax", "straight_through_gumbel"]].round(2).T
+
+# %% [markdown]
+# A share of 1 is a decision. Decoding a column takes what has the largest share and throws the
+# rest away; the smaller that share was, the farther the row moves.
+
+# %%
+softmax, sampled = trained["softmax"], trained["straight_through_gumbel"]
+undecided = decided.mean()
+undecided[["softmax", "straight_through_gumbel"]].round(2).to_frame("mean largest share")
+
+# %% [markdown]
+# ## What a row looks like
+#
+# One test flight, and what two of the nets make of it. Do not look for the true categories: net0
+# was trained to land *where net1 puts the flight*, and many different rows land there.
+
+# %%
+one = data.test[:1]
+signal = data.signal[one]
+rows = {"true": data.rows[one], **{n: trained[n].net0.decode(signal, net1) for n in names[1:]}}
+pd.concat([data.schema.decode(row).T[0].rename(n) for n, row in rows.items()], axis=1).head(11)
+
+# %% [markdown]
+# ## Turn the dial
+#
+# A smaller temperature pushes the softmax towards the corners. Is that the cure? Before you run the
+# cell: will `tau = 0.25` beat the net without any gradient? And straight-through Gumbel?
+
+# %%
+tau = 0.25
+cold = compare.train_and_score(
+    estimators.make("softmax", tau=tau), net1, data, name=f"softmax, tau = {tau}"
+)
+print(f"relaxed {cold.test.relaxed:.2f}, decoded {cold.test.decoded:.2f}, gap {cold.test.gap:.2f}")
+
+# %% [markdown]
+# ## Exercises
+#
+# **1. Straight-through in one line** (★★, 10 minutes). Given a hard one-hot and a soft simplex,
+# write a tensor whose *value* is `hard` and whose *gradient* is that of `soft`. Set `value` to it.
+#
+# <details><summary>Hint 1</summary>A tensor minus its own <code>detach()</code> has the value 0,
+# and a gradient.</details>
+# <details><summary>Hint 2</summary>Mind the order of the sum: the value must be <code>hard</code>
+# to the last bit.</details>
+
+# %%
+logits = torch.randn(6, 5, generator=torch.Generator().manual_seed(0), requires_grad=True)
+soft = logits.softmax(dim=1)
+hard = torch.nn.functional.one_hot(soft.argmax(dim=1), 5).float()
+value = None
+### BEGIN SOLUTION
+value = hard + (soft - soft.detach())
+### END SOLUTION
+
+
+# %%
+def is_straight_through(value):
+    weights = torch.arange(5.0)
+    (ours,) = torch.autograd.grad((value @ weights).sum(), logits, retain_graph=True)
+    (soft_one,) = torch.autograd.grad((soft @ weights).sum(), logits, retain_graph=True)
+    return torch.equal(value, hard) and torch.equal(ours, soft_one)
+
+
+check(value, is_straight_through, hint="Value and gradient must both be exact.")
+
+# %% [markdown]
+# **2. Is it the labels?** (★, 5 minutes). `cross_entropy` trains net0 on the true categories, and
+# asks net1 about nothing but the numbers. Train it as above, for 1,000 steps. Which wins behind
+# net1? Set `labelled` to what `compare.train_and_score` returns.
+#
+# <details><summary>Hint</summary>Its name is <code>"cross_entropy"</code>; the call is the one in
+# the loop above.</details>
+
+# %%
+labelled = None
+### BEGIN SOLUTION
+labelled = compare.train_and_score(
+    estimators.make("cross_entropy"), net1, data, name="cross_entropy"
+)
+print(f"decoded {labelled.test.decoded:.2f}; carrier {labelled.test.accuracy['carrier']:.0%} right")
+### END SOLUTION
+check(labelled, lambda t: t.test.accuracy["carrier"] > 0.5, hint="Did you name cross_entropy?")
+
+# %% [markdown]
+# ## Take-aways
+
+# %%
+losses = results["test_decoded"]
+claim(
+    "Of the three, softmax has the best training loss.",
+    results["train_relaxed"].idxmin() == "softmax",
+)
+claim(
+    "Its decoded rows are worse than those of a net without any gradient for its categories.",
+    bool(losses["softmax"] > losses["hard_argmax"]),
+)
+claim(
+    "Straight-through Gumbel predicts the best rows, with next to no gap.",
+    losses.idxmin() == "straight_through_gumbel" and abs(sampled.test.gap) < 0.1,
+)
+
+# %% [markdown]
+# So report the decoded loss, always. Which estimator to choose, at what temperature, and how far
+# off their gradients are, is what the next notebooks measure. `make run` trains all the estimators
+# that there are so far, and prints the table.

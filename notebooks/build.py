@@ -1,0 +1,71 @@
+"""Generates the notebooks from their only hand-edited form, the scripts in ``_source``.
+
+    python notebooks/build.py            # write notebooks/*.ipynb and notebooks/solutions/*.ipynb
+    python notebooks/build.py --check    # say which are out of date, and change nothing
+
+A source is a py:percent script (Jupytext) that holds the solutions. In the reader's notebook
+the lines between ``### BEGIN SOLUTION`` and ``### END SOLUTION`` are left for the reader to write.
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+import jupytext
+import nbformat
+
+FOLDER = Path(__file__).parent
+SOLUTION = re.compile(r"^### BEGIN SOLUTION\n(.*?)^### END SOLUTION$", re.MULTILINE | re.DOTALL)
+PLACEHOLDER = "# your code here"
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+def sources() -> list[Path]:
+    """The source scripts, in the order of the course."""
+    return sorted((FOLDER / "_source").glob("*.py"))
+
+
+def generate(source: Path, *, solved: bool) -> str:
+    """The text of one notebook, for the reader or with the solutions."""
+    notebook = nbformat.v4.new_notebook(metadata=METADATA)
+    for number, cell in enumerate(jupytext.read(source).cells):
+        replacement = r"\1" if solved else PLACEHOLDER
+        text = SOLUTION.sub(replacement, cell.source).strip("\n")
+        make = getattr(nbformat.v4, f"new_{cell.cell_type}_cell")
+        notebook.cells.append(make(text, id=f"{source.stem[:2]}-{number:02d}"))
+    return nbformat.writes(notebook) + "\n"
+
+
+def notebooks() -> dict[Path, str]:
+    """The path and the text of every generated notebook."""
+    return {
+        folder / source.with_suffix(".ipynb").name: generate(source, solved=solved)
+        for source in sources()
+        for folder, solved in ((FOLDER, False), (FOLDER / "solutions", True))
+    }
+
+
+def main() -> int:
+    """Writes or compares; returns 1 if the comparison finds a difference."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="compare instead of writing")
+    check = parser.parse_args().check
+    stale = [
+        path
+        for path, text in notebooks().items()
+        if not path.is_file() or path.read_text(encoding="utf-8") != text
+    ]
+    for path in stale:
+        print(f"{'out of date' if check else 'wrote'}: {path.relative_to(FOLDER.parent)}")
+        if not check:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(notebooks()[path], encoding="utf-8", newline="\n")
+    return int(check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""A frame as a whole: its columns are those that were named, each once, and it has rows."""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+import pandas as pd
+
+from tabkit.schema.errors import DataError
+
+
+def check_frame(frame: pd.DataFrame, expected: Sequence[str]) -> None:
+    """A frame with rows and with exactly the expected columns."""
+    if not isinstance(frame, pd.DataFrame):
+        raise DataError(f"expected a pandas DataFrame, not {type(frame).__name__}", "convert it")
+    check_names(expected, "is named twice in categorical= and continuous=", "name it once")
+    check_names(
+        list(frame.columns),
+        "is the name of two columns of the frame",
+        "keep one: frame.loc[:, ~frame.columns.duplicated()]",
+    )
+    for name in expected:
+        if name not in frame.columns:
+            close = get_close_matches(name, list(frame.columns), n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise DataError("is not in the frame", f"add or rename it{hint}", column=name)
+    extra = [name for name in frame.columns if name not in set(expected)]
+    if extra:
+        raise DataError(
+            "is in the frame but not in the schema",
+            f"name it as categorical or continuous, or drop it: frame.drop(columns={extra})",
+            column=extra[0],
+        )
+    if frame.empty:
+        raise DataError("the frame has no rows", "check the filter or the file that it came from")
+
+
+def check_names(names: Sequence[Any], problem: str, remedy: str) -> None:
+    """Names are strings, each given once."""
+    for name in names:
+        if not isinstance(name, str):
+            raise DataError(
+                "the name of a column is not a string",
+                "rename: frame.columns = [str(name) for name in frame.columns]",
+                column=str(name),
+            )
+        if list(names).count(name) > 1:
+            raise DataError(problem, remedy, column=name)
+
+
+def check_other(other: Mapping[str, int], categorical: Sequence[str]) -> None:
+    """`other` gives categorical columns a number of rows each."""
+    for name, rows in other.items():
+        if name not in categorical:
+            raise DataError(
+                "is in other= but not a categorical column", "correct the name", column=name
+            )
+        if isinstance(rows, bool) or not isinstance(rows, int) or rows < 0:
+            raise DataError(
+                "other= takes a number of rows of at least 0",
+                "0 keeps every category that was seen",
+                column=name,
+                value=rows,
+            )

@@ -1,0 +1,106 @@
+"""The notebooks are generated, keep their form, and run top to bottom, solved and unsolved."""
+
+import sys
+from pathlib import Path
+from statistics import median
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+sys.path.insert(0, str(FOLDER))
+
+import build  # noqa: E402
+
+SOURCES = build.sources()
+TIMEOUT = 900  # seconds a cell; only a stalled kernel meets it
+
+
+def names(path):
+    return str(path.relative_to(FOLDER))
+
+
+def read(source, *, solved):
+    return nbformat.reads(build.generate(source, solved=solved), as_version=4)
+
+
+@pytest.fixture(params=SOURCES, ids=names)
+def notebook(request):
+    return read(request.param, solved=True)
+
+
+@pytest.mark.parametrize("path", build.notebooks(), ids=names)
+def test_the_notebook_in_git_is_the_generated_one(path):
+    assert path.read_text(encoding="utf-8") == build.notebooks()[path], "run: make notebooks"
+
+
+def test_no_other_notebook_is_in_git():
+    found = {p for p in FOLDER.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts}
+    assert found == set(build.notebooks())
+
+
+@pytest.mark.parametrize("path", build.notebooks(), ids=names)
+def test_notebooks_have_no_outputs(path):
+    for cell in nbformat.read(path, as_version=4).cells:
+        assert cell.get("execution_count") is None
+        assert not cell.get("outputs")
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=names)
+def test_the_reader_gets_the_exercise_without_its_solution(source):
+    reader, solved = read(source, solved=False), read(source, solved=True)
+    exercises = [c.source for c in reader.cells if build.PLACEHOLDER in c.source]
+    assert len(exercises) == source.read_text().count("### BEGIN SOLUTION") >= 2
+    assert "SOLUTION" not in "".join(c.source for c in (*reader.cells, *solved.cells))
+    assert build.PLACEHOLDER not in "".join(c.source for c in solved.cells)
+
+
+def code_lines(cell):
+    return [line for line in cell.source.splitlines() if line.strip()]
+
+
+def test_cells_are_short(notebook):
+    lengths = [len(code_lines(c)) for c in notebook.cells if c.cell_type == "code"]
+    assert median(lengths) <= 4
+    assert sum(n <= 10 for n in lengths) >= 0.9 * len(lengths)
+    assert max(lengths) <= 20
+    assert len(notebook.cells) <= 50
+
+
+def test_prose_keeps_pace_with_code(notebook):
+    words = sum(len(c.source.split()) for c in notebook.cells if c.cell_type == "markdown")
+    lines = sum(len(code_lines(c)) for c in notebook.cells if c.cell_type == "code")
+    assert 6 <= words / lines <= 15
+
+
+def test_the_lesson_has_its_parts(notebook):
+    prose = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    code = "\n".join(c.source for c in notebook.cells if c.cell_type == "code")
+    assert "?" in prose.splitlines()[0]
+    for part in ("You will", "You learn", "You need", "of computing", "Where this stands"):
+        assert part in prose
+    for heading in ("question", "Why", "Turn the dial", "Exercises", "Take-aways"):
+        assert f"## {heading}" in prose or f"## The {heading}" in prose
+    for call in ("predict(", ".compare(", "check(", "claim("):
+        assert call in code
+    assert code.count("claim(") == 3
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=names)
+@pytest.mark.parametrize("solved", [True, False], ids=["solved", "reader"])
+def test_the_notebook_runs_top_to_bottom(source, solved, tmp_path):
+    """Every claim in it holds; with solutions every exercise is right, without them undone."""
+    notebook = read(source, solved=solved)
+    resources = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(notebook, timeout=TIMEOUT, resources=resources).execute()
+    said = [
+        output.text
+        for cell in notebook.cells
+        if cell.cell_type == "code" and "check(" in cell.source
+        for output in cell.outputs
+        if output.get("name") == "stdout"
+    ]
+    assert len(said) >= 2
+    expected = "Right.\n" if solved else "Not done yet"
+    assert all(expected in text for text in said)
