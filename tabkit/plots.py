@@ -1,5 +1,7 @@
 """Figures of results. Each is a `Picture`: a matplotlib figure with its description in words."""
 
+import base64
+import html
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -41,7 +43,11 @@ class Picture:
         path.write_bytes(self.png())
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, object], dict[str, object]]:
-        data = {"image/png": self.png(), "text/plain": self.alt}
+        png = self.png()
+        # JupyterLab shows the HTML, whose alternative text it keeps; it drops that of a PNG.
+        source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+        tag = f'<img src="{source}" alt="{html.escape(self.alt)}">'
+        data = {"text/html": tag, "image/png": png, "text/plain": self.alt}
         return data, {"image/png": {"alt": self.alt}}
 
 
@@ -148,4 +154,26 @@ def distance_scatter(
         f"Scatter of {min(shown, len(ours))} pairs: distance behind net1 against distance between "
         f"outcomes; correlation {correlation:.2f}; {below:.0%} of the pairs lie below the diagonal."
     )
+    return Picture(figure, alt)
+
+
+def category_bars(
+    values: Float[Tensor, " K"], labels: Sequence[str], *, marked: int, label: str
+) -> Picture:
+    """One value per category of a column, such as a gradient; one category is marked.
+
+    Parameters
+    ----------
+    marked
+        The code of the category that the row has.
+    label
+        What the values are, for the axis.
+    """
+    figure, (ax,) = _axes(1, width=0.35 * len(labels) + 2.2, height=2.6)
+    colours = [ORANGE if k == marked else BLUE for k in range(len(labels))]
+    ax.bar(labels, values, color=colours)
+    ax.axhline(0, color=GREY, linewidth=0.8)
+    ax.set(xlabel=f"category (the row has {labels[marked]})", ylabel=label)
+    parts = [f"{name} {value:.2f}" for name, value in zip(labels, values.tolist(), strict=True)]
+    alt = f"Bars of {label} by category: {', '.join(parts)}. The row has {labels[marked]}."
     return Picture(figure, alt)

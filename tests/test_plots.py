@@ -1,5 +1,7 @@
 """Every figure draws, is described in words, and shows the numbers that it was given."""
 
+import html
+
 import pandas as pd
 import pytest
 import torch
@@ -12,11 +14,13 @@ SUMMARY = pd.DataFrame(
     {"test_relaxed": [0.7, 0.64], "test_decoded": [0.72, 3.62]},
     index=pd.Index(["gumbel", "softmax"], name="estimator"),
 )
+VALUES = torch.tensor([0.5, -1.0, 2.0])
 PICTURES = {
     "loss_curve": lambda: plots.loss_curve(STEPS),
     "gap_opens": lambda: plots.gap_opens({f"e{i}": STEPS for i in range(5)}),
     "decoding_gap": lambda: plots.decoding_gap(SUMMARY, random_row=4.4),
     "distance_scatter": lambda: plots.distance_scatter(torch.arange(1.0, 9), torch.arange(8.0)),
+    "category_bars": lambda: plots.category_bars(VALUES, list("abc"), marked=1, label="dL / dx"),
 }
 
 
@@ -26,6 +30,7 @@ def test_a_picture_is_a_png_with_its_description(name, tmp_path):
     data, metadata = picture._repr_mimebundle_()
     assert data["image/png"].startswith(b"\x89PNG")
     assert metadata["image/png"]["alt"] == picture.alt == data["text/plain"]
+    assert f'alt="{html.escape(picture.alt)}"' in data["text/html"]
     assert picture.alt.endswith(".")
     assert len(picture.alt) > 40
     picture.save(tmp_path / "figure.png")
@@ -54,3 +59,10 @@ def test_panels_share_one_scale():
     other = [Step(1, 2, 50.0, 0.1, 90.0), Step(2, 2, 40.0, 0.2, 80.0)]
     axes = plots.gap_opens({"a": STEPS, "b": other}).figure.axes
     assert axes[0].get_ylim() == axes[1].get_ylim()
+
+
+def test_bars_have_the_values_and_mark_one():
+    (ax,) = PICTURES["category_bars"]().figure.axes
+    assert [bar.get_height() for bar in ax.patches] == VALUES.tolist()
+    colours = [bar.get_facecolor() for bar in ax.patches]
+    assert colours[0] == colours[2] != colours[1]

@@ -41,7 +41,7 @@ from tabkit.train import run
 
 # %%
 data = flights()
-data.frame(data.test[:3]).T
+data.frame(data.test[:3]).round(2).T
 
 # %%
 data.rows.codes[data.test[:3]]

@@ -28,7 +28,7 @@ import pandas as pd
 import torch
 from torch.nn.functional import one_hot
 
-from tabkit import RowEncoder, SoftEmbedding, flights
+from tabkit import RowEncoder, SoftEmbedding, flights, plots
 from tabkit.lesson import check, claim, predict
 from tabkit.schema import one_hot_simplex
 
@@ -139,6 +139,12 @@ except RuntimeError as error:
 
 # %%
 hot.grad
+
+# %% [markdown]
+# Four rows, and in each a number for each of the four categories. Row 0 has category 2:
+
+# %%
+plots.category_bars(hot.grad[0], [str(k) for k in range(K)], marked=2, label="dL / dx")
 
 # %% [markdown]
 # ## Why

@@ -29,6 +29,7 @@ import torch
 
 from tabkit import RowEncoder, compare, estimators, fit_encoder, flights, freeze, plots
 from tabkit.lesson import check, claim, predict
+from tabkit.nets import encode_rows
 from tabkit.train import run
 
 # %% [markdown]
@@ -149,13 +150,18 @@ undecided[["softmax", "straight_through_gumbel"]].round(2).to_frame("mean larges
 # ## What a row looks like
 #
 # One test flight, and what two of the nets make of it. Do not look for the true categories: net0
-# was trained to land *where net1 puts the flight*, and many different rows land there.
+# was trained to land *where net1 puts the flight*, and other rows can land there too. Under the
+# table, how far behind net1 each row lies from the true one.
 
 # %%
 one = data.test[:1]
 signal = data.signal[one]
 rows = {"true": data.rows[one], **{n: trained[n].net0.decode(signal, net1) for n in names[1:]}}
 pd.concat([data.schema.decode(row).T[0].rename(n) for n, row in rows.items()], axis=1).head(11)
+
+# %%
+places = {name: encode_rows(net1, row) for name, row in rows.items()}
+{name: round((z - places["true"]).pow(2).sum().item(), 2) for name, z in places.items()}
 
 # %% [markdown]
 # ## Turn the dial
