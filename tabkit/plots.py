@@ -171,7 +171,7 @@ def category_bars(
     """
     figure, (ax,) = _axes(1, width=0.35 * len(labels) + 2.2, height=2.6)
     colours = [ORANGE if k == marked else BLUE for k in range(len(labels))]
-    ax.bar(labels, values, color=colours)
+    ax.bar(labels, values.tolist(), color=colours)
     ax.axhline(0, color=GREY, linewidth=0.8)
     ax.set(xlabel=f"category (the row has {labels[marked]})", ylabel=label)
     parts = [f"{name} {value:.2f}" for name, value in zip(labels, values.tolist(), strict=True)]
