@@ -81,6 +81,19 @@ def parse_estimator(text: str) -> Estimator:
     return estimators.make(name, **{key: float(value) for key, _, value in pairs})
 
 
+def check_unique(values: Sequence[object], option: str) -> None:
+    """Each value is given once: a second one would only repeat the first.
+
+    Raises
+    ------
+    ValueError
+        Otherwise.
+    """
+    twice = [value for value in values if values.count(value) > 1]
+    if twice:
+        raise ValueError(f"{option} names {twice[0]} twice")
+
+
 def new_folder(out: Path | None) -> Path:
     """The run folder, made; it must be new or empty, so that no result is overwritten."""
     folder = out or Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S")
@@ -121,6 +134,8 @@ def train_encoder(dataset: Dataset, folder: Path, *, steps: int, seed: int) -> R
 
 def main_job(arguments: argparse.Namespace) -> int:
     """``run``: on real flights, net1 from integer codes, frozen; net0 through each estimator."""
+    check_unique(arguments.estimators, "--estimators")
+    check_unique(arguments.seeds, "--seeds")
     for text in arguments.estimators:
         parse_estimator(text)  # a typing error is told before anything trains
     dataset = load(arguments.rows)

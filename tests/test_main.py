@@ -26,7 +26,8 @@ def folder(tmp_path_factory):
 def test_the_run_folder_holds_table_figures_and_configuration(folder):
     results = pd.read_csv(folder / "results.csv")
     assert results.shape == (6, 7 + 11)
-    assert results["gap"].equals(results["test_decoded"] - results["test_relaxed"])
+    gaps = results["test_decoded"] - results["test_relaxed"]
+    assert results["gap"].tolist() == pytest.approx(gaps.tolist())
     summary = pd.read_csv(folder / "summary.csv", index_col="estimator")
     assert set(summary.index) == set(NAMES)
     configuration = json.loads((folder / "configuration.json").read_text())
@@ -49,6 +50,8 @@ def test_the_same_run_gives_the_same_table(folder, tmp_path):
         (["--estimators", "softmax:tau=-1"], "above 0"),
         (["--estimators", "softmax:temp=1"], "no knob 'temp'"),
         (["--estimators", "softmax:tau=cold"], "cold"),
+        (["--estimators", "softmax", "softmax"], "names softmax twice"),
+        (["--seeds", "1", "1"], "names 1 twice"),
         (["--rows", "400000"], "rows must lie in 1 to 327,346"),
         (["--rows", "5"], "cannot hold out"),
     ],

@@ -351,7 +351,7 @@ BAD_AT_ENCODE = {
     "nothing but missing": ({"port": [NAN] * 4}, "port", 0, None, "is missing"),
     "integers turned float": ({"month": [1, NAN, 12, 1]}, "month", 0, 1.0, "astype('Int64')"),
     "text for integers": ({"month": list("1211")}, "month", 0, "1", "convert the column to int64"),
-    "integers for text": ({"port": [1, 2, 3, 4]}, "port", 0, 1, "convert the column to str"),
+    "integers for text": ({"port": [1, 2, 3, 4]}, "port", 0, 1, "convert the column to"),
     "booleans for integers": ({"month": [True] * 4}, "month", 0, True, "boolean values"),
     "a missing number": ({"temp": [1.0, 2.0, NAN, 4.0]}, "temp", 2, NAN, "not finite"),
     "text for numbers": ({"temp": ["1", "x", "y", "2"]}, "temp", 1, "x", "dtype"),

@@ -161,7 +161,7 @@ def dtype_name(column: pd.Series | pd.Index) -> str:
         name = "utf8[pyarrow]"
     try:
         restored = pd.api.types.pandas_dtype(name)
-    except TypeError:
+    except (TypeError, ValueError):
         restored = None
     if restored != dtype:
         raise DataError(
