@@ -128,6 +128,7 @@ def decoding_gap(summary: pd.DataFrame, *, random_row: float | None = None) -> P
     if random_row is not None:
         ax.axvline(random_row, color=GREY, linestyle=":", label="a random training row")
     ax.set_yticks(places, summary.index)
+    ax.set_ylim(-0.6, len(summary) - 0.4)
     ax.set(xlabel="squared distance behind net1, test rows", xlim=(0, None))
     figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=9)
     rows = [
