@@ -52,9 +52,9 @@ pins:
 	$(PYTHON) -m venv --clear $(VENV)-pins
 	$(VENV)-pins/bin/python -m pip install -q hatchling editables setuptools "jsonschema<4.25" $$(grep '^torch==' constraints.txt)
 	$(VENV)-pins/bin/python -m pip install -q --no-build-isolation -e '.[lab,test]' "jsonschema<4.25" $$(grep '^torch==' constraints.txt)
-	sed -n '/^#/p' constraints.txt > constraints.new
-	$(VENV)-pins/bin/python -m pip freeze --all --exclude-editable --exclude pip | sed 's/^\(torch==[0-9.]*\).*/\1/' >> constraints.new
-	mv constraints.new constraints.txt
+	$(VENV)-pins/bin/python -m pip freeze --all --exclude-editable --exclude pip > $(VENV)-pins/frozen
+	(grep '^#' constraints.txt; sed 's/^\(torch==[0-9.]*\).*/\1/' $(VENV)-pins/frozen) > $(VENV)-pins/pinned
+	mv $(VENV)-pins/pinned constraints.txt
 	rm -rf $(VENV)-pins
 
 clean:

@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME[:KNOB=VALUE,...]",
         help=f"any of {', '.join(estimators.names())}; knobs such as softmax:tau=0.25",
     )
-    job.add_argument("--seeds", nargs="+", type=int, default=[0], help="one net1 and net0s each")
+    job.add_argument("--seeds", nargs="+", type=seed, default=[0], help="one net1 and net0s each")
     job.add_argument("--steps", type=positive, default=1000, help="training steps of each net0")
     job.add_argument("--encoder-steps", type=positive, default=1500, help="training steps of net1")
     job.add_argument(
@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
         "--out",
         type=Path,
         default=None,
-        help="run folder, new or empty (runs/DATE-TIME if not given)",
+        help="run folder (runs/DATE-TIME if not given); an interrupted run in it is picked up",
     )
     return root
 
@@ -68,6 +68,14 @@ def positive(text: str) -> int:
     return number
 
 
+def seed(text: str) -> int:
+    """A whole number from 0 to 2**32 - 1."""
+    number = int(text)
+    if not 0 <= number < 2**32:
+        raise argparse.ArgumentTypeError(f"must lie in 0 to 2**32 - 1, not {number}")
+    return number
+
+
 def parse_estimator(text: str) -> Estimator:
     """``"softmax:tau=0.25"`` -> the estimator.
 
@@ -76,9 +84,18 @@ def parse_estimator(text: str) -> Estimator:
     ValueError
         If the name or a knob is unknown, or a value is bad.
     """
-    name, _, knobs = text.partition(":")
-    pairs = [knob.partition("=") for knob in knobs.split(",") if knob]
-    return estimators.make(name, **{key: float(value) for key, _, value in pairs})
+    name, _, listed = text.partition(":")
+    knobs: dict[str, float] = {}
+    for knob in listed.split(",") if listed else ():
+        key, _, value = knob.partition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            raise ValueError(f"{text}: {key} must be a number, not {value!r}") from None
+        if key in knobs:
+            raise ValueError(f"{text}: {key} is given twice")
+        knobs[key] = number
+    return estimators.make(name, **knobs)
 
 
 def check_unique(values: Sequence[object], option: str) -> None:
@@ -94,18 +111,28 @@ def check_unique(values: Sequence[object], option: str) -> None:
         raise ValueError(f"{option} names {twice[0]} twice")
 
 
-def new_folder(out: Path | None) -> Path:
-    """The run folder, made; it must be new or empty, so that no result is overwritten."""
-    folder = out or Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S")
+def open_folder(arguments: argparse.Namespace) -> Path:
+    """The run folder with its configuration: a new one, or that of the same run, interrupted.
+
+    Raises
+    ------
+    FileExistsError
+        If it holds anything else, so that no result is overwritten.
+    """
+    folder = arguments.out or Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S")
+    file, text = folder / "configuration.json", configuration(arguments)
     if folder.exists() and any(folder.iterdir()):
-        raise FileExistsError(f"{folder} is not empty: name another folder with --out")
+        if not file.exists() or file.read_text() != text:
+            raise FileExistsError(f"{folder} holds another run: name another folder with --out")
+        return folder
     folder.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
     return folder
 
 
-def write_configuration(folder: Path, arguments: argparse.Namespace) -> None:
-    """All arguments, defaults included, with what else decides the result."""
-    configuration = {
+def configuration(arguments: argparse.Namespace) -> str:
+    """All arguments, defaults included, with what else decides the result, as JSON."""
+    resolved = {
         "estimators": {text: repr(parse_estimator(text)) for text in arguments.estimators},
         "seeds": arguments.seeds,
         "steps": arguments.steps,
@@ -116,7 +143,7 @@ def write_configuration(folder: Path, arguments: argparse.Namespace) -> None:
         "python": platform.python_version(),
         "threads": torch.get_num_threads(),
     }
-    (folder / "configuration.json").write_text(json.dumps(configuration, indent=1))
+    return json.dumps(resolved, indent=1)
 
 
 def load(rows: int | None) -> Dataset:
@@ -139,8 +166,7 @@ def main_job(arguments: argparse.Namespace) -> int:
     for text in arguments.estimators:
         parse_estimator(text)  # a typing error is told before anything trains
     dataset = load(arguments.rows)
-    folder = new_folder(arguments.out)
-    write_configuration(folder, arguments)
+    folder = open_folder(arguments)
     print(f"{len(dataset):,} flights; results in {folder}")
     trained, random_rows = [], []
     for seed in arguments.seeds:
@@ -159,6 +185,7 @@ def main_job(arguments: argparse.Namespace) -> int:
                 checkpoint=folder / f"net0-{text.replace(':', '-')}-seed{seed}.pt",
             )
             trained.append(result)
+            compare.table(trained).to_csv(folder / "results.csv", index=False)
             print(f"  {text}: {result.test.decoded:.3f} decoded, {result.seconds:.1f} s")
     majority = compare.majority_accuracy(dataset, dataset.test)
     report(folder, trained, sum(random_rows) / len(random_rows), majority)
@@ -172,9 +199,7 @@ def report(
     majority: Mapping[str, float],
 ) -> None:
     """Prints the table, and writes it with the figures."""
-    results = compare.table(trained)
-    summary = compare.summary(results)
-    results.to_csv(folder / "results.csv", index=False)
+    summary = compare.summary(compare.table(trained))
     summary.to_csv(folder / "summary.csv")
     print(compare.to_text(summary, random_row=random_row, majority=majority))
     plots.decoding_gap(summary, random_row=random_row).save(folder / "decoding_gap.png")
@@ -187,6 +212,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         return main_job(arguments)
+    except KeyboardInterrupt:
+        print("tabkit: interrupted; the same call with --out FOLDER picks up", file=sys.stderr)
+        return 130
     except (ValueError, ArithmeticError, OSError) as error:
         print(f"tabkit: {error}", file=sys.stderr)
         return 2

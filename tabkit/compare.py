@@ -148,8 +148,8 @@ def train_and_score(
     )
     history = run(loop, name)
     scores = [
-        score(net0, net1, dataset, estimator, index[:SCORED_ROWS], seed=seed)
-        for index in (dataset.train, dataset.test)
+        score(net0, net1, dataset, estimator, index, seed=seed)
+        for index in (dataset.train[:SCORED_ROWS], dataset.test)
     ]
     return Trained(name, seed, net0, history, *scores)
 

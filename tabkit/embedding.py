@@ -63,13 +63,13 @@ class SoftEmbedding(nn.Module):
         if D < 1:
             raise ValueError(f"D must be at least 1, not {D}")
         cardinalities = columns.cardinalities if isinstance(columns, Schema) else columns
+        widths = check_cardinalities(cardinalities)
+        drawn = [torch.empty(k, D).normal_(std=D**-0.5, generator=generator) for k in widths]
+        self._hold([nn.Embedding.from_pretrained(w, freeze=False) for w in drawn], validate_args)
+
+    def _hold(self, tables: Sequence[nn.Embedding], validate_args: bool) -> None:
+        self.tables = nn.ModuleList(tables)
         self.validate_args = validate_args
-        self.tables = nn.ModuleList(
-            nn.Embedding.from_pretrained(
-                torch.empty(k, D).normal_(std=D**-0.5, generator=generator), freeze=False
-            )
-            for k in check_cardinalities(cardinalities)
-        )
 
     @classmethod
     def from_embeddings(
@@ -77,7 +77,8 @@ class SoftEmbedding(nn.Module):
     ) -> "SoftEmbedding":
         """Wraps trained `nn.Embedding`s, one per column; the tables are shared, not copied.
 
-        The tables may differ in width; the output is then as wide as their sum.
+        The tables may differ in width; the output is then as wide as their sum. The row of a
+        `padding_idx` is a category like the others; only its lookup gets no gradient.
 
         Raises
         ------
@@ -91,8 +92,10 @@ class SoftEmbedding(nn.Module):
                     f"embedding {column} uses max_norm or scale_grad_by_freq: its lookup is not "
                     "a product with its table. Renormalise the table once and unset them"
                 )
-        layer = cls([e.num_embeddings for e in embeddings], 1, validate_args=validate_args)
-        layer.tables = nn.ModuleList(embeddings)
+        check_cardinalities([e.num_embeddings for e in embeddings])
+        layer = cls.__new__(cls)  # not by __init__, which would draw tables
+        nn.Module.__init__(layer)
+        layer._hold(embeddings, validate_args)
         return layer
 
     @property

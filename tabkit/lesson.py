@@ -28,15 +28,15 @@ class Guess:
         >>> print(Guess("How many?", 3).compare(4))
         You predicted 3; it is 4. Not what you predicted: ask why before you read on.
         """
-        truth = round(truth, 3) if isinstance(truth, float) else truth
+        shown = f"{truth:.3g}" if isinstance(truth, float) else truth
         if self.answer is None:
-            return f"You made no prediction; it is {truth}."
+            return f"You made no prediction; it is {shown}."
         verdict = (
             "As you predicted."
             if self.answer == truth
             else "Not what you predicted: ask why before you read on."
         )
-        return f"You predicted {self.answer}; it is {truth}. {verdict}"
+        return f"You predicted {self.answer}; it is {shown}. {verdict}"
 
 
 def predict(question: str, answer: Any = None, *, options: Sequence[Any] = ()) -> Guess:

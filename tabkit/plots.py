@@ -21,7 +21,7 @@ from tabkit.compare import decoded_curve
 from tabkit.train import Step
 
 # Okabe and Ito's colours, told apart by colour-blind readers.
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#767676"
 SMOOTHING = 25  # steps
 
 
@@ -81,7 +81,16 @@ def loss_curve(steps: Sequence[Step], *, title: str = "Training loss") -> Pictur
 
 
 def gap_opens(curves: Mapping[str, Sequence[Step]]) -> Picture:
-    """Relaxed and decoded loss during training, one panel per estimator, on one scale."""
+    """Relaxed and decoded loss during training, one panel per estimator, on one scale.
+
+    Raises
+    ------
+    ValueError
+        If a loop never measured the decoded loss.
+    """
+    for name, steps in curves.items():
+        if not list(decoded_curve(steps)):
+            raise ValueError(f"{name} has no decoded loss: train it with decode_every=20, say")
     figure, axes = _axes(len(curves), width=2.9, height=2.7, columns=4)
     ends = []
     for ax, (name, steps) in zip(axes, curves.items(), strict=True):

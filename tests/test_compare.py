@@ -36,6 +36,27 @@ def test_the_decoded_loss_is_that_of_the_decoded_rows(net0, net1, dataset):
     assert found.gap == pytest.approx(found.decoded - found.relaxed)
 
 
+def test_the_seed_decides_the_noise_of_a_score(net0, net1, dataset):
+    gumbel = estimators.make("gumbel_softmax")
+    a, b, c = (compare.score(net0, net1, dataset, gumbel, dataset.test, seed=s) for s in (0, 0, 1))
+    assert a.relaxed == b.relaxed != c.relaxed
+    assert a.decoded == c.decoded
+
+
+def test_training_again_on_a_finished_checkpoint_gives_the_same_result(net1, dataset, tmp_path):
+    def train():
+        softmax = estimators.make("softmax")
+        file = tmp_path / "net0.pt"
+        return compare.train_and_score(
+            softmax, net1, dataset, name="softmax", steps=5, checkpoint=file
+        )
+
+    first, second = train(), train()
+    assert first.test == second.test
+    assert list(first.steps) == list(second.steps)
+    assert first.seconds == second.seconds > 0
+
+
 def test_accuracy_is_counted_by_column(net0, net1, dataset):
     found = compare.score(net0, net1, dataset, estimators.make("softmax"), dataset.test)
     codes = net0.decode(dataset.signal[dataset.test], net1).codes

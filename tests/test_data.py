@@ -157,6 +157,33 @@ def test_planted_rows_are_near_when_their_places_are():
     np.testing.assert_allclose(design @ residual, outcomes, atol=1e-3)
 
 
+def test_planted_rows_have_the_nearest_place():
+    """One column, no noise: the signal is the hidden vector, and its mixture has the category."""
+    rows = planted(2_000, categorical=1, continuous=0, latent=2, noise=0.0, cardinality=(6, 6))
+    (truth,) = rows.truth.values()
+    points = truth.filter(like="x").to_numpy()  # a ring of 6
+    codes, signal = rows.rows.codes[:, 0].numpy(), rows.signal.double().numpy()
+    mixture = np.linalg.lstsq(signal, points[codes], rcond=None)[0]
+    aligned = ((signal @ mixture) * points[codes]).sum(axis=1)
+    best = ((signal @ mixture) @ points.T).max(axis=1)
+    assert (aligned >= 0.9 * best).mean() > 0.95
+
+
+def test_the_noise_of_planted_blurs_signal_numbers_and_categories():
+    clean, noisy = (
+        planted(2_000, categorical=2, continuous=2, latent=2, noise=n) for n in (0.0, 0.5)
+    )
+    assert torch.linalg.matrix_rank(torch.cat([clean.signal, clean.rows.continuous], 1)) < 4
+    hidden_rank = torch.linalg.matrix_rank(torch.cat([noisy.signal, noisy.rows.continuous], 1))
+    assert hidden_rank == 4
+    assert (clean.rows.codes != noisy.rows.codes).float().mean() > 0.05
+
+
+def test_planted_rows_that_do_not_vary_are_refused():
+    with pytest.raises(ValueError, match="plant more rows"):
+        planted(10, categorical=1, continuous=0, latent=1, cardinality=(3, 3), noise=0.0, seed=31)
+
+
 def test_planted_trees_fall_apart_by_branch():
     """Leaves of one first branch are nearer to each other than to any leaf of the other."""
     groups, points = data.plant("tree", 16, np.random.default_rng(0))
@@ -209,6 +236,43 @@ def test_from_frame_refuses_what_does_not_fit(frame):
         from_frame(frame, categorical=["port"], outcomes=["delays"])
     with pytest.raises(DataError, match="is not in the frame"):
         from_frame(frame, categorical=["ports"], outcomes=["delay"])
+
+
+BAD_COLUMNS = [
+    ({"outcomes": []}, "one or more numeric columns"),
+    ({"outcomes": "delay"}, "one or more numeric columns"),
+    ({"signal": []}, "one or more numeric columns"),
+    ({"outcomes": ["delay", "delay"]}, "named twice"),
+    ({"outcomes": ["port"]}, "also an input"),
+    ({"signal": ["port"]}, "dtype"),
+]
+
+
+@pytest.mark.parametrize(("changed", "said"), BAD_COLUMNS)
+def test_from_frame_refuses_bad_outcomes_and_signals(frame, changed, said):
+    with pytest.raises(DataError, match=said):
+        from_frame(frame, **({"categorical": ["port"], "outcomes": ["delay"]} | changed))
+
+
+def test_from_frame_refuses_numbers_that_it_cannot_use(frame):
+    for value, said in ((float("nan"), "not finite"), (1e300, "float32")):
+        bad = frame.assign(delay=frame["delay"].mask(frame.index == 7, value))
+        with pytest.raises(DataError, match=said) as error:
+            from_frame(bad, categorical=["port"], outcomes=["delay"], held_out=100)
+        assert (error.value.column, error.value.row) == ("delay", 7)
+    twice = pd.concat([frame, frame["delay"]], axis=1)
+    with pytest.raises(DataError, match="two columns of the frame"):
+        from_frame(twice, categorical=["port"], outcomes=["delay"])
+    with pytest.raises(ValueError, match="give held_out="):
+        from_frame(frame.head(5), categorical=["port"], outcomes=["delay"])
+
+
+def test_from_frame_passes_the_choices_of_the_schema_on(frame):
+    wide = frame.assign(port=[f"p{i % 100}" for i in range(300)])
+    with pytest.raises(DataError, match="categories in 300 rows"):
+        from_frame(wide, categorical=["port"], outcomes=["delay"], max_cardinality=99)
+    few = from_frame(wide, categorical=["gate"], outcomes=["delay"], other={"gate": 70})
+    assert few.schema.categorical[0].other
 
 
 def test_a_dataset_survives_its_schemas_json(own):

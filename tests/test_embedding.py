@@ -149,6 +149,23 @@ def test_negative_distances_are_minus_cdist_squared(layer, simplex):
     torch.testing.assert_close(layer.negative_distances(embedded), expected)
 
 
+def test_wrapping_tables_draws_nothing():
+    embeddings = [nn.Embedding(k, D) for k in CARDINALITIES]
+    before = torch.random.get_rng_state()
+    SoftEmbedding.from_embeddings(embeddings)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_rows_of_a_new_table_have_unit_length_on_average(generator):
+    (table,) = SoftEmbedding((20_000,), 16, generator=generator).tables
+    assert table.weight.pow(2).sum(dim=1).mean().item() == pytest.approx(1, abs=0.02)
+
+
+def test_checks_can_be_left_out(layer, simplex):
+    layer.validate_args = False
+    torch.testing.assert_close(layer(2 * simplex), 2 * layer(simplex))
+
+
 def test_bad_input_is_refused(layer, codes, simplex):
     with pytest.raises(DataError, match="0 to 4"):
         layer(codes.clone().fill_(6))

@@ -30,6 +30,7 @@ def test_a_prediction_is_kept_and_compared():
     assert "As you predicted" in guess.compare("a")
     assert "Not what you predicted" in guess.compare("b")
     assert "it is 0.123." in guess.compare(0.12345)
+    assert "As you predicted" in predict("How much?", 0.12345).compare(0.12345)
 
 
 def test_no_prediction_asks_for_one_and_does_not_stop(capsys):

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from tabkit import __main__ as cli
-from tabkit import estimators
+from tabkit import compare, estimators
 
 NAMES = ["softmax:tau=0.25", "direct_embedding", "cross_entropy"]
 SMALL = ["--rows", "2000", "--steps", "3", "--encoder-steps", "3"]
@@ -49,7 +49,9 @@ def test_the_same_run_gives_the_same_table(folder, tmp_path):
         (["--estimators", "softmx"], "no estimator is called 'softmx'"),
         (["--estimators", "softmax:tau=-1"], "above 0"),
         (["--estimators", "softmax:temp=1"], "no knob 'temp'"),
-        (["--estimators", "softmax:tau=cold"], "cold"),
+        (["--estimators", "softmax:tau=cold"], "tau must be a number, not 'cold'"),
+        (["--estimators", "softmax:tau="], "tau must be a number"),
+        (["--estimators", "softmax:tau=1,tau=2"], "tau is given twice"),
         (["--estimators", "softmax", "softmax"], "names softmax twice"),
         (["--seeds", "1", "1"], "names 1 twice"),
         (["--rows", "400000"], "rows must lie in 1 to 327,346"),
@@ -70,9 +72,34 @@ def test_numbers_below_one_are_refused(argument, capsys):
     assert f"{argument}: must be at least 1" in capsys.readouterr().err
 
 
-def test_a_folder_with_results_is_not_overwritten(folder, capsys):
+@pytest.mark.parametrize("number", ["-1", "99999999999999999999"])
+def test_seeds_out_of_range_are_refused(number, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["run", "--seeds", number])
+    assert "must lie in 0 to 2**32 - 1" in capsys.readouterr().err
+
+
+def test_a_folder_of_another_run_is_not_overwritten(folder, capsys):
     assert cli.main(["run", *SMALL, "--out", str(folder)]) == 2
-    assert "not empty" in capsys.readouterr().err
+    assert "holds another run" in capsys.readouterr().err
+
+
+def test_an_interrupted_run_is_picked_up_by_the_same_call(folder, tmp_path, monkeypatch, capsys):
+    """Ctrl-C in the second net0: the same call finishes with the same table."""
+    train, calls = compare.train_and_score, iter(range(99))
+
+    def interrupted(*arguments, **knobs):
+        if next(calls) == 1:
+            raise KeyboardInterrupt
+        return train(*arguments, **knobs)
+
+    monkeypatch.setattr(compare, "train_and_score", interrupted)
+    assert run(tmp_path) == 130
+    assert "picks up" in capsys.readouterr().err
+    assert len(pd.read_csv(tmp_path / "results.csv")) == 1
+    assert run(tmp_path) == 0
+    a, b = (pd.read_csv(f / "results.csv").drop(columns="seconds") for f in (folder, tmp_path))
+    pd.testing.assert_frame_equal(a, b, check_exact=True)
 
 
 def test_help_names_every_estimator(capsys):

@@ -94,3 +94,10 @@ def test_the_objective_is_the_squared_distance_and_zero_at_the_true_row(net1, ro
 
 def test_encoding_in_batches_changes_nothing(net1, rows):
     torch.testing.assert_close(encode_rows(net1, rows, batch=2), encode_rows(net1, rows))
+
+
+def test_decoding_and_encoding_rows_keep_no_graph(dataset, rows):
+    net1 = RowEncoder(dataset.schema, width=8)
+    net0 = RowPredictor(dataset.signal.shape[1], net1, width=8)
+    assert not encode_rows(net1, rows).requires_grad
+    assert not net0.decode(dataset.signal[:3], net1).continuous.requires_grad

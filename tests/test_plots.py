@@ -66,3 +66,8 @@ def test_bars_have_the_values_and_mark_one():
     assert [bar.get_height() for bar in ax.patches] == VALUES.tolist()
     colours = [bar.get_facecolor() for bar in ax.patches]
     assert colours[0] == colours[2] != colours[1]
+
+
+def test_curves_without_a_decoded_loss_are_refused():
+    with pytest.raises(ValueError, match="decode_every"):
+        plots.gap_opens({"softmax": [Step(1, 1, 1.0, 0.1)]})

@@ -16,9 +16,11 @@ from tabkit import (
     fit_jointly,
     fit_predictor,
     freeze,
+    planted,
 )
-from tabkit.train import run, watch
-from tabkit.train.encoder import pair_distances
+from tabkit.train import encoder_loss, predictor_loss, run, watch
+from tabkit.train import loop as train_loop
+from tabkit.train.encoder import row_distances
 from tabkit.train.loop import write_atomically
 
 
@@ -98,19 +100,92 @@ def loops(dataset):
 KINDS = ["encoder", "predictor", "joint"]
 
 
+def comparable(steps):
+    """Everything in the steps but the clock."""
+    return [(s.step, s.steps, s.loss, s.decoded) for s in steps]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_that_stopped_picks_up_bitwise(dataset, kind, tmp_path):
     make = loops(dataset)[kind]
     whole, nets = make(steps=12)
-    expected = losses(whole), weights(*nets)
+    expected = comparable(whole), weights(*nets)
 
     file = tmp_path / "deep" / "loop.pt"
     first, _ = make(steps=12, checkpoint=file)
-    begun = losses(itertools.islice(first, 5))
+    list(itertools.islice(first, 5))
     first.close()
     second, nets = make(steps=12, checkpoint=file)
-    assert begun + losses(second) == expected[0]
+    assert comparable(second) == expected[0]
     assert torch.equal(weights(*nets), expected[1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_interrupt_loses_no_step(dataset, kind, tmp_path, monkeypatch):
+    """Ctrl-C falls into the middle of the sixth step: its draws are made again."""
+    make = loops(dataset)[kind]
+    whole, nets = make(steps=12)
+    expected = comparable(whole), weights(*nets)
+
+    draw, calls = train_loop.Loop.draw, iter(range(99))
+
+    def interrupted(loop, *arguments):
+        index = draw(loop, *arguments)
+        if next(calls) == 5:
+            raise KeyboardInterrupt
+        return index
+
+    monkeypatch.setattr(train_loop.Loop, "draw", interrupted)
+    first, _ = make(steps=12, checkpoint=tmp_path / "loop.pt")
+    with pytest.raises(KeyboardInterrupt):
+        list(first)
+    second, nets = make(steps=12, checkpoint=tmp_path / "loop.pt")
+    assert comparable(second) == expected[0]
+    assert torch.equal(weights(*nets), expected[1])
+
+
+def test_a_killed_run_picks_up_from_its_last_regular_save(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(train_loop, "CHECKPOINT_EVERY", 4)
+    make = loops(dataset)["predictor"]
+    expected = comparable(make(steps=12)[0])
+    file = tmp_path / "loop.pt"
+    first, _ = make(steps=12, checkpoint=file)
+    list(itertools.islice(first, 6))
+    saved = file.read_bytes()  # what a kill leaves: no close, no interrupt
+    first.close()
+    file.write_bytes(saved)
+    assert len(torch.load(file, weights_only=True)["records"]) == 4
+    assert comparable(make(steps=12, checkpoint=file)[0]) == expected
+
+
+def test_an_abandoned_loop_does_not_overwrite_a_newer_checkpoint(dataset, tmp_path):
+    make = loops(dataset)["encoder"]
+    file = tmp_path / "loop.pt"
+    old, _ = make(steps=6, checkpoint=file)
+    next(old)
+    list(make(steps=6, checkpoint=file)[0])
+    finished = file.read_bytes()
+    old.close()
+    assert file.read_bytes() == finished
+
+
+def test_an_annealed_run_picks_up_when_the_knob_follows_the_step(dataset, net1, tmp_path):
+    def anneal(stop, checkpoint=None):
+        estimator = estimators.make("gumbel_softmax")
+        net0 = predictor(dataset, net1)
+        loop = fit_predictor(
+            net0, net1, dataset, estimator, steps=8, batch=32, checkpoint=checkpoint
+        )
+        found = []
+        for step in itertools.islice(loop, stop):
+            estimator.relaxation.tau = 1 / (1 + step.step)
+            found.append(step)
+        loop.close()
+        return comparable(found)
+
+    expected = anneal(8)
+    anneal(3, tmp_path / "loop.pt")
+    assert anneal(8, tmp_path / "loop.pt") == expected
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -123,20 +198,35 @@ def test_the_same_seed_is_bitwise_the_same_and_the_global_stream_is_left_alone(d
     assert torch.equal(before, torch.random.get_rng_state())
 
 
-def test_a_finished_checkpoint_gives_back_the_net_without_a_step(dataset, tmp_path):
+def test_a_finished_checkpoint_gives_back_the_net_and_its_steps(dataset, tmp_path):
     make = loops(dataset)["encoder"]
     loop, nets = make(steps=3, checkpoint=tmp_path / "loop.pt")
-    list(loop)
+    steps = list(loop)
     again, same = make(steps=3, checkpoint=tmp_path / "loop.pt")
-    assert list(again) == []
+    assert list(again) == steps
     assert torch.equal(weights(*nets), weights(*same))
 
 
 def test_a_checkpoint_of_another_run_is_refused_by_what_differs(dataset, tmp_path):
+    file = tmp_path / "loop.pt"
     make = loops(dataset)["encoder"]
-    list(make(steps=3, checkpoint=tmp_path / "loop.pt")[0])
+    list(make(steps=3, checkpoint=file)[0])
     with pytest.raises(ValueError, match=r"lr=0\.003; now lr=0\.1"):
-        next(make(steps=3, lr=0.1, checkpoint=tmp_path / "loop.pt")[0])
+        next(make(steps=3, lr=0.1, checkpoint=file)[0])
+    with pytest.raises(ValueError, match="data="):
+        next(fit_encoder(small_encoder(dataset), planted(600), steps=3, batch=32, checkpoint=file))
+
+
+def test_a_checkpoint_behind_another_net1_is_refused(dataset, tmp_path):
+    def loop(seed):
+        net1 = freeze(small_encoder(dataset, seed))
+        softmax = estimators.make("softmax")
+        net0 = predictor(dataset, net1)
+        return fit_predictor(net0, net1, dataset, softmax, steps=2, checkpoint=tmp_path / "a.pt")
+
+    list(loop(seed=0))
+    with pytest.raises(ValueError, match="net1="):
+        next(loop(seed=1))
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -177,10 +267,18 @@ def test_mistakes_are_told_before_any_work(dataset, net1):
         fit_predictor(net0, net1, dataset, estimators.make("direct_embedding"))
     with pytest.raises(ValueError, match="net1 is frozen"):
         fit_jointly(net0, net1, dataset, softmax)
+    with pytest.raises(ValueError, match="net1 is frozen"):
+        fit_encoder(net1, dataset)
+    assert not net1.training
+    with pytest.raises(ValueError, match="decode_every"):
+        fit_predictor(net0, net1, dataset, softmax, decode_every=-1)
     with pytest.raises(ValueError, match="steps must be at least 1, not 0"):
         fit_encoder(net1, dataset, steps=0)
+    trainable = small_encoder(dataset)
     with pytest.raises(ValueError, match="fewer than the rows"):
-        fit_encoder(net1, dataset, batch=8)
+        fit_encoder(trainable, dataset, batch=8)
+    with pytest.raises(ValueError, match="fewer than the rows"):
+        fit_jointly(net0, trainable, dataset, softmax, batch=8)
 
 
 def test_a_loss_that_is_not_finite_stops_the_loop_and_says_so(dataset):
@@ -191,9 +289,43 @@ def test_a_loss_that_is_not_finite_stops_the_loop_and_says_so(dataset):
         next(fit_encoder(net1, dataset, steps=2))
 
 
-def test_pair_distance_has_a_finite_gradient_at_zero():
+def test_the_siamese_loss_is_the_mean_over_all_pairs_that_it_names(dataset):
+    net1, index = small_encoder(dataset), dataset.train[:6]
+    rows, outcomes = dataset.rows[index], dataset.outcomes[index]
+    outputs = net1(rows.codes, rows.continuous)
+    errors = [
+        (outputs[i] - outputs[(i - k) % 6]).norm() - (outcomes[i] - outcomes[(i - k) % 6]).norm()
+        for i in range(6)
+        for k in (1, 2, 3)
+    ]
+    expected = torch.stack(errors).pow(2).mean()
+    torch.testing.assert_close(encoder_loss(net1, dataset, index, partners=3), expected)
+
+
+def test_the_target_behind_net1_passes_no_gradient(dataset):
+    """With the prediction held fixed, nothing of net0's loss reaches net1 but through the row."""
+    net1 = small_encoder(dataset)
+    net0, index = predictor(dataset, net1, "direct_embedding"), dataset.train[:8]
+    direct = estimators.make("direct_embedding")
+    loss, _ = predictor_loss(net0, net1, dataset, index, direct, None)
+    loss.backward()
+    assert all(table.weight.grad is None for table in net1.embedding.tables)
+
+
+def test_the_weight_scales_net0s_share_of_the_joint_loss(dataset):
+    def first_loss(weight):
+        net1 = small_encoder(dataset)
+        net0, softmax = predictor(dataset, net1), estimators.make("softmax")
+        return next(fit_jointly(net0, net1, dataset, softmax, batch=32, weight=weight)).loss
+
+    none, one, three = (first_loss(w) for w in (0.0, 1.0, 3.0))
+    assert one - none > 0.01
+    assert three - none == pytest.approx(3 * (one - none), rel=1e-4)
+
+
+def test_row_distance_has_a_finite_gradient_at_zero():
     point = torch.zeros(1, 3, requires_grad=True)
-    pair_distances(point, torch.zeros(1, 3)).sum().backward()
+    row_distances(point, torch.zeros(1, 3)).sum().backward()
     assert point.grad.isfinite().all()
 
 

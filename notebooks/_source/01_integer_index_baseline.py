@@ -71,7 +71,7 @@ plots.distance_scatter(*compare.pair_distances(untrained, data, data.test))
 # ## Two ways to read a code
 #
 # **As a number.** The code itself, put in standard deviations, goes into the net: ALB is a little
-# more than ACK, and DCA lies half-way along.
+# more than ACK, and whatever comes last in the alphabet is the largest.
 #
 # **As an index.** The code picks a row of a table with **D** = 8 learnt numbers a category. This
 # is `nn.Embedding`. Nothing says that ABQ and ACK are near; the table has to learn it.
@@ -80,8 +80,8 @@ plots.distance_scatter(*compare.pair_distances(untrained, data, data.test))
 # distances behind net1 and distances between outcomes. 0 is nothing, 1 would be perfect. (Nobody
 # gets 1: the row does not say how late the crew was.)
 #
-# Commit yourself before you run on: put `"number"`, `"index"` or `"no difference"` in place of
-# `None`. Whatever you write, the notebook runs.
+# Commit yourself before you run on: put `"number"`, `"index"` or `"no difference"` (less than .02)
+# in place of `None`.
 
 # %%
 guess = predict(
@@ -127,7 +127,9 @@ found = {name: compare.distance_correlation(net, data, data.test) for name, net 
 pd.Series(found, name="correlation on test pairs").round(3).to_frame()
 
 # %%
-print(guess.compare("index" if found["index"] > found["number"] else "number"))
+better = "index" if found["index"] > found["number"] else "number"
+apart = abs(found["index"] - found["number"]) >= 0.02
+print(guess.compare(better if apart else "no difference"))
 
 # %%
 plots.distance_scatter(*compare.pair_distances(index, data, data.test))
@@ -228,7 +230,8 @@ constant_loss = None
 _, between_outcomes = compare.pair_distances(index, data, data.test)
 constant_loss = between_outcomes.pow(2).mean().item()
 ### END SOLUTION
-check(constant_loss, lambda x: 3 < x < 9, hint="Mean of squared outcome distances.")
+truth = compare.pair_distances(index, data, data.test)[1].square().mean()
+check(constant_loss, lambda x: abs(x - truth) < 0.3, hint="Which of the two tensors remains?")
 
 # %% [markdown]
 # ## Take-aways

@@ -84,8 +84,8 @@ guess = predict(
 # %% [markdown]
 # ## The experiment
 #
-# The loss is bent on purpose (a sine, and another factor in every column), so that no two rows get
-# the same gradient by accident.
+# The loss is bent on purpose (a sine, and another factor in every column), so that no two
+# categories get the same gradient by accident.
 
 
 # %%
@@ -222,8 +222,9 @@ print("the gradient dies in:", culprit)
 # %% [markdown]
 # It is the **argmax**. It returns an integer, and PyTorch records no gradient for it. That is no
 # gap in PyTorch: the argmax is flat wherever it is continuous, so its derivative is 0 nearly
-# everywhere, and does not exist where the winner changes. What comes after it is innocent: the
-# one-hot and the table would pass a gradient on if one arrived.
+# everywhere, and does not exist where the winner changes. `one_hot` takes an integer and has
+# nothing to pass on. What comes after them is innocent: the product with the table passes a
+# gradient on, as you saw above.
 #
 # Leave the argmax out, and it does arrive:
 
@@ -302,7 +303,8 @@ still_equal = None
 shared.weight.data[2, 0] += 1
 still_equal = torch.equal(shared(codes), twin(hot.detach()))
 ### END SOLUTION
-check(still_equal, lambda x: x is True, hint="Compare shared(codes) with twin(hot).")
+changed = (shared.weight != table).sum() == 1
+check(still_equal, lambda x: bool(x) and changed, hint="Change one entry, then compare.")
 
 # %% [markdown]
 # ## Take-aways

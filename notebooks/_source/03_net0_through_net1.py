@@ -112,7 +112,7 @@ plots.gap_opens({name: result.steps for name, result in trained.items()})
 # ## Why
 #
 # net1 was trained on rows that have *one* category in each column. A softmax offers it something
-# else: a point *between* categories, a fifth of Boston and a third of Denver. net1 is a smooth
+# else: a point *between* categories, a fifth of Boston and a third of Denver. net1 is a continuous
 # function and returns some output there too, and net0 learns to steer it:
 #
 # $$\text{trained:}\; L\Big(\sum_k p_k W_k\Big) \qquad
@@ -138,8 +138,8 @@ decided = pd.DataFrame({n: largest_shares(t.net0) for n, t in trained.items()}, 
 decided[["softmax", "straight_through_gumbel"]].round(2).T
 
 # %% [markdown]
-# A share of 1 is a decision. Decoding a column takes what has the largest share and throws the
-# rest away; the smaller that share was, the farther the row moves.
+# A share of 1 is a decision. Decoding a column takes what has the largest share and throws the rest
+# of the mixture away. Over all columns:
 
 # %%
 softmax, sampled = trained["softmax"], trained["straight_through_gumbel"]
@@ -188,7 +188,7 @@ print(f"relaxed {cold.test.relaxed:.2f}, decoded {cold.test.decoded:.2f}, gap {c
 # to the last bit.</details>
 
 # %%
-logits = torch.randn(6, 5, generator=torch.Generator().manual_seed(0), requires_grad=True)
+logits = torch.randn(64, 5, generator=torch.Generator().manual_seed(0), requires_grad=True)
 soft = logits.softmax(dim=1)
 hard = torch.nn.functional.one_hot(soft.argmax(dim=1), 5).float()
 value = None

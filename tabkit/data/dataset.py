@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from tabkit.schema import Continuous, DataError, Rows, Schema
+from tabkit.schema import Continuous, DataError, Rows, Schema, check_frame, check_names
 
 Index = Int64[Tensor, " _"]
 
@@ -100,13 +100,15 @@ def from_frame(
     (torch.Size([20, 1]), ('delay',), 16)
     """
     inputs = [*categorical, *continuous]
-    signal = [*outcomes, *continuous] if signal is None else list(signal)
+    signal = [*outcomes, *continuous] if signal is None else signal
     for leaked in set(outcomes).intersection(inputs):
         raise DataError(
             "is an outcome and also an input of net1, which could then read it off",
             "take it out of one of the two",
             column=leaked,
         )
+    _check_numeric(frame, outcomes, "outcomes")
+    _check_numeric(frame, signal, "signal")
     splits = split(len(frame), held_out=held_out, seed=seed)
     scale_on = splits[0].numpy()
     schema = Schema.infer(
@@ -135,16 +137,42 @@ def _columns(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     return frame[[name for name in names if name in frame.columns]]
 
 
+def _check_numeric(frame: pd.DataFrame, names: Sequence[str], role: str) -> None:
+    if isinstance(names, str) or not names:
+        raise DataError(f"{role} is {names!r}", "give a list of one or more numeric columns")
+    check_names(names, f"is named twice in {role}", "name it once")
+    check_frame(frame[[name for name in frame.columns if name in set(names)]], names)
+
+
 def standardise(
     frame: pd.DataFrame, names: Sequence[str], scale_on: np.ndarray
 ) -> Float[Tensor, "B _"]:
-    """Numeric columns in standard deviations of the rows `scale_on`."""
-    for name in names:
-        if name not in frame.columns:
-            raise DataError("is not in the frame", "add or rename it", column=name)
+    """Numeric columns in standard deviations of the rows `scale_on`, float32.
+
+    Raises
+    ------
+    DataError
+        If a column is not numeric, finite and varied, or has a value that float32 cannot hold.
+    """
     specs = [Continuous.infer(frame[name], scale_on=scale_on) for name in names]
-    values = np.stack([spec.encode(frame[spec.name]) for spec in specs], axis=1)
-    return torch.tensor(values, dtype=torch.float32)
+    columns = [spec.encode(frame[spec.name]) for spec in specs]
+    for spec, values in zip(specs, columns, strict=True):
+        check_float32(values, spec.name)
+    return torch.tensor(np.stack(columns, axis=1), dtype=torch.float32)
+
+
+def check_float32(values: np.ndarray, column: str) -> None:
+    """Refuses standardised values beyond float32."""
+    beyond = np.abs(values) > np.finfo(np.float32).max
+    if beyond.any():
+        row = int(beyond.argmax())
+        raise DataError(
+            "is too many standard deviations from the mean for float32",
+            "correct or drop the row",
+            column=column,
+            row=row,
+            value=float(values[row]),
+        )
 
 
 def split(rows: int, *, held_out: int | None = None, seed: int = 0) -> tuple[Index, Index, Index]:
@@ -157,7 +185,10 @@ def split(rows: int, *, held_out: int | None = None, seed: int = 0) -> tuple[Ind
     """
     held_out = rows // 10 if held_out is None else held_out
     if held_out < 1 or rows - 2 * held_out < 1:
-        raise ValueError(f"{rows:,} rows cannot hold out 2 x {held_out:,} and keep some to train")
+        raise ValueError(
+            f"{rows:,} rows cannot hold out {held_out:,} rows twice (at least 1) and keep some to "
+            "train: give held_out=, or more rows"
+        )
     order = torch.randperm(rows, generator=torch.Generator().manual_seed(seed))
     return order[2 * held_out :], order[:held_out], order[held_out : 2 * held_out]
 

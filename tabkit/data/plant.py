@@ -145,6 +145,8 @@ def _scaled(values: np.ndarray, index: Index) -> tuple[np.ndarray, np.ndarray, n
     """Values in standard deviations of the rows `index`, their means and deviations."""
     sample = values[index.numpy()]
     mean, std = sample.mean(axis=0), sample.std(axis=0)
+    if not (std > 0).all():
+        raise ValueError("too few rows: every training row has the same value; plant more rows")
     return (values - mean) / std, mean, std
 
 

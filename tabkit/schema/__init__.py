@@ -14,6 +14,7 @@ from tabkit.schema.blocks import (
 )
 from tabkit.schema.columns import Categorical, Continuous
 from tabkit.schema.errors import DataError
+from tabkit.schema.frames import check_frame, check_names
 from tabkit.schema.table import Rows, Schema
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "argmax_codes",
     "check_cardinalities",
     "check_codes",
+    "check_frame",
+    "check_names",
     "check_simplex",
     "one_hot_simplex",
     "split_blocks",

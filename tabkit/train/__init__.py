@@ -2,8 +2,9 @@
 
 A progress bar, a command line, a widget and a sweep all drive the same generators: `run` drains
 one under a bar; ``for step in fit_predictor(...)`` may stop, plot or change a temperature between
-steps. A loop with a `checkpoint` writes it atomically, also when it is abandoned, and picks up
-from it, bitwise as if it had never stopped.
+steps. A loop with a `checkpoint` writes it atomically, also when it is abandoned or interrupted.
+From such a file it picks up: it yields the steps that were done once more, then new ones, bitwise
+as if it had never stopped.
 """
 
 from tabkit.train.encoder import encoder_loss, fit_encoder

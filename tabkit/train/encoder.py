@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tabkit.data import Dataset
 from tabkit.nets import RowEncoder
-from tabkit.train.loop import Loop, Step, check_sizes
+from tabkit.train.loop import Loop, Step, check_sizes, identity_of
 
 
 def fit_encoder(
@@ -38,21 +38,20 @@ def fit_encoder(
     Raises
     ------
     ValueError
-        If a size is below 1, or the checkpoint belongs to another run.
+        If a size is below 1, net1 is frozen, `partners` is not below `batch`, or the checkpoint
+        belongs to another run.
     FloatingPointError
         If the loss is not finite.
     """
     check_sizes(steps=steps, batch=batch, partners=partners)
-    if partners >= batch:
-        raise ValueError(f"partners ({partners}) must be fewer than the rows of a batch ({batch})")
-    settings = {"batch": batch, "partners": partners}
+    check_siamese(net1, batch, partners)
+    settings = {"batch": batch, "partners": partners, **identity_of(checkpoint, dataset)}
     loop = Loop("encoder", {"net1": net1}, steps, lr, seed, settings, checkpoint)
 
     def loss_of(_: int) -> tuple[Tensor, None]:
         index = loop.draw(dataset.train, batch)
         return encoder_loss(net1, dataset, index, partners), None
 
-    net1.train()
     return loop.run(loss_of)
 
 
@@ -64,13 +63,29 @@ def encoder_loss(
     rows, outcomes = dataset.rows[index].to(device), dataset.outcomes[index].to(device)
     outputs = net1(rows.codes, rows.continuous)
     errors = [
-        pair_distances(outputs, outputs.roll(shift, 0))
-        - pair_distances(outcomes, outcomes.roll(shift, 0))
+        row_distances(outputs, outputs.roll(shift, 0))
+        - row_distances(outcomes, outcomes.roll(shift, 0))
         for shift in range(1, partners + 1)
     ]
     return torch.stack(errors).pow(2).mean()
 
 
-def pair_distances(a: Float[Tensor, "B Z"], b: Float[Tensor, "B Z"]) -> Float[Tensor, " B"]:
+def check_siamese(net1: RowEncoder, batch: int, partners: int) -> None:
+    """net1 must have something to train, and no row may be its own partner.
+
+    Raises
+    ------
+    ValueError
+        Otherwise.
+    """
+    if not any(p.requires_grad for p in net1.parameters()):
+        raise ValueError(
+            "net1 is frozen: net1.requires_grad_(True), or train net0 by fit_predictor"
+        )
+    if partners >= batch:
+        raise ValueError(f"partners ({partners}) must be fewer than the rows of a batch ({batch})")
+
+
+def row_distances(a: Float[Tensor, "B Z"], b: Float[Tensor, "B Z"]) -> Float[Tensor, " B"]:
     """Euclidean distance row by row; its gradient is finite for equal rows too."""
     return ((a - b).pow(2).sum(dim=1) + 1e-12).sqrt()

@@ -1,9 +1,10 @@
 """The one loop that every training shares: updates, records, checkpoints."""
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-CHECKPOINT_EVERY = 200
+from tabkit.data import Dataset
+
+CHECKPOINT_EVERY = 200  # steps
+LossOf = Callable[[int], tuple[Float[Tensor, ""], float | None]]
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Step:
     loss : float
         The loss of the batch before the update; for net0 its relaxed loss.
     seconds : float
-        Since the loop began or picked up.
+        Time in the loop so far, over all its sittings.
     decoded : float | None
         The decoded loss of the same batch, in steps where it was measured.
     """
@@ -39,7 +43,11 @@ class Step:
 
 @dataclass
 class Loop:
-    """What one loop trains, draws from and writes."""
+    """What one loop trains, draws from and writes.
+
+    `settings` are what must be equal for a checkpoint to belong to this run, beside the steps,
+    the learning rate and the seed.
+    """
 
     kind: str
     modules: dict[str, nn.Module]
@@ -48,9 +56,11 @@ class Loop:
     seed: int
     settings: dict[str, Any]
     checkpoint: str | os.PathLike[str] | None
+    records: list[Step] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.file = None if self.checkpoint is None else Path(self.checkpoint)
+        self.seen: tuple[int, int] | None = None
         parameters = [p for m in self.modules.values() for p in m.parameters()]
         self.device = parameters[0].device
         self.optimizer = torch.optim.Adam(parameters, lr=self.lr)
@@ -60,24 +70,43 @@ class Loop:
         self.batches = torch.Generator().manual_seed(self.seed)
         self.noise = torch.Generator(self.device).manual_seed(self.seed)
 
-    def run(self, loss_of: Callable[[int], tuple[Tensor, float | None]]) -> Iterator[Step]:
-        """Yields a step per update; saves now and then, at the end, and when abandoned."""
-        done = self._restore()
-        started = time.perf_counter()
+    def run(self, loss_of: LossOf) -> Iterator[Step]:
+        """Yields a step per update: those of the checkpoint first, then new ones.
+
+        Saves every 200 steps, at the end, and when it is abandoned or interrupted; only an
+        interrupt during the update itself falls back on the last save.
+        """
+        self._restore()
+        for module in self.modules.values():
+            module.train()
         try:
-            while done < self.steps:
-                loss, decoded = loss_of(done + 1)
-                self._update(loss)
-                done += 1
-                if done % CHECKPOINT_EVERY == 0 or done == self.steps:
-                    self._save(done)
-                seconds = time.perf_counter() - started
-                yield Step(done, self.steps, loss.item(), seconds, decoded)
+            yield from list(self.records)
+            while len(self.records) < self.steps:
+                yield self._step(loss_of)
         except GeneratorExit:
-            self._save(done)
+            if self.records and self.seen == self._signature():  # nobody else has written since
+                self._save(self._draws())
             raise
 
-    def _update(self, loss: Float[Tensor, ""]) -> None:
+    def _step(self, loss_of: LossOf) -> Step:
+        started, draws, step = time.perf_counter(), self._draws(), len(self.records) + 1
+        try:
+            loss, decoded = loss_of(step)
+            self._backward(loss)
+        except KeyboardInterrupt:
+            if self.records:
+                self._save(draws)
+            raise
+        self.optimizer.step()
+        self.schedule.step()
+        before = self.records[-1].seconds if self.records else 0.0
+        seconds = before + time.perf_counter() - started
+        self.records.append(Step(step, self.steps, loss.item(), seconds, decoded))
+        if step % CHECKPOINT_EVERY == 0 or step == self.steps:
+            self._save(self._draws())
+        return self.records[-1]
+
+    def _backward(self, loss: Float[Tensor, ""]) -> None:
         if not loss.isfinite():
             raise FloatingPointError(
                 f"the loss is {loss.item()}: lower the learning rate (lr={self.lr}) or look for "
@@ -85,48 +114,52 @@ class Loop:
             )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        self.optimizer.step()
-        self.schedule.step()
 
     def draw(self, index: Tensor, batch: int) -> Tensor:
         """A batch of row positions, with replacement."""
         return index[torch.randint(len(index), (batch,), generator=self.batches)]
 
-    def _identity(self) -> dict[str, Any]:
-        return {
-            "kind": self.kind,
-            "steps": self.steps,
-            "lr": self.lr,
-            "seed": self.seed,
-            **self.settings,
-        }
+    def _draws(self) -> dict[str, Tensor]:
+        return {"batches": self.batches.get_state(), "noise": self.noise.get_state()}
 
-    def _save(self, done: int) -> None:
+    def _identity(self) -> dict[str, Any]:
+        own = {"kind": self.kind, "steps": self.steps, "lr": self.lr, "seed": self.seed}
+        return own | self.settings
+
+    def _signature(self) -> tuple[int, int] | None:
+        """Which file lies at the checkpoint's path, if any."""
+        if self.file is None or not self.file.exists():
+            return None
+        stat = self.file.stat()
+        return stat.st_ino, stat.st_mtime_ns
+
+    def _save(self, draws: dict[str, Tensor]) -> None:
         if self.file is None:
             return
         state = {
             "identity": self._identity(),
-            "done": done,
+            "records": [astuple(record) for record in self.records],
             "modules": {name: m.state_dict() for name, m in self.modules.items()},
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
-            "batches": self.batches.get_state(),
-            "noise": self.noise.get_state(),
+            "draws": draws,
         }
         write_atomically(self.file, lambda path: torch.save(state, path))
+        self.seen = self._signature()
 
-    def _restore(self) -> int:
+    def _restore(self) -> None:
         if self.file is None or not self.file.exists():
-            return 0
+            return
         state = torch.load(self.file, map_location=self.device, weights_only=True)
         self._check_identity(state["identity"])
         for name, module in self.modules.items():
             module.load_state_dict(state["modules"][name])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
-        self.batches.set_state(state["batches"].cpu())
-        self.noise.set_state(state["noise"].cpu())
-        return state["done"]
+        self.batches.set_state(state["draws"]["batches"].cpu())
+        self.noise.set_state(state["draws"]["noise"].cpu())
+        self.records = [Step(*record) for record in state["records"]]
+        self.seen = self._signature()
 
     def _check_identity(self, saved: dict[str, Any]) -> None:
         now = self._identity()
@@ -138,6 +171,26 @@ class Loop:
                 f"{self.file} belongs to another run ({there}; now {here}): "
                 "delete it or name another checkpoint"
             )
+
+
+def identity_of(
+    checkpoint: str | os.PathLike[str] | None, dataset: Dataset, **modules: nn.Module
+) -> dict[str, str]:
+    """Digests of the data and of the nets that a loop only reads; none without a checkpoint."""
+    if checkpoint is None:
+        return {}
+    data = [dataset.rows.codes, dataset.outcomes, dataset.signal, dataset.train]
+    nets = {name: digest(*module.state_dict().values()) for name, module in modules.items()}
+    return {"data": digest(*data), **nets}
+
+
+def digest(*tensors: Tensor) -> str:
+    """A short digest of the tensors' shapes and bytes."""
+    found = hashlib.blake2b(digest_size=8)
+    for tensor in tensors:
+        found.update(str(tuple(tensor.shape)).encode())
+        found.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy())
+    return found.hexdigest()
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:

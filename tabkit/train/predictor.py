@@ -11,8 +11,8 @@ from tabkit.data import Dataset
 from tabkit.estimators import Estimator
 from tabkit.nets import DistanceObjective, RowEncoder, RowPredictor, encode_rows, is_frozen
 from tabkit.schema import argmax_codes
-from tabkit.train.encoder import encoder_loss
-from tabkit.train.loop import Loop, Step, check_sizes
+from tabkit.train.encoder import check_siamese, encoder_loss
+from tabkit.train.loop import Loop, Step, check_sizes, identity_of
 
 
 def fit_predictor(
@@ -31,7 +31,9 @@ def fit_predictor(
     """Trains net0 to predict rows from the signal, by the squared distance behind frozen net1.
 
     No true codes are used but by the `cross_entropy` reference: the target is net1's output for
-    the true row. A knob of the estimator that changes between two steps takes effect at the next.
+    the true row. A knob of the estimator that changes between two steps takes effect at the next;
+    to pick such a run up, start with the knob's first value and change it by the step again. The
+    nets are float32, as the data is.
 
     Parameters
     ----------
@@ -52,19 +54,22 @@ def fit_predictor(
         If the loss is not finite.
     """
     check_sizes(steps=steps, batch=batch)
-    check_head(net0, estimator)
+    check_predictor(net0, estimator, decode_every)
     if not is_frozen(net1):
         raise ValueError("net1 still trains: call tabkit.freeze(net1) first")
-    settings = {"batch": batch, "estimator": repr(estimator)}
+    settings = {
+        "batch": batch,
+        "estimator": repr(estimator),
+        "decode_every": decode_every,
+        **identity_of(checkpoint, dataset, net1=net1),
+    }
     loop = Loop("predictor", {"net0": net0}, steps, lr, seed, settings, checkpoint)
 
     def loss_of(step: int) -> tuple[Tensor, float | None]:
         index = loop.draw(dataset.train, batch)
         loss, decoded = predictor_loss(net0, net1, dataset, index, estimator, loop.noise)
-        wanted = decode_every and (step % decode_every == 0 or step == 1)
-        return loss, decoded().item() if wanted else None
+        return loss, decoded().item() if is_due(step, decode_every) else None
 
-    net0.train()
     return loop.run(loss_of)
 
 
@@ -128,14 +133,15 @@ def fit_jointly(
         If the loss is not finite.
     """
     check_sizes(steps=steps, batch=batch, partners=partners)
-    check_head(net0, estimator)
-    if not all(p.requires_grad for p in net1.parameters()):
-        raise ValueError("net1 is frozen: use fit_predictor, or net1.requires_grad_(True)")
+    check_predictor(net0, estimator, decode_every)
+    check_siamese(net1, batch, partners)
     settings = {
         "batch": batch,
         "partners": partners,
         "weight": weight,
         "estimator": repr(estimator),
+        "decode_every": decode_every,
+        **identity_of(checkpoint, dataset),
     }
     modules = {"net0": net0, "net1": net1}
     loop = Loop("joint", modules, steps, lr, seed, settings, checkpoint)
@@ -144,24 +150,28 @@ def fit_jointly(
         index = loop.draw(dataset.train, batch)
         relaxed, decoded = predictor_loss(net0, net1, dataset, index, estimator, loop.noise)
         loss = encoder_loss(net1, dataset, index, partners) + weight * relaxed
-        wanted = decode_every and (step % decode_every == 0 or step == 1)
-        return loss, decoded().item() if wanted else None
+        return loss, decoded().item() if is_due(step, decode_every) else None
 
-    net0.train()
-    net1.train()
     return loop.run(loss_of)
 
 
-def check_head(net0: RowPredictor, estimator: Estimator) -> None:
+def is_due(step: int, every: int) -> bool:
+    """Whether something that is done in the first and every so many steps is done in this one."""
+    return every > 0 and (step == 1 or step % every == 0)
+
+
+def check_predictor(net0: RowPredictor, estimator: Estimator, decode_every: int) -> None:
     """net0's head must be the one that the estimator takes.
 
     Raises
     ------
     ValueError
-        Otherwise.
+        Otherwise, or if `decode_every` is negative.
     """
     if net0.head != estimator.head:
         raise ValueError(
             f"{estimator!r} takes the {estimator.head!r} head, but net0 has the {net0.head!r} "
             f"head: RowPredictor(..., head={estimator.head!r})"
         )
+    if decode_every < 0:
+        raise ValueError(f"decode_every must be at least 0, not {decode_every}")
