@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tabkit import __main__ as cli
@@ -45,7 +46,16 @@ def test_every_command_line_of_the_readme_is_understood():
         assert all(cli.parse_estimator(text) for text in spec.split())
 
 
-def test_the_changelog_and_the_readme_name_every_module():
+def test_the_readmes_table_is_the_kept_result():
+    kept = pd.read_csv(ROOT / "benchmarks" / "results" / "flights_main_job.csv")
+    columns = ["train_relaxed", "test_relaxed", "test_decoded", "test_decoded_se", "gap"]
+    table = README[README.index("| what net0 hands") : README.index("A random flight")]
+    rows = [line.split("|")[2:-1] for line in table.strip().splitlines()[2:]]
+    found = [[float(cell.strip(" *")) for cell in row] for row in rows]
+    assert found == kept[columns].round(2).to_numpy().tolist()
+
+
+def test_the_readme_names_every_module():
     for module in (ROOT / "tabkit").iterdir():
         name = module.name.removesuffix(".py")
         if not name.startswith("__"):
