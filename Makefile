@@ -5,6 +5,7 @@ BIN = $(VENV)/bin
 # Threads that wait for each other by spinning stall when another program wants the cores (GNU
 # OpenMP, so Linux): 200 training steps took 27 s in place of 3 s. After 1,000 spins they sleep.
 export GOMP_SPINCOUNT ?= 1000
+LAB_OPTIONS ?=
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 INSTALLED = $(VENV)/.installed
 
@@ -30,7 +31,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 lab: env
-	$(BIN)/python -m jupyterlab notebooks
+	$(BIN)/python -m jupyterlab notebooks $(LAB_OPTIONS)
 
 test: env
 	$(BIN)/ruff check .

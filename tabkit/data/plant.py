@@ -72,7 +72,7 @@ def planted(
         groups, points = plant(place, int(draw.integers(low, high + 1)), draw)
         seen = hidden @ _mixture(latent, points.shape[1], draw)
         seen += noise * draw.standard_normal(seen.shape, dtype=np.float32)
-        codes[:, c] = (2 * seen @ points.T - (points**2).sum(axis=1)).argmax(axis=1)  # nearest
+        codes[:, c] = nearest(seen, points)
         outcomes += points[codes[:, c]] @ _mixture(points.shape[1], latent, draw)
         truth[f"c{c:02d}"] = _planted_truth(place, groups, points)
     numbers = hidden @ _mixture(latent, continuous, draw)
@@ -103,6 +103,11 @@ def planted(
         signal_names=tuple(f"signal{s}" for s in range(latent)),
         truth=MappingProxyType(truth),
     )
+
+
+def nearest(seen: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """The number of the nearest of `points` (K, P) to each of `seen` (B, P)."""
+    return (2 * seen @ points.T - (points**2).sum(axis=1)).argmax(axis=1)
 
 
 def plant(place: str, K: int, draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
