@@ -44,7 +44,7 @@ class LabelledObjective(Protocol):
     codes: Int64[Tensor, "B C"] | None
 
 
-class Estimator(ABC):
+class Estimator(relaxations.Tunable, ABC):
     """One way to train net0 through an objective.
 
     Class attributes
@@ -123,6 +123,13 @@ class Relaxed(Estimator):
     """
 
     relaxation: relaxations.Relaxation
+
+    @property
+    def knobs(self) -> dict[str, float]:
+        return self.relaxation.knobs
+
+    def change(self, **knobs: float) -> None:
+        self.relaxation.change(**knobs)
 
     @property
     def gradient(self) -> str:

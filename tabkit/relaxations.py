@@ -23,7 +23,33 @@ Kind = TypeVar("Kind")
 _REGISTRY: dict[str, type["Relaxation"]] = {}
 
 
-class Relaxation(ABC):
+class Tunable:
+    """Something with knobs: the fields of its dataclass, which may change between calls."""
+
+    @property
+    def knobs(self) -> dict[str, float]:
+        """The knobs and their values.
+
+        Examples
+        --------
+        >>> make("softmax", tau=0.5).knobs
+        {'tau': 0.5}
+        """
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def change(self, **knobs: float) -> None:
+        """Changes knobs, all or, if one is unknown or has a bad value, none.
+
+        Raises
+        ------
+        ValueError
+            If a knob is unknown or has a bad value.
+        """
+        changed = construct(type(self).__name__, type(self), self.knobs | knobs)
+        vars(self).update(changed.knobs)
+
+
+class Relaxation(Tunable, ABC):
     """A map from logits to a simplex, block by block.
 
     Class attributes
@@ -146,7 +172,7 @@ def straight_through(
 
 @dataclass(kw_only=True)
 class Tempered(Relaxation):
-    """A relaxation with one temperature `tau`, which may be changed between calls."""
+    """A relaxation with one temperature `tau`."""
 
     tau: float = 1.0
 

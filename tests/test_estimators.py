@@ -122,3 +122,15 @@ def test_unknown_names_and_knobs_are_refused():
         estimators.make("softmx")
     with pytest.raises(ValueError, match="no knobs"):
         estimators.make("cross_entropy", tau=1.0)
+
+
+def test_the_knobs_of_an_estimator_are_those_of_its_relaxation(logits, dataset):
+    estimator = estimators.make("softmax")
+    estimator.change(tau=0.2)
+    assert estimator.knobs == {"tau": 0.2}
+    weights = torch.arange(float(dataset.schema.width))
+    cardinalities = dataset.schema.cardinalities
+    found = estimator(logits, lambda s: s @ weights, cardinalities=cardinalities)
+    cold = torch.cat([(b / 0.2).softmax(1) for b in logits.split(cardinalities, 1)], 1)
+    torch.testing.assert_close(found, (cold @ weights).mean())
+    assert estimators.make("cross_entropy").knobs == {}

@@ -134,9 +134,21 @@ def test_a_bad_temperature_is_refused_when_made_and_when_changed(name, tau):
     with pytest.raises(ValueError, match="above 0"):
         relaxations.make(name, tau=tau)
     relaxation = relaxations.make(name)
+    with pytest.raises(ValueError, match="above 0"):
+        relaxation.change(tau=tau)
+    assert relaxation.knobs == {"tau": 1.0}
     relaxation.tau = tau
     with pytest.raises(ValueError, match="above 0"):
         relaxation(random_logits(), cardinalities=CARDINALITIES)
+
+
+def test_a_changed_knob_is_that_of_a_relaxation_made_with_it():
+    relaxation = relaxations.make("gumbel_softmax")
+    relaxation.change(tau=0.3)
+    assert relaxation == relaxations.make("gumbel_softmax", tau=0.3)
+    with pytest.raises(ValueError, match="no knob 'temperature'"):
+        relaxation.change(tau=0.5, temperature=2.0)
+    assert relaxation.knobs == {"tau": 0.3}
 
 
 def test_unknown_names_and_knobs_are_refused_with_the_known_ones():

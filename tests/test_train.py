@@ -178,7 +178,7 @@ def test_an_annealed_run_picks_up_when_the_knob_follows_the_step(dataset, net1, 
         )
         found = []
         for step in itertools.islice(loop, stop):
-            estimator.relaxation.tau = 1 / (1 + step.step)
+            estimator.change(tau=1 / (1 + step.step))
             found.append(step)
         loop.close()
         return comparable(found)
@@ -253,7 +253,7 @@ def test_a_temperature_changed_between_steps_takes_effect_at_the_next(dataset, n
         for step in loop:
             found.append(step.loss)
             if change and step.step == 2:
-                estimator.relaxation.tau = 0.1
+                estimator.change(tau=0.1)
         runs.append(found)
     assert runs[0][:2] == runs[1][:2]
     assert runs[0][2] != runs[1][2]

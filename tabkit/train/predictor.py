@@ -31,7 +31,7 @@ def fit_predictor(
     """Trains net0 to predict rows from the signal, by the squared distance behind frozen net1.
 
     No true codes are used but by the `cross_entropy` reference: the target is net1's output for
-    the true row. A knob of the estimator that changes between two steps takes effect at the next;
+    the true row. A knob that changes between two steps (`estimator.change`) acts at the next;
     to pick such a run up, start with the knob's first value and change it by the step again. The
     nets are float32, as the data is.
 
