@@ -4,8 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import settings
 
 from tabkit import RowEncoder, freeze, from_frame, planted
+
+# The same examples every time, and no verdict by the clock.
+settings.register_profile("tabkit", deadline=None, derandomize=True)
+settings.load_profile("tabkit")
 
 
 @pytest.fixture(scope="session")

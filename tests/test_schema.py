@@ -34,7 +34,7 @@ SCHEMA = Schema.infer(FRAME, **KINDS)
 WIDTHS = (2, 1, 5)
 CODES = torch.tensor([[0, 0, 4], [1, 0, 2]])
 NAN, INF = float("nan"), float("inf")
-quickly = settings(max_examples=25, deadline=None, derandomize=True)
+quickly = settings(max_examples=25)
 
 
 def infer(values, **knobs):
