@@ -9,7 +9,7 @@ from importlib.metadata import version
 from tabkit import estimators, relaxations
 from tabkit.data import Dataset, flights, from_frame, planted
 from tabkit.embedding import SoftEmbedding
-from tabkit.nets import DistanceObjective, RowEncoder, RowPredictor, freeze
+from tabkit.nets import RowEncoder, RowPredictor, SquaredDistance, freeze
 from tabkit.schema import DataError, Rows, Schema
 from tabkit.train import Step, fit_encoder, fit_jointly, fit_predictor
 
@@ -18,12 +18,12 @@ __version__ = version("tabkit")
 __all__ = [
     "DataError",
     "Dataset",
-    "DistanceObjective",
     "RowEncoder",
     "RowPredictor",
     "Rows",
     "Schema",
     "SoftEmbedding",
+    "SquaredDistance",
     "Step",
     "estimators",
     "fit_encoder",

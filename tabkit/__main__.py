@@ -172,7 +172,7 @@ def main_job(arguments: argparse.Namespace) -> int:
     for seed in arguments.seeds:
         net1 = train_encoder(dataset, folder, steps=arguments.encoder_steps, seed=seed)
         correlation = compare.distance_correlation(net1, dataset, dataset.test)
-        print(f"net1, seed {seed}: {correlation:.3f} correlation with outcome distances, test")
+        print(f"net1, seed {seed}: {correlation:.3f} correlation with outcomes, test", flush=True)
         random_rows.append(compare.random_row_loss(net1, dataset, dataset.test))
         for text in arguments.estimators:
             result = compare.train_and_score(
@@ -186,7 +186,9 @@ def main_job(arguments: argparse.Namespace) -> int:
             )
             trained.append(result)
             compare.table(trained).to_csv(folder / "results.csv", index=False)
-            print(f"  {text}: {result.test.decoded:.3f} decoded, {result.seconds:.1f} s")
+            print(
+                f"  {text}: {result.test.decoded:.3f} decoded, {result.seconds:.1f} s", flush=True
+            )
     majority = compare.majority_accuracy(dataset, dataset.test)
     report(folder, trained, sum(random_rows) / len(random_rows), majority)
     return 0

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tabkit.data import Dataset, pairs
 from tabkit.estimators import Estimator
-from tabkit.nets import DistanceObjective, RowEncoder, RowPredictor, encode_rows
+from tabkit.nets import RowEncoder, RowPredictor, SquaredDistance, encode_rows
 from tabkit.train import Step, fit_predictor, predictor_loss, run
 
 PAIRS = 100_000
@@ -68,7 +68,7 @@ def random_row_loss(net1: RowEncoder, dataset: Dataset, index: Tensor, *, seed: 
     picked = dataset.train[torch.randint(len(dataset.train), (len(index),), generator=generator)]
     target = encode_rows(net1, dataset.rows[index])
     drawn = dataset.rows[picked].to(target.device)
-    return DistanceObjective(net1, drawn.continuous, target)(drawn.codes).mean().item()
+    return SquaredDistance(net1, drawn.continuous, target)(drawn.codes).mean().item()
 
 
 def majority_accuracy(dataset: Dataset, index: Tensor) -> dict[str, float]:

@@ -157,7 +157,7 @@ class RowPredictor(nn.Module):
 
 
 @dataclass(frozen=True)
-class DistanceObjective:
+class SquaredDistance:
     """Squared distance behind net1 between a predicted row and its target.
 
     An objective for the estimators: simplex (B, F) -> loss per row (B,). It also takes

@@ -3,7 +3,7 @@
 import pytest
 
 from tabkit import RowEncoder, RowPredictor, compare, estimators, fit_predictor
-from tabkit.nets import DistanceObjective, encode_rows
+from tabkit.nets import SquaredDistance, encode_rows
 from tabkit.train import Step, run
 
 
@@ -31,7 +31,7 @@ def test_the_decoded_loss_is_that_of_the_decoded_rows(net0, net1, dataset):
     found = compare.score(net0, net1, dataset, estimators.make("softmax"), dataset.test)
     rows = net0.decode(dataset.signal[dataset.test], net1)
     target = encode_rows(net1, dataset.rows[dataset.test])
-    by_hand = DistanceObjective(net1, rows.continuous, target)(rows.codes).mean().item()
+    by_hand = SquaredDistance(net1, rows.continuous, target)(rows.codes).mean().item()
     assert found.decoded == pytest.approx(by_hand, rel=1e-5)
     assert found.gap == pytest.approx(found.decoded - found.relaxed)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from tabkit import DistanceObjective, estimators
+from tabkit import SquaredDistance, estimators
 from tabkit.schema import argmax_codes, one_hot_simplex
 
 LOGIT_NAMES = [n for n in estimators.names() if n != "direct_embedding"]
@@ -23,7 +23,7 @@ def continuous(rows):
 @pytest.fixture
 def objective(net1, rows, continuous, generator):
     target = torch.randn(len(rows), 3, generator=generator)
-    return DistanceObjective(net1, continuous, target, rows.codes)
+    return SquaredDistance(net1, continuous, target, rows.codes)
 
 
 @pytest.fixture

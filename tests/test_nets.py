@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tabkit import DistanceObjective, RowEncoder, RowPredictor, freeze
+from tabkit import RowEncoder, RowPredictor, SquaredDistance, freeze
 from tabkit.nets import encode_rows, is_frozen
 from tabkit.schema import one_hot_simplex
 
@@ -86,9 +86,9 @@ def test_an_unknown_head_is_refused(net1):
 
 def test_the_objective_is_the_squared_distance_and_zero_at_the_true_row(net1, rows):
     target = encode_rows(net1, rows)
-    exact = DistanceObjective(net1, rows.continuous, target)(rows.codes)
+    exact = SquaredDistance(net1, rows.continuous, target)(rows.codes)
     torch.testing.assert_close(exact, torch.zeros(9))
-    away = DistanceObjective(net1, rows.continuous, target + 2)(rows.codes)
+    away = SquaredDistance(net1, rows.continuous, target + 2)(rows.codes)
     torch.testing.assert_close(away, torch.full((9,), 4.0 * target.shape[1]))
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tabkit.data import Dataset
 from tabkit.estimators import Estimator
-from tabkit.nets import DistanceObjective, RowEncoder, RowPredictor, encode_rows, is_frozen
+from tabkit.nets import RowEncoder, RowPredictor, SquaredDistance, encode_rows, is_frozen
 from tabkit.schema import argmax_codes
 from tabkit.train.encoder import check_siamese, encoder_loss
 from tabkit.train.loop import Loop, Step, check_sizes, identity_of
@@ -86,7 +86,7 @@ def predictor_loss(
     rows = dataset.rows[index].to(device)
     prediction = net0(dataset.signal[index].to(device))
     target = encode_rows(net1, rows)
-    objective = DistanceObjective(net1, prediction.continuous, target, rows.codes)
+    objective = SquaredDistance(net1, prediction.continuous, target, rows.codes)
     cardinalities = net1.embedding.cardinalities
     loss = estimator(
         prediction.categorical, objective, cardinalities=cardinalities, generator=noise
