@@ -84,7 +84,7 @@ def test_the_lesson_has_its_parts(notebook):
         assert f"## {heading}" in prose or f"## The {heading}" in prose
     for call in ("predict(", ".compare(", "check(", "claim("):
         assert call in code
-    assert code.count("claim(") == 3
+    assert code.count("claim(") >= 3
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=names)

@@ -156,9 +156,10 @@ plots.category_bars(hot.grad[0], [str(k) for k in range(K)], marked=2, label="dL
 # \text{that is,}\quad \frac{\partial L}{\partial x_k} = \langle W_k, g \rangle .$$
 #
 # So the one-hot's gradient has one number for *every* category, also for those that the row does
-# not have: to first order, what the loss would gain or lose if a little of category *k* were mixed
-# in. Nothing is missing from it but the courage to leave the vertex: a one-hot is a corner of
-# the *simplex* (the vectors that are not negative and sum to 1), and the gradient points along it.
+# not have: to first order, how fast the loss changes when $x_k$ grows and nothing else does. A
+# one-hot is a corner of the *simplex* (the vectors that are not negative and sum to 1). To stay on
+# the simplex, what one category gains another must lose; so what counts is the difference of two
+# of these numbers. Exercise 2 uses that.
 
 # %%
 g = outputs["one-hot @ table"].grad
@@ -168,8 +169,8 @@ by_chain_rule = g @ table.T
 # %% [markdown]
 # ## The same, in the library
 #
-# `SoftEmbedding` is a layer that takes both: codes `(B, C)`, or a simplex `(B, F)` with the blocks
-# of all columns side by side. It wraps trained `nn.Embedding`s without copying them. net1 of
+# `SoftEmbedding` is a layer that takes both: codes `(B, C)`, for a batch of **B** rows, or a simplex
+# `(B, F)`, the blocks of all columns side by side; **F** is the sum of all cardinalities. It wraps trained `nn.Embedding`s without copying them. net1 of
 # notebook 01 uses it, so a frozen net1 reads simplexes without being trained for them.
 
 # %%
@@ -236,8 +237,7 @@ logits.grad
 # ## Turn the dial
 #
 # The softmax has a temperature: `softmax(logits / tau)`. Run the cell for `tau` 1, 0.1 and 0.01.
-# The output comes ever closer to the argmax's. What happens to the gradient on the way, and why
-# is that the worst of both?
+# The output comes ever closer to the argmax's. What happens to the gradient on the way?
 
 # %%
 tau = 0.1
@@ -245,6 +245,10 @@ leaf = logits.detach().clone().requires_grad_()
 soft = (leaf / tau).softmax(dim=1)
 loss_of(frozen(soft)).backward()
 pd.DataFrame({"largest share": soft.max(dim=1).values.detach(), "gradient": leaf.grad.norm(dim=1)})
+
+# %% [markdown]
+# Nearer to a corner, the gradient fades. A small temperature gives hard categories, but hardly a
+# gradient to learn from.
 
 # %% [markdown]
 # ## Exercises
@@ -288,9 +292,10 @@ def loss_after(t):
 check(slope, lambda s: abs((loss_after(1e-6) - loss_after(0)) / 1e-6 - s) < 1e-4)
 
 # %% [markdown]
-# **3. A check that cannot fail** (★★, 10 minutes). `torch.nn.Linear` and the embedding below
-# share their storage. Change the table by one in a single place and explain why the comparison is
-# still happy. Set `still_equal` to the result of the comparison after the change.
+# **3. A check that cannot fail** (★★, 10 minutes). `shared` and `twin` below use the same storage.
+# Add 1 to one entry of `shared.weight`, in place. Then compare `shared(codes)` with
+# `twin(hot.detach())` by `torch.equal`, and set `still_equal` to the result. Why does the
+# comparison not see the change?
 #
 # <details><summary>Hint</summary>Edit <code>shared.weight.data</code> in place.</details>
 
@@ -298,12 +303,13 @@ check(slope, lambda s: abs((loss_after(1e-6) - loss_after(0)) / 1e-6 - s) < 1e-4
 shared = torch.nn.Embedding.from_pretrained(table.clone())
 twin = torch.nn.Linear(K, D, bias=False, dtype=torch.float64)
 twin.weight = torch.nn.Parameter(shared.weight.T)
+before = shared.weight.detach().clone()
 still_equal = None
 ### BEGIN SOLUTION
 shared.weight.data[2, 0] += 1
 still_equal = torch.equal(shared(codes), twin(hot.detach()))
 ### END SOLUTION
-changed = (shared.weight != table).sum() == 1
+changed = (shared.weight != before).sum() == 1
 check(still_equal, lambda x: bool(x) and changed, hint="Change one entry, then compare.")
 
 # %% [markdown]
