@@ -169,9 +169,10 @@ by_chain_rule = g @ table.T
 # %% [markdown]
 # ## The same, in the library
 #
-# `SoftEmbedding` is a layer that takes both: codes `(B, C)`, for a batch of **B** rows, or a simplex
-# `(B, F)`, the blocks of all columns side by side; **F** is the sum of all cardinalities. It wraps trained `nn.Embedding`s without copying them. net1 of
-# notebook 01 uses it, so a frozen net1 reads simplexes without being trained for them.
+# `SoftEmbedding` is a layer that takes both: codes `(B, C)`, for a batch of **B** rows, or a
+# simplex `(B, F)`, the blocks of all columns side by side; **F** is the sum of all cardinalities.
+# It wraps trained `nn.Embedding`s without copying them. net1 of notebook 01 uses it, so a frozen
+# net1 reads simplexes without being trained for them.
 
 # %%
 layer = SoftEmbedding.from_embeddings([embedding])
