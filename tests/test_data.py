@@ -258,6 +258,7 @@ def test_from_frame_refuses_numbers_that_it_cannot_use(frame):
         with pytest.raises(DataError, match=said) as error:
             from_frame(bad, categorical=["port"], outcomes=["delay"], held_out=100)
         assert (error.value.column, error.value.row) == ("delay", 7)
+        assert repr(error.value.value) == repr(value)
     twice = pd.concat([frame, frame["delay"]], axis=1)
     with pytest.raises(DataError, match="two columns of the frame"):
         from_frame(twice, categorical=["port"], outcomes=["delay"])

@@ -10,7 +10,15 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from tabkit.schema import Continuous, DataError, Rows, Schema, check_frame, check_names
+from tabkit.schema import (
+    Continuous,
+    DataError,
+    Rows,
+    Schema,
+    check_frame,
+    check_names,
+    check_overflow,
+)
 
 Index = Int64[Tensor, " _"]
 
@@ -156,23 +164,9 @@ def standardise(
     """
     specs = [Continuous.infer(frame[name], scale_on=scale_on) for name in names]
     columns = [spec.encode(frame[spec.name]) for spec in specs]
-    for spec, values in zip(specs, columns, strict=True):
-        check_float32(values, spec.name)
-    return torch.tensor(np.stack(columns, axis=1), dtype=torch.float32)
-
-
-def check_float32(values: np.ndarray, column: str) -> None:
-    """Refuses standardised values beyond float32."""
-    beyond = np.abs(values) > np.finfo(np.float32).max
-    if beyond.any():
-        row = int(beyond.argmax())
-        raise DataError(
-            "is too many standard deviations from the mean for float32",
-            "correct or drop the row",
-            column=column,
-            row=row,
-            value=float(values[row]),
-        )
+    numbers = torch.tensor(np.stack(columns, axis=1), dtype=torch.float32)
+    check_overflow(numbers, frame, names)
+    return numbers
 
 
 def split(rows: int, *, held_out: int | None = None, seed: int = 0) -> tuple[Index, Index, Index]:

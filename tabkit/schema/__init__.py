@@ -14,7 +14,7 @@ from tabkit.schema.blocks import (
 )
 from tabkit.schema.columns import Categorical, Continuous
 from tabkit.schema.errors import DataError
-from tabkit.schema.frames import check_frame, check_names
+from tabkit.schema.frames import check_frame, check_names, check_overflow
 from tabkit.schema.table import Rows, Schema
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "check_codes",
     "check_frame",
     "check_names",
+    "check_overflow",
     "check_simplex",
     "one_hot_simplex",
     "split_blocks",

@@ -5,8 +5,10 @@ from difflib import get_close_matches
 from typing import Any
 
 import pandas as pd
+from torch import Tensor
 
 from tabkit.schema.errors import DataError
+from tabkit.schema.values import plain
 
 
 def check_frame(frame: pd.DataFrame, expected: Sequence[str]) -> None:
@@ -62,3 +64,15 @@ def check_other(other: Mapping[str, int], categorical: Sequence[str]) -> None:
                 column=name,
                 value=rows,
             )
+
+
+def check_overflow(numbers: Tensor, frame: pd.DataFrame, names: Sequence[str]) -> None:
+    """Standardised columns (B, N) of a frame must be finite in their dtype."""
+    for row, column in (~numbers.isfinite()).nonzero()[:1].tolist():
+        raise DataError(
+            f"is too many standard deviations from the mean for {numbers.dtype}",
+            "correct or drop the row, or encode with a wider dtype",
+            column=names[column],
+            row=row,
+            value=plain(frame[names[column]].iloc[row]),
+        )

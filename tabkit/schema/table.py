@@ -14,8 +14,7 @@ from torch import Tensor
 from tabkit.schema.blocks import argmax_codes, check_codes, check_simplex
 from tabkit.schema.columns import Categorical, Continuous
 from tabkit.schema.errors import DataError
-from tabkit.schema.frames import check_frame, check_names, check_other
-from tabkit.schema.values import plain
+from tabkit.schema.frames import check_frame, check_names, check_other, check_overflow
 
 FORMAT = 1
 
@@ -164,19 +163,8 @@ class Schema:
         numbers = [column.encode(frame[column.name]) for column in self.continuous]
         stacked = np.stack(numbers, axis=1) if numbers else np.empty((len(frame), 0))
         rows = Rows(torch.tensor(np.stack(codes, axis=1)), torch.tensor(stacked, dtype=dtype))
-        self._check_overflow(rows.continuous, frame)
+        check_overflow(rows.continuous, frame, [c.name for c in self.continuous])
         return rows
-
-    def _check_overflow(self, numbers: Tensor, frame: pd.DataFrame) -> None:
-        for row, column in (~numbers.isfinite()).nonzero()[:1].tolist():
-            name = self.continuous[column].name
-            raise DataError(
-                f"is too many standard deviations from the mean for {numbers.dtype}",
-                "correct or drop the row, or encode with a wider dtype",
-                column=name,
-                row=row,
-                value=plain(frame[name].iloc[row]),
-            )
 
     def decode(self, rows: Rows) -> pd.DataFrame:
         """`Rows` -> a frame: categories and dtypes exactly, numbers to float precision.
