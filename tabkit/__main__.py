@@ -1,19 +1,27 @@
-"""The command line: ``python -m tabkit run`` does the main job on the real flights."""
+"""The command line.
+
+``python -m tabkit run`` does the main job on the real flights; ``python -m tabkit compare`` trains
+every estimator at several temperatures and seeds, on flights and on planted rows.
+"""
 
 import argparse
 import json
 import platform
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import torch
+from joblib import parallel_config
 
 import tabkit
 from tabkit import compare, estimators, plots
+from tabkit.compare.comparison import DATA_ROWS, FULL, QUICK, QUICK_ROWS
 from tabkit.data import Dataset, flights
-from tabkit.estimators import Estimator
 from tabkit.nets import RowEncoder, freeze
 from tabkit.train import fit_encoder, run
 
@@ -27,24 +35,25 @@ DEFAULT_ESTIMATORS = (
     "direct_embedding",
     "cross_entropy",
 )
+ESTIMATORS = {
+    "nargs": "+",
+    "metavar": "NAME[:KNOB=VALUE,...]",
+    "help": f"any of {', '.join(estimators.names())}; knobs such as softmax:tau=0.25, schedules "
+    "such as gumbel_softmax:tau=cosine/2/0.25, and entropy_penalty=0.1 with any",
+}
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line's arguments."""
     root = argparse.ArgumentParser(prog="python -m tabkit", description=__doc__)
     commands = root.add_subparsers(dest="command", required=True)
-    job = commands.add_parser(
+    job = add_command(
+        commands,
         "run",
-        help="train net1, freeze it, train a net0 through each estimator, decode, compare",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        "train net1, freeze it, train a net0 through each estimator, decode, compare",
+        main_job,
     )
-    job.add_argument(
-        "--estimators",
-        nargs="+",
-        default=list(DEFAULT_ESTIMATORS),
-        metavar="NAME[:KNOB=VALUE,...]",
-        help=f"any of {', '.join(estimators.names())}; knobs such as softmax:tau=0.25",
-    )
+    job.add_argument("--estimators", **ESTIMATORS, default=list(DEFAULT_ESTIMATORS))
     job.add_argument("--seeds", nargs="+", type=seed, default=[0], help="one net1 and net0s each")
     job.add_argument("--steps", type=positive, default=1000, help="training steps of each net0")
     job.add_argument("--encoder-steps", type=positive, default=1500, help="training steps of net1")
@@ -57,7 +66,42 @@ def parser() -> argparse.ArgumentParser:
         default=None,
         help="run folder (runs/DATE-TIME if not given); an interrupted run in it is picked up",
     )
+    add_comparison(commands)
     return root
+
+
+def add_comparison(commands: Any) -> None:
+    """The arguments of ``compare``."""
+    job = add_command(
+        commands,
+        "compare",
+        "estimators x temperatures x seeds, at equal steps and at equal net1 evaluations",
+        comparison_job,
+    )
+    job.add_argument("--quick", action="store_true", help="a few minutes in place of an hour")
+    job.add_argument("--estimators", **ESTIMATORS, default=None)
+    job.add_argument("--seeds", nargs="+", type=seed, default=None, help="0 to 4; quick: 0 1")
+    job.add_argument("--data", nargs="+", choices=list(DATA_ROWS), default=list(DATA_ROWS))
+    job.add_argument("--steps", type=positive, default=None, help="of a net0: 600; quick: 300")
+    job.add_argument("--batch", type=positive, default=256, help="rows, at equal steps")
+    job.add_argument("--jobs", type=int, default=-1, help="processes; all cores if -1")
+    job.add_argument("--scheduler", default=None, help="address of a Dask scheduler to run on")
+    job.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs/comparison"),
+        help="folder of the finished cells: what is there is not trained again",
+    )
+
+
+def add_command(
+    commands: Any, name: str, text: str, job: Callable[[argparse.Namespace], int]
+) -> argparse.ArgumentParser:
+    """A command, with the function that does it."""
+    kind = argparse.ArgumentDefaultsHelpFormatter
+    command = commands.add_parser(name, help=text, description=text, formatter_class=kind)
+    command.set_defaults(job=job)
+    return command
 
 
 def positive(text: str) -> int:
@@ -74,28 +118,6 @@ def seed(text: str) -> int:
     if not 0 <= number < 2**32:
         raise argparse.ArgumentTypeError(f"must lie in 0 to 2**32 - 1, not {number}")
     return number
-
-
-def parse_estimator(text: str) -> Estimator:
-    """``"softmax:tau=0.25"`` -> the estimator.
-
-    Raises
-    ------
-    ValueError
-        If the name or a knob is unknown, or a value is bad.
-    """
-    name, _, listed = text.partition(":")
-    knobs: dict[str, float] = {}
-    for knob in listed.split(",") if listed else ():
-        key, _, value = knob.partition("=")
-        try:
-            number = float(value)
-        except ValueError:
-            raise ValueError(f"{text}: {key} must be a number, not {value!r}") from None
-        if key in knobs:
-            raise ValueError(f"{text}: {key} is given twice")
-        knobs[key] = number
-    return estimators.make(name, **knobs)
 
 
 def check_unique(values: Sequence[object], option: str) -> None:
@@ -133,7 +155,7 @@ def open_folder(arguments: argparse.Namespace) -> Path:
 def configuration(arguments: argparse.Namespace) -> str:
     """All arguments, defaults included, with what else decides the result, as JSON."""
     resolved = {
-        "estimators": {text: repr(parse_estimator(text)) for text in arguments.estimators},
+        "estimators": {text: repr(compare.parse_spec(text)) for text in arguments.estimators},
         "seeds": arguments.seeds,
         "steps": arguments.steps,
         "encoder_steps": arguments.encoder_steps,
@@ -164,7 +186,7 @@ def main_job(arguments: argparse.Namespace) -> int:
     check_unique(arguments.estimators, "--estimators")
     check_unique(arguments.seeds, "--seeds")
     for text in arguments.estimators:
-        parse_estimator(text)  # a typing error is told before anything trains
+        compare.parse_spec(text)  # a typing error is told before anything trains
     dataset = load(arguments.rows)
     folder = open_folder(arguments)
     print(f"{len(dataset):,} flights; results in {folder}")
@@ -175,14 +197,16 @@ def main_job(arguments: argparse.Namespace) -> int:
         print(f"net1, seed {seed}: {correlation:.3f} correlation with outcomes, test", flush=True)
         random_rows.append(compare.random_row_loss(net1, dataset, dataset.test))
         for text in arguments.estimators:
+            estimator, schedules = compare.parse_spec(text)
             result = compare.train_and_score(
-                parse_estimator(text),
+                estimator,
                 net1,
                 dataset,
                 name=text,
                 steps=arguments.steps,
+                schedules=schedules,
                 seed=seed,
-                checkpoint=folder / f"net0-{text.replace(':', '-')}-seed{seed}.pt",
+                checkpoint=folder / f"net0-{re.sub('[:/]', '-', text)}-seed{seed}.pt",
             )
             trained.append(result)
             compare.table(trained).to_csv(folder / "results.csv", index=False)
@@ -192,6 +216,47 @@ def main_job(arguments: argparse.Namespace) -> int:
     majority = compare.majority_accuracy(dataset, dataset.test)
     report(folder, trained, sum(random_rows) / len(random_rows), majority)
     return 0
+
+
+def comparison_job(arguments: argparse.Namespace) -> int:
+    """``compare``: the sweep, its tables and its figures."""
+    quick = arguments.quick
+    chosen = arguments.estimators or (QUICK if quick else FULL)
+    seeds = arguments.seeds or ([0, 1] if quick else [0, 1, 2, 3, 4])
+    check_unique(chosen, "--estimators")
+    check_unique(seeds, "--seeds")
+    check_unique(arguments.data, "--data")
+    rows = {name: (QUICK_ROWS if quick else DATA_ROWS)[name] for name in arguments.data}
+    cells = compare.cells(
+        chosen,
+        seeds,
+        rows=rows,
+        steps=arguments.steps or (300 if quick else 600),
+        batch=arguments.batch,
+        encoder_steps=600 if quick else 1500,
+    )
+    print(f"{len(cells)} cells; finished ones are kept in {arguments.out}", flush=True)
+    with backend(arguments.scheduler):
+        results = compare.sweep(cells, arguments.out, jobs=arguments.jobs)
+    summary = compare.summarise(results)
+    results.to_csv(arguments.out / "cells.csv", index=False)
+    summary.to_csv(arguments.out / "comparison.csv", index=False, float_format="%.5g")
+    print(compare.comparison_text(summary))
+    for name in arguments.data:
+        plots.comparison(summary, name).save(arguments.out / f"comparison_{name}.png")
+    return 0
+
+
+@contextmanager
+def backend(scheduler: str | None) -> Iterator[None]:
+    """Joblib's own processes, or the workers of a Dask scheduler."""
+    if scheduler is None:
+        yield
+        return
+    from distributed import Client  # noqa: PLC0415 - only a cluster's user has it
+
+    with Client(scheduler), parallel_config(backend="dask"):
+        yield
 
 
 def report(
@@ -213,9 +278,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit status, 2 for bad arguments."""
     arguments = parser().parse_args(argv)
     try:
-        return main_job(arguments)
+        return arguments.job(arguments)
     except KeyboardInterrupt:
-        print("tabkit: interrupted; the same call with --out FOLDER picks up", file=sys.stderr)
+        print(
+            "tabkit: interrupted; the same call (run: with --out FOLDER) picks up", file=sys.stderr
+        )
         return 130
     except (ValueError, ArithmeticError, OSError) as error:
         print(f"tabkit: {error}", file=sys.stderr)

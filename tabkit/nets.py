@@ -161,7 +161,7 @@ class SquaredDistance:
     """Squared distance behind net1 between a predicted row and its target.
 
     An objective for the estimators: simplex (B, F) -> loss per row (B,). It also takes
-    embeddings, by `embedded`, and codes, for the decoded loss.
+    embeddings, by `embedded`, and codes, for the decoded loss; `snap` finds the nearest categories.
 
     Attributes
     ----------
@@ -179,9 +179,28 @@ class SquaredDistance:
     def __call__(self, categorical: Codes | Simplex) -> Float[Tensor, " B"]:
         return self._squared_distance(self.net1(categorical, self.continuous))
 
+    def __getitem__(self, index: Int64[Tensor, " A"]) -> "SquaredDistance":
+        """The same for some of the rows."""
+        codes = None if self.codes is None else self.codes[index]
+        return SquaredDistance(self.net1, self.continuous[index], self.target[index], codes)
+
     def embedded(self, embedded: Float[Tensor, "B CD"]) -> Float[Tensor, " B"]:
         """The loss per row of embeddings (B, C*D)."""
         return self._squared_distance(self.net1.embedded(embedded, self.continuous))
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """D of each column's embedding."""
+        return self.net1.embedding.widths
+
+    def logits(self, embedded: Float[Tensor, "B CD"]) -> Simplex:
+        """Minus the squared distances of embeddings to the categories' own."""
+        return self.net1.embedding.negative_distances(embedded)
+
+    def snap(self, embedded: Float[Tensor, "B CD"]) -> Float[Tensor, "B CD"]:
+        """The embedding of the nearest category in each column."""
+        nearest = argmax_codes(self.logits(embedded), self.net1.embedding.cardinalities)
+        return self.net1.embedding(nearest)
 
     def _squared_distance(self, output: Float[Tensor, "B Z"]) -> Float[Tensor, " B"]:
         return (output - self.target).pow(2).sum(dim=1)

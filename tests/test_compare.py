@@ -15,7 +15,7 @@ def net0(dataset, net1):
 @pytest.fixture
 def trained(net0):
     def make(name, seed, relaxed, decoded):
-        found = compare.Score(relaxed, decoded, {"a": 0.5})
+        found = compare.Score(relaxed, decoded, {"a": 0.5}, 0.1)
         return compare.Trained(name, seed, net0, [Step(1, 1, 0.0, 2.5)], found, found)
 
     return make

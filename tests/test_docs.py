@@ -8,6 +8,7 @@ import pytest
 
 from tabkit import __main__ as cli
 from tabkit import estimators
+from tabkit.compare import parse_spec
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "data" / "README.md"]
@@ -39,11 +40,11 @@ def test_every_make_target_of_the_readme_exists():
 
 
 def test_every_command_line_of_the_readme_is_understood():
-    for line in re.findall(r"python -m tabkit (run[^`\n]*)", README):
+    for line in re.findall(r"python -m tabkit ((?:run|compare)[^`\n]*)", README):
         if "--help" not in line:
             cli.parser().parse_args(line.split())
     for spec in re.findall(r"--estimators ([^`)]+)`", README):
-        assert all(cli.parse_estimator(text) for text in spec.split())
+        assert all(parse_spec(text) for text in spec.split())
 
 
 def test_the_readmes_table_is_the_kept_result():
@@ -67,6 +68,6 @@ def test_every_notebook_is_in_the_readmes_course():
         assert f"(notebooks/{notebook.name})" in README
 
 
-def test_defaults_of_the_main_job_are_all_estimators_that_there_are():
-    run = {text.partition(":")[0] for text in cli.DEFAULT_ESTIMATORS}
-    assert run == set(estimators.names())
+def test_the_readme_names_every_estimator():
+    for name in estimators.names():
+        assert f"`{name}`" in README, name

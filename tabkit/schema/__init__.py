@@ -5,10 +5,12 @@ A `Schema` says what the columns of a table are. `Schema.encode` turns a DataFra
 """
 
 from tabkit.schema.blocks import (
+    allowed_logits,
     argmax_codes,
     check_cardinalities,
     check_codes,
     check_simplex,
+    map_blocks,
     one_hot_simplex,
     split_blocks,
 )
@@ -23,6 +25,7 @@ __all__ = [
     "DataError",
     "Rows",
     "Schema",
+    "allowed_logits",
     "argmax_codes",
     "check_cardinalities",
     "check_codes",
@@ -30,6 +33,7 @@ __all__ = [
     "check_names",
     "check_overflow",
     "check_simplex",
+    "map_blocks",
     "one_hot_simplex",
     "split_blocks",
 ]

@@ -1,6 +1,7 @@
 """A row's categorical part as tensors: codes (B, C), logits and simplexes (B, F)."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from numbers import Integral
 
 import torch
@@ -45,6 +46,27 @@ def split_blocks(
     return values.split(tuple(cardinalities), dim=-1)
 
 
+def map_blocks(
+    function: Callable[..., Float[Tensor, "_ K"]],
+    cardinalities: Sequence[int],
+    *values: Float[Tensor, "B F"],
+) -> Float[Tensor, "B F"]:
+    """A function of the blocks of one column, (B, K) -> (B, K), applied to every column.
+
+    The function must treat rows alike and apart: columns of one width may come as one long block.
+
+    Examples
+    --------
+    >>> map_blocks(lambda block: block.softmax(dim=1), (2, 1), torch.zeros(1, 3))
+    tensor([[0.5000, 0.5000, 1.0000]])
+    """
+    blocks = [split_blocks(v, cardinalities) for v in values]
+    if len(set(cardinalities)) == 1:
+        long = [v.reshape(-1, cardinalities[0]) for v in values]
+        return function(*long).reshape(values[0].shape)
+    return torch.cat([function(*column) for column in zip(*blocks, strict=True)], dim=1)
+
+
 def one_hot_simplex(
     codes: Int64[Tensor, "B C"],
     cardinalities: Sequence[int],
@@ -79,6 +101,42 @@ def argmax_codes(
     tensor([[1, 0]])
     """
     return torch.stack([b.argmax(dim=1) for b in split_blocks(values, cardinalities)], dim=1)
+
+
+def allowed_logits(
+    logits: Float[Tensor, "B F"], cardinalities: Sequence[int]
+) -> Float[Tensor, "B F"]:
+    """Logits ready for arithmetic: float32 at least, and finite.
+
+    A logit of minus infinity marks a category that is not allowed. It becomes a number so far below
+    the largest of its block that its probability is 0 and no noise can lift it, but which can be
+    added and multiplied without NaN; no gradient flows to it.
+
+    Raises
+    ------
+    ValueError
+        If the blocks do not sum to F, a logit is NaN or plus infinity, or a block allows nothing.
+
+    Examples
+    --------
+    >>> masked = torch.tensor([[0.0, float("-inf"), 0.0]])
+    >>> allowed_logits(masked, (3,)).softmax(dim=1)
+    tensor([[0.5000, 0.0000, 0.5000]])
+    """
+    blocks = split_blocks(logits, cardinalities)
+    values = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    if logits.numel() == 0:
+        return values
+    low, high = values.detach().aminmax()
+    if not high < math.inf:  # nor if it is NaN
+        raise ValueError("a logit is NaN or plus infinity")
+    if low > -math.inf:
+        return values
+    tops = [b.detach().amax(dim=1, keepdim=True).expand_as(b) for b in blocks]
+    top = torch.cat(tops, dim=1).to(values.dtype)
+    if top.isneginf().any():
+        raise ValueError("a block has no allowed category: all of its logits are minus infinity")
+    return torch.where(values.isneginf(), top - torch.finfo(values.dtype).max ** 0.5, values)
 
 
 def check_codes(

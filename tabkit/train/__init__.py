@@ -11,13 +11,19 @@ from tabkit.train.encoder import encoder_loss, fit_encoder
 from tabkit.train.loop import Step
 from tabkit.train.predictor import fit_jointly, fit_predictor, predictor_loss
 from tabkit.train.progress import run, watch
+from tabkit.train.schedules import Constant, Cosine, Exponential, Schedule, parse_schedule
 
 __all__ = [
+    "Constant",
+    "Cosine",
+    "Exponential",
+    "Schedule",
     "Step",
     "encoder_loss",
     "fit_encoder",
     "fit_jointly",
     "fit_predictor",
+    "parse_schedule",
     "predictor_loss",
     "run",
     "watch",

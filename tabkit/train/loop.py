@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -16,6 +16,15 @@ from tabkit.data import Dataset
 
 CHECKPOINT_EVERY = 200  # steps
 LossOf = Callable[[int], tuple[Float[Tensor, ""], float | None]]
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """What learns from call to call beside the nets, such as an estimator's moving baseline."""
+
+    def state(self) -> dict[str, float]: ...
+
+    def load(self, state: dict[str, float]) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,7 @@ class Loop:
     seed: int
     settings: dict[str, Any]
     checkpoint: str | os.PathLike[str] | None
+    stateful: Stateful | None = None
     records: list[Step] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -69,6 +79,8 @@ class Loop:
         )
         self.batches = torch.Generator().manual_seed(self.seed)
         self.noise = torch.Generator(self.device).manual_seed(self.seed)
+        if self.stateful is not None:
+            self.stateful.load({})
 
     def run(self, loss_of: LossOf) -> Iterator[Step]:
         """Yields a step per update: those of the checkpoint first, then new ones.
@@ -85,25 +97,25 @@ class Loop:
                 yield self._step(loss_of)
         except GeneratorExit:
             if self.records and self.seen == self._signature():  # nobody else has written since
-                self._save(self._draws())
+                self._save(self._moment())
             raise
 
     def _step(self, loss_of: LossOf) -> Step:
-        started, draws, step = time.perf_counter(), self._draws(), len(self.records) + 1
+        started, before, step = time.perf_counter(), self._moment(), len(self.records) + 1
         try:
             loss, decoded = loss_of(step)
             self._backward(loss)
         except KeyboardInterrupt:
             if self.records:
-                self._save(draws)
+                self._save(before)
             raise
         self.optimizer.step()
         self.schedule.step()
-        before = self.records[-1].seconds if self.records else 0.0
-        seconds = before + time.perf_counter() - started
+        sat = self.records[-1].seconds if self.records else 0.0
+        seconds = sat + time.perf_counter() - started
         self.records.append(Step(step, self.steps, loss.item(), seconds, decoded))
         if step % CHECKPOINT_EVERY == 0 or step == self.steps:
-            self._save(self._draws())
+            self._save(self._moment())
         return self.records[-1]
 
     def _backward(self, loss: Float[Tensor, ""]) -> None:
@@ -119,8 +131,11 @@ class Loop:
         """A batch of row positions, with replacement."""
         return index[torch.randint(len(index), (batch,), generator=self.batches)]
 
-    def _draws(self) -> dict[str, Tensor]:
-        return {"batches": self.batches.get_state(), "noise": self.noise.get_state()}
+    def _moment(self) -> dict[str, Any]:
+        """What a step uses up: the streams of draws, and what the estimator has learnt."""
+        learnt = {} if self.stateful is None else self.stateful.state()
+        draws = {"batches": self.batches.get_state(), "noise": self.noise.get_state()}
+        return {"draws": draws, "learnt": learnt}
 
     def _identity(self) -> dict[str, Any]:
         own = {"kind": self.kind, "steps": self.steps, "lr": self.lr, "seed": self.seed}
@@ -133,7 +148,7 @@ class Loop:
         stat = self.file.stat()
         return stat.st_ino, stat.st_mtime_ns
 
-    def _save(self, draws: dict[str, Tensor]) -> None:
+    def _save(self, moment: dict[str, Any]) -> None:
         if self.file is None:
             return
         state = {
@@ -142,7 +157,7 @@ class Loop:
             "modules": {name: m.state_dict() for name, m in self.modules.items()},
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
-            "draws": draws,
+            **moment,
         }
         write_atomically(self.file, lambda path: torch.save(state, path))
         self.seen = self._signature()
@@ -158,6 +173,8 @@ class Loop:
         self.schedule.load_state_dict(state["schedule"])
         self.batches.set_state(state["draws"]["batches"].cpu())
         self.noise.set_state(state["draws"]["noise"].cpu())
+        if self.stateful is not None:
+            self.stateful.load(state["learnt"])
         self.records = [Step(*record) for record in state["records"]]
         self.seen = self._signature()
 

@@ -1,7 +1,7 @@
 """net0: training behind a frozen net1, or together with it."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from jaxtyping import Float
@@ -13,6 +13,7 @@ from tabkit.nets import RowEncoder, RowPredictor, SquaredDistance, encode_rows, 
 from tabkit.schema import argmax_codes
 from tabkit.train.encoder import check_siamese, encoder_loss
 from tabkit.train.loop import Loop, Step, check_sizes, identity_of
+from tabkit.train.schedules import Schedule, apply_schedules, start_schedules
 
 
 def fit_predictor(
@@ -24,6 +25,7 @@ def fit_predictor(
     steps: int = 1000,
     batch: int = 512,
     lr: float = 3e-3,
+    schedules: Mapping[str, Schedule] | None = None,
     decode_every: int = 0,
     seed: int = 0,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -37,6 +39,8 @@ def fit_predictor(
 
     Parameters
     ----------
+    schedules
+        A `Schedule` for each knob that shall change, such as ``{"tau": Cosine(2, 0.2)}``.
     decode_every
         Measure the decoded loss of the batch every so many steps; never if 0.
 
@@ -57,20 +61,23 @@ def fit_predictor(
     check_predictor(net0, estimator, decode_every)
     if not is_frozen(net1):
         raise ValueError("net1 still trains: call tabkit.freeze(net1) first")
+    start_schedules(estimator, schedules, steps)
     settings = {
         "batch": batch,
         "estimator": repr(estimator),
+        "schedules": repr(schedules or {}),
         "decode_every": decode_every,
         **identity_of(checkpoint, dataset, net1=net1),
     }
-    loop = Loop("predictor", {"net0": net0}, steps, lr, seed, settings, checkpoint)
+    loop = Loop("predictor", {"net0": net0}, steps, lr, seed, settings, checkpoint, estimator)
 
     def loss_of(step: int) -> tuple[Tensor, float | None]:
+        apply_schedules(estimator, schedules, step, steps)
         index = loop.draw(dataset.train, batch)
         loss, decoded = predictor_loss(net0, net1, dataset, index, estimator, loop.noise)
         return loss, decoded().item() if is_due(step, decode_every) else None
 
-    return loop.run(loss_of)
+    return finished(loop.run(loss_of), lambda: apply_schedules(estimator, schedules, steps, steps))
 
 
 def predictor_loss(
@@ -110,6 +117,7 @@ def fit_jointly(
     lr: float = 3e-3,
     partners: int = 8,
     weight: float = 1.0,
+    schedules: Mapping[str, Schedule] | None = None,
     decode_every: int = 0,
     seed: int = 0,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -135,24 +143,33 @@ def fit_jointly(
     check_sizes(steps=steps, batch=batch, partners=partners)
     check_predictor(net0, estimator, decode_every)
     check_siamese(net1, batch, partners)
+    start_schedules(estimator, schedules, steps)
     settings = {
         "batch": batch,
         "partners": partners,
         "weight": weight,
         "estimator": repr(estimator),
+        "schedules": repr(schedules or {}),
         "decode_every": decode_every,
         **identity_of(checkpoint, dataset),
     }
     modules = {"net0": net0, "net1": net1}
-    loop = Loop("joint", modules, steps, lr, seed, settings, checkpoint)
+    loop = Loop("joint", modules, steps, lr, seed, settings, checkpoint, estimator)
 
     def loss_of(step: int) -> tuple[Tensor, float | None]:
+        apply_schedules(estimator, schedules, step, steps)
         index = loop.draw(dataset.train, batch)
         relaxed, decoded = predictor_loss(net0, net1, dataset, index, estimator, loop.noise)
         loss = encoder_loss(net1, dataset, index, partners) + weight * relaxed
         return loss, decoded().item() if is_due(step, decode_every) else None
 
-    return loop.run(loss_of)
+    return finished(loop.run(loss_of), lambda: apply_schedules(estimator, schedules, steps, steps))
+
+
+def finished(steps: Iterator[Step], then: Callable[[], None]) -> Iterator[Step]:
+    """The steps, and after the last of them, even if it was replayed, something more."""
+    yield from steps
+    then()
 
 
 def is_due(step: int, every: int) -> bool:

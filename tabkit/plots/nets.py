@@ -1,73 +1,25 @@
-"""Figures of results. Each is a `Picture`: a matplotlib figure with its description in words."""
+"""Figures of one training, one net, one column."""
 
-import base64
-import html
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
 
 from tabkit.compare import decoded_curve
+from tabkit.plots.picture import BLUE, GREY, ORANGE, Picture, panels_of
 from tabkit.train import Step
 
-# Okabe and Ito's colours, told apart by colour-blind readers.
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#767676"
 SMOOTHING = 25  # steps
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure and its alternative text; shows itself in a notebook, and saves as PNG."""
-
-    figure: Figure
-    alt: str
-
-    def png(self) -> bytes:
-        """The figure as PNG."""
-        buffer = io.BytesIO()
-        FigureCanvasAgg(self.figure).print_png(buffer, metadata={"Description": self.alt})
-        return buffer.getvalue()
-
-    def save(self, path: Path) -> None:
-        """Writes the PNG, with the alternative text as its description."""
-        path.write_bytes(self.png())
-
-    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, object], dict[str, object]]:
-        png = self.png()
-        # JupyterLab shows the HTML, whose alternative text it keeps; it drops that of a PNG.
-        source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
-        tag = f'<img src="{source}" alt="{html.escape(self.alt)}">'
-        data = {"text/html": tag, "image/png": png, "text/plain": self.alt}
-        return data, {"image/png": {"alt": self.alt}}
-
-
-def _axes(
-    panels: int, *, width: float, height: float, columns: int = 1
-) -> tuple[Figure, list[Axes]]:
-    """Panels of `width` by `height` inches, at most `columns` of them side by side."""
-    across = min(panels, columns)
-    down = -(-panels // across)
-    size = (width * across + 0.6, height * down + 0.4)
-    figure = Figure(figsize=size, dpi=110, layout="constrained", facecolor="white")
-    axes = [figure.add_subplot(down, across, i + 1) for i in range(panels)]
-    for ax in axes:
-        ax.spines[["top", "right"]].set_visible(False)
-    return figure, axes
 
 
 def loss_curve(steps: Sequence[Step], *, title: str = "Training loss") -> Picture:
     """The loss of each step, faint, and its moving mean."""
-    figure, (ax,) = _axes(1, width=6.4, height=3.0)
+    figure, (ax,) = panels_of(1, width=6.4, height=3.0)
     losses = pd.Series([s.loss for s in steps], index=[s.step for s in steps])
     smooth = losses.rolling(SMOOTHING, min_periods=1).mean()
     ax.plot(losses, color=BLUE, alpha=0.25, linewidth=0.8)
@@ -91,7 +43,7 @@ def gap_opens(curves: Mapping[str, Sequence[Step]]) -> Picture:
     for name, steps in curves.items():
         if not list(decoded_curve(steps)):
             raise ValueError(f"{name} has no decoded loss: train it with decode_every=20, say")
-    figure, axes = _axes(len(curves), width=2.9, height=2.7, columns=4)
+    figure, axes = panels_of(len(curves), width=2.9, height=2.7, columns=4)
     ends = []
     for ax, (name, steps) in zip(axes, curves.items(), strict=True):
         relaxed = pd.Series([s.loss for s in steps], index=[s.step for s in steps])
@@ -129,7 +81,7 @@ def decoding_gap(summary: pd.DataFrame, *, random_row: float | None = None) -> P
     random_row
         Draw a line at the loss of a random row.
     """
-    figure, (ax,) = _axes(1, width=7.2, height=0.34 * len(summary) + 1.0)
+    figure, (ax,) = panels_of(1, width=7.2, height=0.34 * len(summary) + 1.0)
     places = np.arange(len(summary))[::-1]
     ax.hlines(places, summary["test_relaxed"], summary["test_decoded"], color=GREY, linewidth=1.2)
     ax.plot(summary["test_relaxed"], places, "o", color=BLUE, label="relaxed: what is trained")
@@ -151,7 +103,7 @@ def distance_scatter(
     ours: Float[Tensor, " P"], truth: Float[Tensor, " P"], *, shown: int = 4000
 ) -> Picture:
     """Distance behind net1 against distance between outcomes, for P pairs of rows."""
-    figure, (ax,) = _axes(1, width=4.6, height=4.0)
+    figure, (ax,) = panels_of(1, width=4.6, height=4.0)
     ax.scatter(truth[:shown], ours[:shown], s=3, alpha=0.25, color=BLUE, linewidths=0)
     limit = truth.quantile(0.995).item()
     ax.plot([0, limit], [0, limit], color=GREY, linestyle="--", linewidth=1, label="equal")
@@ -179,7 +131,7 @@ def category_bars(
     label
         What the values are, for the axis.
     """
-    figure, (ax,) = _axes(1, width=0.35 * len(labels) + 2.2, height=2.6)
+    figure, (ax,) = panels_of(1, width=0.35 * len(labels) + 2.2, height=2.6)
     colours = [ORANGE if k == marked else BLUE for k in range(len(labels))]
     ax.bar(labels, values.tolist(), color=colours)
     ax.axhline(0, color=GREY, linewidth=0.8)

@@ -3,19 +3,24 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import mean
 
 import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from tabkit import relaxations
+from tabkit.compare.search import local_search
 from tabkit.data import Dataset, pairs
-from tabkit.estimators import Estimator
-from tabkit.nets import RowEncoder, RowPredictor, SquaredDistance, encode_rows
-from tabkit.train import Step, fit_predictor, predictor_loss, run
+from tabkit.estimators import EntropyPenalty, Estimator, Relaxed, entropy
+from tabkit.nets import Prediction, RowEncoder, RowPredictor, SquaredDistance, encode_rows
+from tabkit.schema import argmax_codes
+from tabkit.train import Schedule, Step, fit_predictor, predictor_loss, run
 
 PAIRS = 100_000
 SCORED_ROWS = 20_000
+SEARCHED_ROWS = 200
 DECODE_EVERY = 20  # steps
 
 
@@ -29,11 +34,14 @@ class Score:
         Mean squared distance behind net1 of the simplexes it is trained by, and of its hard rows.
     accuracy : Mapping[str, float]
         Share of rows whose predicted category is the true one, by categorical column.
+    entropy : float
+        Of softmax(logits), in nats, mean over rows and columns: how undecided net0 is.
     """
 
     relaxed: float
     decoded: float
     accuracy: Mapping[str, float]
+    entropy: float
 
     @property
     def gap(self) -> float:
@@ -55,10 +63,77 @@ def score(
     device = next(net1.parameters()).device
     noise = torch.Generator(device).manual_seed(seed)
     relaxed, decoded = predictor_loss(net0, net1, dataset, index, estimator, noise)
-    codes = net0.decode(dataset.signal[index].to(device), net1).codes.cpu()
+    logits = net0.logits(net0(dataset.signal[index].to(device)), net1)
+    cardinalities = dataset.schema.cardinalities
+    codes = argmax_codes(logits, cardinalities).cpu()
     hits = (codes == dataset.rows.codes[index]).double().mean(dim=0).tolist()
-    columns = [c.name for c in dataset.schema.categorical]
-    return Score(relaxed.item(), decoded().item(), dict(zip(columns, hits, strict=True)))
+    accuracy = dict(zip((c.name for c in dataset.schema.categorical), hits, strict=True))
+    nats = entropy(logits, cardinalities).mean().item() / len(cardinalities)
+    return Score(relaxed.item(), decoded().item(), accuracy, nats)
+
+
+def mean_accuracy(score: Score) -> float:
+    """The accuracy, mean over columns."""
+    return mean(score.accuracy.values())
+
+
+@torch.no_grad()
+def decoders(
+    net0: RowPredictor,
+    net1: RowEncoder,
+    dataset: Dataset,
+    estimator: Estimator,
+    *,
+    rows: int = SEARCHED_ROWS,
+    seed: int = 0,
+) -> dict[str, float]:
+    """The loss of the first `rows` test rows, by the way in which net0's output becomes hard rows.
+
+    Returns
+    -------
+    dict
+        ``decode_argmax``: the argmax of each column. ``decode_snap``: the category nearest to each
+        column's handed-over embedding. ``decode_search``: a local search for the row whose output
+        is nearest to net1's output for what net0 handed over; slow, but it needs no truth.
+        ``decode_best``: a local search for the row nearest to the *true* output: what any decoder
+        leaves, as none can know it. Searches start from the argmax and keep net0's continuous
+        outputs.
+    """
+    device = next(net1.parameters()).device
+    index, cardinalities = dataset.test[:rows], dataset.schema.cardinalities
+    prediction = net0(dataset.signal[index].to(device))
+    logits = net0.logits(prediction, net1)
+    codes = argmax_codes(logits, cardinalities)
+    truth = SquaredDistance(net1, prediction.continuous, encode_rows(net1, dataset.rows[index]))
+    handed = handed_over(estimator, prediction, net1, torch.Generator(device).manual_seed(seed))
+    output = net1.embedded(handed, prediction.continuous)
+    own = SquaredDistance(net1, prediction.continuous, output)
+    losses = {
+        "decode_argmax": truth(codes),
+        "decode_snap": truth.embedded(truth.snap(handed)),
+        "decode_search": truth(local_search(codes, own, cardinalities)[0]),
+        "decode_best": local_search(codes, truth, cardinalities)[1],
+    }
+    return {name: loss.mean().item() for name, loss in losses.items()}
+
+
+def handed_over(
+    estimator: Estimator,
+    prediction: Prediction,
+    net1: RowEncoder,
+    generator: torch.Generator | None,
+) -> Float[Tensor, "B CD"]:
+    """The embeddings that net1 gets in training: of a mixture, a sample or a hard row, or free."""
+    if isinstance(estimator, EntropyPenalty):
+        estimator = estimator.estimator
+    if estimator.head == "embedding":
+        return prediction.categorical
+    relaxed = isinstance(estimator, Relaxed)
+    relaxation = estimator.relaxation if relaxed else relaxations.make("hard_argmax")
+    cardinalities = net1.embedding.cardinalities
+    return net1.embedding(
+        relaxation(prediction.categorical, cardinalities=cardinalities, generator=generator)
+    )
 
 
 @torch.no_grad()
@@ -122,13 +197,17 @@ def train_and_score(
     *,
     name: str,
     steps: int = 1000,
+    batch: int = 512,
+    lr: float = 3e-3,
+    schedules: Mapping[str, Schedule] | None = None,
     seed: int = 0,
+    decode_every: int = DECODE_EVERY,
     checkpoint: str | os.PathLike[str] | None = None,
+    progress: bool = True,
 ) -> Trained:
     """Trains a new net0 through an estimator, under a progress bar, and scores it.
 
-    The scores are on up to 20,000 training rows and on the test rows; the decoded loss of the
-    batch is measured every 20 steps.
+    The scores are on up to 20,000 training rows and on the test rows.
 
     Raises
     ------
@@ -142,11 +221,14 @@ def train_and_score(
         dataset,
         estimator,
         steps=steps,
+        batch=batch,
+        lr=lr,
+        schedules=schedules,
         seed=seed,
-        decode_every=DECODE_EVERY,
+        decode_every=decode_every,
         checkpoint=checkpoint,
     )
-    history = run(loop, name)
+    history = run(loop, name) if progress else list(loop)
     scores = [
         score(net0, net1, dataset, estimator, index, seed=seed)
         for index in (dataset.train[:SCORED_ROWS], dataset.test)

@@ -1,0 +1,56 @@
+"""What a trained net0 is worth, how good a gradient is, and both over many estimators and seeds."""
+
+from tabkit.compare.comparison import cells, comparison_text, kept_comparison, summarise
+from tabkit.compare.mixtures import mixture_distances, reach, walk
+from tabkit.compare.ruler import Reference, exact_gradient, measure, sampled_gradient
+from tabkit.compare.scores import (
+    Score,
+    Trained,
+    decoded_curve,
+    decoders,
+    distance_correlation,
+    majority_accuracy,
+    pair_distances,
+    random_row_loss,
+    score,
+    summary,
+    table,
+    to_text,
+    train_and_score,
+)
+from tabkit.compare.search import local_search
+from tabkit.compare.specs import Spec, parse_spec
+from tabkit.compare.sweep import Cell, load_data, sweep
+
+__all__ = [
+    "Cell",
+    "Reference",
+    "Score",
+    "Spec",
+    "Trained",
+    "cells",
+    "comparison_text",
+    "decoded_curve",
+    "decoders",
+    "distance_correlation",
+    "exact_gradient",
+    "kept_comparison",
+    "load_data",
+    "local_search",
+    "majority_accuracy",
+    "measure",
+    "mixture_distances",
+    "pair_distances",
+    "parse_spec",
+    "random_row_loss",
+    "reach",
+    "sampled_gradient",
+    "score",
+    "summarise",
+    "summary",
+    "sweep",
+    "table",
+    "to_text",
+    "train_and_score",
+    "walk",
+]

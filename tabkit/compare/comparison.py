@@ -1,0 +1,126 @@
+"""The comparison: which estimators, at which temperatures, on which data, and its tables."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from tabkit.compare.specs import parse_spec
+from tabkit.compare.sweep import Cell, load_data
+
+FULL = (
+    *("softmax:tau=1", "softmax:tau=0.5", "softmax:tau=0.25", "softmax:tau=0.1"),
+    *("softmax:tau=exponential/1/0.05", "softmax:tau=1,entropy_penalty=0.1"),
+    *("sparsemax:tau=1", "entmax15:tau=1", "hard_argmax"),
+    *("straight_through_argmax:tau=1", "straight_through_argmax:tau=0.5"),
+    *("straight_through_sample:tau=1", "gapped_straight_through:tau=1"),
+    *("gumbel_softmax:tau=2", "gumbel_softmax:tau=1", "gumbel_softmax:tau=0.5"),
+    *("gumbel_softmax:tau=0.25", "gumbel_softmax:tau=cosine/2/0.25"),
+    *("straight_through_gumbel:tau=2", "straight_through_gumbel:tau=1"),
+    *("straight_through_gumbel:tau=0.5", "straight_through_gumbel:tau=0.25"),
+    *("straight_through_gumbel:tau=exponential/2/0.25",),
+    *("straight_through_gumbel:tau=1,entropy_penalty=0.1",),
+    *("decoupled_straight_through_gumbel:sampling_tau=0.5,surrogate_tau=1",),
+    *("decoupled_straight_through_gumbel:sampling_tau=0.25,surrogate_tau=1",),
+    *("gumbel_rao:tau=1", "gumbel_rao:tau=0.5", "reinmax:tau=1", "reinmax:tau=1.3", "zgr"),
+    *("perturbed_argmax:sigma=1", "imle:step=10", "adaptive_imle"),
+    *("reinforce", "leave_one_out:samples=4", "rebar:tau=0.5", "top_k_sample:k=1", "indecater"),
+    *("direct_embedding", "vq_straight_through", "rotation_trick", "cross_entropy"),
+)
+QUICK = (
+    *("softmax:tau=1", "softmax:tau=0.25", "hard_argmax", "straight_through_argmax:tau=1"),
+    *("gumbel_softmax:tau=1", "straight_through_gumbel:tau=1", "reinmax:tau=1"),
+    *("leave_one_out:samples=4", "direct_embedding", "cross_entropy"),
+)
+DATA_ROWS = {"flights": 0, "planted": 20_000}  # 0: all
+QUICK_ROWS = {"flights": 20_000, "planted": 10_000}
+KEYS = ["data", "budget", "estimator"]
+MEASURES = [
+    *("train_relaxed", "test_relaxed", "test_decoded", "gap", "entropy", "accuracy"),
+    *("decode_argmax", "decode_snap", "decode_search", "decode_best", "seconds"),
+]
+
+
+def cells(
+    chosen: Iterable[str],
+    seeds: Sequence[int],
+    *,
+    rows: dict[str, int],
+    steps: int = 600,
+    batch: int = 256,
+    encoder_steps: int = 1500,
+) -> list[Cell]:
+    """Every estimator on every data set and seed, at equal steps and at equal evaluations.
+
+    An estimator that evaluates net1 once a row is the same at both budgets, and is trained once.
+    """
+    sizes = {"steps": steps, "batch": batch, "encoder_steps": encoder_steps}
+    return [
+        Cell(data, count, text, seed, budget, **sizes)
+        for data, count in rows.items()
+        for text in chosen
+        for budget in budgets_of(text, data, count)
+        for seed in seeds
+    ]
+
+
+def budgets_of(text: str, data: str, rows: int) -> tuple[str, ...]:
+    """The budgets at which an estimator has to be trained."""
+    cardinalities = load_data(data, rows).schema.cardinalities
+    once = parse_spec(text).estimator.evaluations(cardinalities) == 1
+    return ("steps",) if once else ("steps", "evaluations")
+
+
+def summarise(results: pd.DataFrame) -> pd.DataFrame:
+    """Mean and standard error over seeds of each measure, best decoded loss first.
+
+    Returns
+    -------
+    DataFrame
+        One row per data set, budget and estimator; columns MEASURE and MEASURE_se (missing with
+        one seed), and `seeds`, `ran_steps`, `ran_batch`, `evaluations`. Estimators that evaluate
+        net1 once stand under both budgets.
+    """
+    once = results[results["evaluations"] == 1].assign(budget="evaluations")
+    both = pd.concat([results, once], ignore_index=True)
+    groups = both.groupby(KEYS, sort=False)
+    means = groups[MEASURES].mean()
+    errors = groups[MEASURES].sem().add_suffix("_se")
+    sizes = groups[["ran_steps", "ran_batch", "evaluations"]].first()
+    table = pd.concat([groups.size().rename("seeds"), sizes, means, errors], axis=1)
+    order = ["data", "budget", "test_decoded"]
+    return table.reset_index().sort_values(order, ascending=[True, False, True], kind="stable")
+
+
+def comparison_text(summary: pd.DataFrame) -> str:
+    """The tables for a terminal, one per data set and budget."""
+    shown = ["train_relaxed", "test_relaxed", "test_decoded", "test_decoded_se", "gap"]
+    shown += ["decode_snap", "decode_search", "decode_best", "entropy", "accuracy", "seconds"]
+    parts = []
+    for (data, budget), group in summary.groupby(["data", "budget"], sort=False):
+        table = group.set_index("estimator")[shown].rename(columns={"test_decoded_se": "se"})
+        title = f"{data}, equal {budget}: {group['seeds'].iloc[0]} seeds, best decoded first"
+        parts.append(f"{title}\n{table.to_string(float_format='{:.3f}'.format)}")
+    return "\n\n".join(parts)
+
+
+def kept_comparison() -> pd.DataFrame:
+    """The full comparison's summary that is kept with tabkit, as `summarise` returned it.
+
+    ``python -m tabkit compare`` reproduces it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file is not where the repository or the wheel puts it.
+    """
+    package = Path(__file__).resolve().parents[1]
+    name = "comparison.csv"
+    places = [package.parent / "benchmarks" / "results" / name, package / "_data" / name]
+    for place in places:
+        if place.is_file():
+            return pd.read_csv(place)
+    raise FileNotFoundError(
+        f"{name} is in neither {places[0].parent} nor {places[1].parent}; "
+        "install tabkit from its repository"
+    )

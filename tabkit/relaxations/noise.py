@@ -1,0 +1,80 @@
+"""Gumbel noise, free and conditional, samples, and how a hard point borrows a soft gradient."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def gumbel_noise(
+    logits: Float[Tensor, "*S"], generator: torch.Generator | None
+) -> Float[Tensor, "*S"]:
+    """Standard Gumbel noise of the shape, dtype and device of `logits`.
+
+    Drawn in float32 at least: in half precision the uniform draws would reach 0 and 1.
+    """
+    return log_exponential(logits, generator).neg_().to(logits.dtype)
+
+
+def log_exponential(
+    logits: Float[Tensor, "*S"], generator: torch.Generator | None
+) -> Float[Tensor, "*S"]:
+    """The logarithm of unit exponential draws, that is, minus Gumbel noise."""
+    dtype = torch.promote_types(logits.dtype, torch.float32)
+    uniform = torch.rand(logits.shape, generator=generator, dtype=dtype, device=logits.device)
+    uniform.clamp_(min=torch.finfo(dtype).tiny)
+    return uniform.log_().neg_().log_()
+
+
+def one_hot_argmax(values: Float[Tensor, "*S K"]) -> Float[Tensor, "*S K"]:
+    """The vertex of the largest value; the argmax has no gradient, so neither has this."""
+    top = values.detach().argmax(dim=-1, keepdim=True)
+    return torch.zeros_like(values).scatter_(-1, top, 1.0)
+
+
+def sample_one_hot(
+    logits: Float[Tensor, "*S K"], generator: torch.Generator | None
+) -> Float[Tensor, "*S K"]:
+    """A vertex drawn from softmax(logits): the argmax of logits plus Gumbel noise."""
+    return one_hot_argmax(logits.detach() + gumbel_noise(logits, generator))
+
+
+def conditional_gumbels(
+    logits: Float[Tensor, "*S K"],
+    vertex: Float[Tensor, "*S K"],
+    generator: torch.Generator | None,
+) -> Float[Tensor, "*S K"]:
+    """Logits plus Gumbel noise, drawn given that their argmax is at `vertex`.
+
+    The largest of all has location ``logsumexp(logits)``; the others are Gumbels cut off below it.
+    Everything stays a logarithm, so it is finite for logits of any size.
+
+    Gradient
+    --------
+    Exact, of the draws in the logits at fixed noise.
+
+    Source
+    ------
+    Maddison, Tarlow and Minka 2014, arXiv:1411.0030; Paulus et al. 2021, arXiv:2010.04838.
+    """
+    noise = log_exponential(logits, generator)
+    top = (vertex * noise).sum(dim=-1, keepdim=True)
+    largest = logits.logsumexp(dim=-1, keepdim=True) - top
+    others = -torch.logaddexp(noise - logits, -largest)
+    return torch.where(vertex > 0, largest, others)
+
+
+def straight_through(hard: Float[Tensor, "*S"], soft: Float[Tensor, "*S"]) -> Float[Tensor, "*S"]:
+    """Forward `hard`, backward `soft`.
+
+    Added in this order because ``soft - soft.detach()`` is exactly 0, which leaves `hard` intact
+    to the last bit; ``hard + soft - soft.detach()`` would not.
+    """
+    return hard + (soft - soft.detach())
+
+
+def through_jacobian(
+    p: Float[Tensor, "*S K"], logits: Float[Tensor, "*S K"]
+) -> Float[Tensor, "*S K"]:
+    """Forward 0, backward the softmax's Jacobian at the point `p`, ``diag(p) - p p^T``."""
+    p, step = p.detach(), logits - logits.detach()
+    return p * (step - (p * step).sum(dim=-1, keepdim=True))

@@ -1,0 +1,154 @@
+"""The sweep: the same result however many workers, cells kept and picked up, a real cluster."""
+
+import json
+from importlib import import_module
+
+import pandas as pd
+import pytest
+from joblib import parallel_config
+
+from tabkit import compare, estimators
+from tabkit.compare import Cell, comparison, parse_spec, sweep
+from tabkit.train import Cosine
+
+NAMES = ["softmax:tau=0.5", "gumbel_softmax:tau=cosine/2/0.5", "leave_one_out:samples=4"]
+SIZES = {"rows": {"planted": 1000}, "steps": 4, "batch": 128, "encoder_steps": 4}
+TIMES = ["seconds"]
+MODULE = import_module("tabkit.compare.sweep")  # whose function of the same name is above
+
+
+@pytest.fixture
+def cells():
+    return compare.cells(NAMES, [0, 1], **SIZES)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sweep")
+    cells = compare.cells(NAMES, [0, 1], **SIZES)
+    return folder, sweep(cells, folder, jobs=1, progress=False)
+
+
+def same(a, b):
+    pd.testing.assert_frame_equal(a.drop(columns=TIMES), b.drop(columns=TIMES), check_exact=True)
+
+
+def test_every_cell_is_scored_once_and_in_order(cells, finished):
+    _, results = finished
+    assert len(results) == len(cells) == 2 * (1 + 1 + 2)
+    assert results["estimator"].tolist() == [cell.estimator for cell in cells]
+    assert (results["gap"] - (results["test_decoded"] - results["test_relaxed"])).abs().max() < 1e-6
+
+
+def test_two_processes_give_what_one_gives(cells, finished, tmp_path):
+    same(finished[1], sweep(cells, tmp_path, jobs=2, progress=False))
+
+
+def test_a_dask_cluster_gives_what_one_process_gives(cells, finished, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    cluster = distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+    )
+    with cluster, distributed.Client(cluster), parallel_config(backend="dask"):
+        found = sweep(cells, tmp_path, progress=False)
+    same(finished[1], found)
+
+
+def test_finished_cells_are_not_trained_again(cells, finished, monkeypatch):
+    folder, results = finished
+    trained = []
+    run = MODULE.run_cell
+    monkeypatch.setattr(MODULE, "run_cell", lambda *a: trained.append(a[0]) or run(*a))
+    same(results, sweep(cells, folder, jobs=1, progress=False))
+    assert trained == []
+    (folder / "cells" / f"{cells[3].digest()}.json").unlink()
+    same(results, sweep(cells, folder, jobs=1, progress=False))
+    assert trained == [cells[3]]
+
+
+def test_an_interrupted_sweep_goes_on_where_it_was(cells, finished, tmp_path, monkeypatch):
+    run, calls = MODULE.run_cell, []
+
+    def interrupted(cell, *arguments):
+        calls.append(cell)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return run(cell, *arguments)
+
+    monkeypatch.setattr(MODULE, "run_cell", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(cells, tmp_path, jobs=1, progress=False)
+    kept = len(list((tmp_path / "cells").iterdir()))
+    assert kept == 2
+    same(finished[1], sweep(cells, tmp_path, jobs=1, progress=False))
+    assert len(calls) == 3 + len(cells) - kept
+
+
+def test_a_kept_cell_says_what_it_is(cells, finished):
+    file = finished[0] / "cells" / f"{cells[0].digest()}.json"
+    assert Cell(**json.loads(file.read_text())["cell"]) == cells[0]
+
+
+@pytest.mark.parametrize("evaluations", [1, 3, 4, 23, 236])
+def test_equal_evaluations_are_equal_and_batches_do_not_get_tiny(evaluations):
+    steps, batch = Cell("flights", 0, "softmax", 0, "evaluations").plan(evaluations)
+    assert batch >= 32
+    assert steps * batch * evaluations == pytest.approx(600 * 256, rel=0.02)
+    assert Cell("flights", 0, "softmax", 0, "steps").plan(evaluations) == (600, 256)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"estimator": "softmx"}, "no estimator is called"),
+        ({"estimator": "softmax:tau=0"}, "above 0"),
+        ({"budget": "minutes"}, "budget must be one of steps, evaluations"),
+        ({"data": "trains"}, "flights or planted"),
+    ],
+)
+def test_a_cell_that_cannot_run_is_refused(changed, said, tmp_path):
+    settings = {"data": "planted", "rows": 1000, "estimator": "softmax", "seed": 0} | changed
+    with pytest.raises(ValueError, match=said):
+        sweep([Cell(**settings)], tmp_path, jobs=1, progress=False)
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_specs_carry_knobs_schedules_and_penalties():
+    estimator, schedules = parse_spec("gumbel_rao:tau=cosine/2/0.5,samples=4,entropy_penalty=0.1")
+    assert estimator.knobs == {"tau": 2.0, "samples": 4, "entropy_penalty": 0.1}
+    assert schedules == {"tau": Cosine(2.0, 0.5)}
+    for text in ("softmax:tau=1,tau=2", "softmax:tau=cold", "softmax:tau", "softmax:tau=-1"):
+        with pytest.raises(ValueError, match="tau"):
+            parse_spec(text)
+
+
+def test_the_summary_has_means_and_standard_errors(finished):
+    results = finished[1]
+    summary = compare.summarise(results).set_index(["budget", "estimator"])
+    both = results[results["estimator"] == NAMES[0]]["test_decoded"]
+    row = summary.loc[("steps", NAMES[0])]
+    assert row["test_decoded"] == pytest.approx(both.mean())
+    assert row["test_decoded_se"] == pytest.approx(abs(both.iloc[0] - both.iloc[1]) / 2)
+    assert row["seeds"] == 2
+    again = summary.loc[("evaluations", NAMES[0])]
+    assert again["test_decoded"] == row["test_decoded"]
+    often = summary.loc[("evaluations", NAMES[2])]
+    assert (often["ran_batch"], often["ran_steps"]) == (32, 4)
+    text = compare.comparison_text(compare.summarise(results))
+    assert all(name in text for name in NAMES)
+
+
+def test_the_full_comparison_has_every_estimator_that_can_run_there():
+    """All but `exact`, whose joint tables are too big, on two data sets at five seeds."""
+    named = {text.partition(":")[0] for text in comparison.FULL}
+    assert named == set(estimators.names()) - {"exact"}
+    assert set(comparison.QUICK) <= set(comparison.FULL)
+
+
+def test_the_kept_comparison_is_the_full_one():
+    kept = compare.kept_comparison()
+    assert set(kept["data"]) == set(comparison.DATA_ROWS)
+    assert (kept["seeds"] == 5).all()
+    for _, part in kept.groupby(["data", "budget"]):
+        assert set(part["estimator"]) == set(comparison.FULL)
+    assert (kept["gap"] - (kept["test_decoded"] - kept["test_relaxed"])).abs().max() < 1e-3
