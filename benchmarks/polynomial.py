@@ -48,6 +48,7 @@ TUNED = (
     "straight_through_gumbel:tau=0.5",
     "softmax:tau=0.25",
     "softmax:entropy_penalty=0.01",
+    "imle:step=10",
     "imle:step=100",
 )
 

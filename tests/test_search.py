@@ -64,7 +64,9 @@ def test_no_round_leaves_the_rows_as_they_are(dataset, objective):
     torch.testing.assert_close(loss, objective(start))
 
 
-@pytest.mark.parametrize("name", ["softmax", "straight_through_argmax", "direct_embedding"])
+@pytest.mark.parametrize(
+    "name", ["softmax", "straight_through_argmax", "direct_embedding", "rotation_trick"]
+)
 def test_decoders_stand_in_their_order(name, net1, dataset):
     estimator = estimators.make(name)
     net0 = RowPredictor(dataset.signal.shape[1], net1, head=estimator.head, width=16)
@@ -76,7 +78,7 @@ def test_decoders_stand_in_their_order(name, net1, dataset):
     assert found["decode_argmax"] == pytest.approx(by_hand, rel=1e-5)
     if name != "softmax":  # a hard row is nearest to itself; an embedding is decoded by snapping
         assert found["decode_snap"] == pytest.approx(by_hand, rel=1e-5)
-    if name == "straight_through_argmax":
+    if name in ("straight_through_argmax", "rotation_trick"):
         assert found["decode_search"] == pytest.approx(by_hand, rel=1e-5)
 
 

@@ -117,6 +117,7 @@ def test_specs_carry_knobs_schedules_and_penalties():
     estimator, schedules = parse_spec("gumbel_rao:tau=cosine/2/0.5,samples=4,entropy_penalty=0.1")
     assert estimator.knobs == {"tau": 2.0, "samples": 4, "entropy_penalty": 0.1}
     assert schedules == {"tau": Cosine(2.0, 0.5)}
+    assert parse_spec("softmax:entropy_penalty=cosine/0/0.1").estimator.knobs["tau"] == 1.0
     for text in ("softmax:tau=1,tau=2", "softmax:tau=cold", "softmax:tau", "softmax:tau=-1"):
         with pytest.raises(ValueError, match="tau"):
             parse_spec(text)

@@ -23,7 +23,7 @@ FULL = (
     *("decoupled_straight_through_gumbel:sampling_tau=0.5,surrogate_tau=1",),
     *("decoupled_straight_through_gumbel:sampling_tau=0.25,surrogate_tau=1",),
     *("gumbel_rao:tau=1", "gumbel_rao:tau=0.5", "reinmax:tau=1", "reinmax:tau=1.3", "zgr"),
-    *("perturbed_argmax:sigma=1", "imle:step=10", "adaptive_imle"),
+    *("perturbed_argmax:sigma=1", "imle:step=10", "imle:step=0.1", "adaptive_imle"),
     *("reinforce", "leave_one_out:samples=4", "rebar:tau=0.5", "top_k_sample:k=1", "indecater"),
     *("direct_embedding", "vq_straight_through", "rotation_trick", "cross_entropy"),
 )

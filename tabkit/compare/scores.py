@@ -13,7 +13,7 @@ from torch import Tensor
 from tabkit import relaxations
 from tabkit.compare.search import local_search
 from tabkit.data import Dataset, pairs
-from tabkit.estimators import EntropyPenalty, Estimator, Relaxed, entropy
+from tabkit.estimators import EntropyPenalty, Estimator, Relaxed, Snapped, entropy
 from tabkit.nets import Prediction, RowEncoder, RowPredictor, SquaredDistance, encode_rows
 from tabkit.schema import argmax_codes
 from tabkit.train import Schedule, Step, fit_predictor, predictor_loss, run
@@ -123,11 +123,15 @@ def handed_over(
     net1: RowEncoder,
     generator: torch.Generator | None,
 ) -> Float[Tensor, "B CD"]:
-    """The embeddings that net1 gets in training: of a mixture, a sample or a hard row, or free."""
+    """The embeddings that net1 gets in training: of a mixture, a sample, a hard row, or free."""
     if isinstance(estimator, EntropyPenalty):
         estimator = estimator.estimator
     if estimator.head == "embedding":
-        return prediction.categorical
+        embedded = prediction.categorical
+        if not isinstance(estimator, Snapped):
+            return embedded
+        logits = net1.embedding.negative_distances(embedded)
+        return net1.embedding(argmax_codes(logits, net1.embedding.cardinalities))
     relaxed = isinstance(estimator, Relaxed)
     relaxation = estimator.relaxation if relaxed else relaxations.make("hard_argmax")
     cardinalities = net1.embedding.cardinalities

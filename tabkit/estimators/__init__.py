@@ -12,7 +12,7 @@ an estimator by the same name. A logit of minus infinity marks a category that i
 """
 
 from tabkit import relaxations
-from tabkit.estimators.embedding import DirectEmbedding, RotationTrick, VQStraightThrough
+from tabkit.estimators.embedding import DirectEmbedding, RotationTrick, Snapped, VQStraightThrough
 from tabkit.estimators.enumeration import Exact, IndeCateR, TopKSample, joint_rows
 from tabkit.estimators.implicit import IMLE, AdaptiveIMLE
 from tabkit.estimators.penalty import EntropyPenalty, entropy
@@ -50,6 +50,7 @@ __all__ = [
     "Reinforce",
     "Relaxed",
     "RotationTrick",
+    "Snapped",
     "SnappingObjective",
     "TopKSample",
     "VQStraightThrough",
@@ -66,15 +67,13 @@ def names() -> tuple[str, ...]:
     return (*relaxations.names(), *registered())
 
 
-def make(
-    name: str, *, entropy_penalty: relaxations.Knob = 0.0, **knobs: relaxations.Knob
-) -> Estimator:
+def make(name: str, *, entropy_penalty: Knob | None = None, **knobs: Knob) -> Estimator:
     """An estimator by name.
 
     Parameters
     ----------
     entropy_penalty
-        If not 0, the weight of an `EntropyPenalty` around it.
+        If given, the weight of an `EntropyPenalty` around it.
 
     Raises
     ------
@@ -87,7 +86,7 @@ def make(
     Relaxed(relaxation=GumbelSoftmax(tau=0.5))
     """
     estimator = _make(name, knobs)
-    return EntropyPenalty(estimator, entropy_penalty) if entropy_penalty else estimator
+    return estimator if entropy_penalty is None else EntropyPenalty(estimator, entropy_penalty)
 
 
 def _make(name: str, knobs: dict[str, Knob]) -> Estimator:

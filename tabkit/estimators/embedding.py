@@ -173,10 +173,15 @@ class RotationTrick(Snapped):
 def rotate(
     e: Float[Tensor, "B D"], q: Float[Tensor, "B D"], *, eps: float = 1e-6
 ) -> Float[Tensor, "B D"]:
-    """The rotation and scaling that takes e to q, applied to e, with both held constant."""
+    """The rotation and scaling that takes e to q, applied to e, with both held constant.
+
+    Half types are rotated in float32, where `eps` is not 0.
+    """
+    wide = e.to(torch.promote_types(e.dtype, torch.float32))
     with torch.no_grad():
-        u, v = normalize(e, dim=1, eps=eps), normalize(q, dim=1, eps=eps)
+        u, v = normalize(wide, dim=1, eps=eps), normalize(q.to(wide.dtype), dim=1, eps=eps)
         between = normalize(u + v, dim=1, eps=eps)
-        scale = q.norm(dim=1, keepdim=True) / e.norm(dim=1, keepdim=True).clamp(min=eps)
-    along, start = ((e * x).sum(dim=1, keepdim=True) for x in (between, u))
-    return scale * (e - 2 * along * between + 2 * start * v)
+        scale = q.to(wide.dtype).norm(dim=1, keepdim=True)
+        scale = scale / wide.norm(dim=1, keepdim=True).clamp(min=eps)
+    along, start = ((wide * x).sum(dim=1, keepdim=True) for x in (between, u))
+    return (scale * (wide - 2 * along * between + 2 * start * v)).to(e.dtype)

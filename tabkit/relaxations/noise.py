@@ -10,7 +10,7 @@ def gumbel_noise(
 ) -> Float[Tensor, "*S"]:
     """Standard Gumbel noise of the shape, dtype and device of `logits`.
 
-    Drawn in float32 at least: in half precision the uniform draws would reach 0 and 1.
+    Drawn in float32 at least: half precision would cut off its tail.
     """
     return log_exponential(logits, generator).neg_().to(logits.dtype)
 

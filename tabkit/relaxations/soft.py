@@ -38,23 +38,9 @@ class Softmax(Tempered):
         return self.soft(logits)
 
 
-@dataclass(kw_only=True)
-class SparseProjection(Tempered):
-    """A projection onto the simplex that reaches its faces: some shares are exactly 0."""
-
-    def _near_the_top(self, logits: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
-        """Logits over tau, cut off where their share is 0 anyway: 1 or 2 below the largest.
-
-        Without the cut, sums over huge negative logits would eat the digits of the large ones.
-        """
-        scaled = logits / check_temperature(self.tau)
-        scaled = scaled - scaled.detach().amax(dim=1, keepdim=True)
-        return scaled.clamp(min=-3.0)
-
-
 @register("sparsemax")
 @dataclass(kw_only=True)
-class Sparsemax(SparseProjection):
+class Sparsemax(Tempered):
     """The point of the simplex nearest to logits / tau; most shares are exactly 0.
 
     It minimises ``|x - logits / tau|^2`` over the simplex.
@@ -76,12 +62,12 @@ class Sparsemax(SparseProjection):
     def block(
         self, logits: Float[Tensor, "B K"], generator: torch.Generator | None
     ) -> Float[Tensor, "B K"]:
-        return sparsemax(self._near_the_top(logits), dim=1)
+        return sparsemax(logits / check_temperature(self.tau), dim=1)
 
 
 @register("entmax15")
 @dataclass(kw_only=True)
-class Entmax15(SparseProjection):
+class Entmax15(Tempered):
     """Entmax with alpha = 1.5, between softmax (1) and sparsemax (2).
 
     It maximises ``<x, logits / tau> + H(x)`` over the simplex, H the Tsallis entropy of order 1.5.
@@ -102,7 +88,7 @@ class Entmax15(SparseProjection):
     def block(
         self, logits: Float[Tensor, "B K"], generator: torch.Generator | None
     ) -> Float[Tensor, "B K"]:
-        return entmax15(self._near_the_top(logits), dim=1)
+        return entmax15(logits / check_temperature(self.tau), dim=1)
 
 
 @register("hard_argmax")
