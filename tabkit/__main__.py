@@ -21,9 +21,10 @@ from joblib import parallel_config
 import tabkit
 from tabkit import compare, estimators, plots
 from tabkit.compare.comparison import DATA_ROWS, FULL, QUICK, QUICK_ROWS
-from tabkit.data import Dataset, flights
+from tabkit.data import Dataset
 from tabkit.nets import RowEncoder, freeze
 from tabkit.train import fit_encoder, run
+from tabkit.train.schedules import start_schedules
 
 DEFAULT_ESTIMATORS = (
     "hard_argmax",
@@ -54,9 +55,15 @@ def parser() -> argparse.ArgumentParser:
         main_job,
     )
     job.add_argument("--estimators", **ESTIMATORS, default=list(DEFAULT_ESTIMATORS))
-    job.add_argument("--seeds", nargs="+", type=seed, default=[0], help="one net1 and net0s each")
-    job.add_argument("--steps", type=positive, default=1000, help="training steps of each net0")
-    job.add_argument("--encoder-steps", type=positive, default=1500, help="training steps of net1")
+    job.add_argument(
+        "--seeds", nargs="+", type=seed, default=[0], help="one net1 and net0s each (0)"
+    )
+    job.add_argument(
+        "--steps", type=positive, default=1000, help="training steps of each net0 (1000)"
+    )
+    job.add_argument(
+        "--encoder-steps", type=positive, default=1500, help="training steps of net1 (1500)"
+    )
     job.add_argument(
         "--rows", type=positive, default=None, help="use a random subset of so many flights"
     )
@@ -79,18 +86,19 @@ def add_comparison(commands: Any) -> None:
         comparison_job,
     )
     job.add_argument("--quick", action="store_true", help="a few minutes in place of an hour")
-    job.add_argument("--estimators", **ESTIMATORS, default=None)
-    job.add_argument("--seeds", nargs="+", type=seed, default=None, help="0 to 4; quick: 0 1")
+    job.add_argument("--estimators", **ESTIMATORS)
+    job.add_argument("--seeds", nargs="+", type=seed, help="(0 to 4; quick: 0 1)")
     job.add_argument("--data", nargs="+", choices=list(DATA_ROWS), default=list(DATA_ROWS))
-    job.add_argument("--steps", type=positive, default=None, help="of a net0: 600; quick: 300")
-    job.add_argument("--batch", type=positive, default=256, help="rows, at equal steps")
-    job.add_argument("--jobs", type=int, default=-1, help="processes; all cores if -1")
-    job.add_argument("--scheduler", default=None, help="address of a Dask scheduler to run on")
+    job.add_argument("--steps", type=positive, help="of a net0 (600; quick: 300)")
+    job.add_argument("--encoder-steps", type=positive, help="of a net1 (1500; quick: 600)")
+    job.add_argument("--batch", type=positive, default=256, help="rows, at equal steps (256)")
+    job.add_argument("--jobs", type=processes, default=-1, help="processes (-1: all cores)")
+    job.add_argument("--scheduler", help="address of a Dask scheduler to run on")
     job.add_argument(
         "--out",
         type=Path,
         default=Path("runs/comparison"),
-        help="folder of the finished cells: what is there is not trained again",
+        help="folder of the finished cells: what is there is not trained again (runs/comparison)",
     )
 
 
@@ -98,8 +106,7 @@ def add_command(
     commands: Any, name: str, text: str, job: Callable[[argparse.Namespace], int]
 ) -> argparse.ArgumentParser:
     """A command, with the function that does it."""
-    kind = argparse.ArgumentDefaultsHelpFormatter
-    command = commands.add_parser(name, help=text, description=text, formatter_class=kind)
+    command = commands.add_parser(name, help=text, description=text)
     command.set_defaults(job=job)
     return command
 
@@ -110,6 +117,11 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
     return number
+
+
+def processes(text: str) -> int:
+    """A whole number of at least 1, or -1 for all cores."""
+    return -1 if text == "-1" else positive(text)
 
 
 def seed(text: str) -> int:
@@ -168,11 +180,6 @@ def configuration(arguments: argparse.Namespace) -> str:
     return json.dumps(resolved, indent=1)
 
 
-def load(rows: int | None) -> Dataset:
-    """All flights with 20,000 held out twice, or a subset with a tenth held out twice."""
-    return flights() if rows is None else flights(rows, held_out=rows // 10)
-
-
 def train_encoder(dataset: Dataset, folder: Path, *, steps: int, seed: int) -> RowEncoder:
     """Trains one net1 from integer codes, and freezes it."""
     net1 = RowEncoder(dataset.schema, seed=seed)
@@ -186,8 +193,8 @@ def main_job(arguments: argparse.Namespace) -> int:
     check_unique(arguments.estimators, "--estimators")
     check_unique(arguments.seeds, "--seeds")
     for text in arguments.estimators:
-        compare.parse_spec(text)  # a typing error is told before anything trains
-    dataset = load(arguments.rows)
+        start_schedules(*compare.parse_spec(text), arguments.steps)  # before anything trains
+    dataset = compare.load_data("flights", arguments.rows or 0)
     folder = open_folder(arguments)
     print(f"{len(dataset):,} flights; results in {folder}")
     trained, random_rows = [], []
@@ -233,15 +240,15 @@ def comparison_job(arguments: argparse.Namespace) -> int:
         rows=rows,
         steps=arguments.steps or (300 if quick else 600),
         batch=arguments.batch,
-        encoder_steps=600 if quick else 1500,
+        encoder_steps=arguments.encoder_steps or (600 if quick else 1500),
     )
     print(f"{len(cells)} cells; finished ones are kept in {arguments.out}", flush=True)
     with backend(arguments.scheduler):
         results = compare.sweep(cells, arguments.out, jobs=arguments.jobs)
-    summary = compare.summarise(results)
+    summary = compare.sweep_summary(results)
     results.to_csv(arguments.out / "cells.csv", index=False)
     summary.to_csv(arguments.out / "comparison.csv", index=False, float_format="%.5g")
-    print(compare.comparison_text(summary))
+    print(compare.sweep_text(summary))
     for name in arguments.data:
         plots.comparison(summary, name).save(arguments.out / f"comparison_{name}.png")
     return 0
@@ -253,8 +260,10 @@ def backend(scheduler: str | None) -> Iterator[None]:
     if scheduler is None:
         yield
         return
-    from distributed import Client  # noqa: PLC0415 - only a cluster's user has it
-
+    try:
+        from distributed import Client  # noqa: PLC0415 - only a cluster's user has it
+    except ImportError:
+        raise ValueError("--scheduler needs Dask: pip install 'tabkit[cluster]'") from None
     with Client(scheduler), parallel_config(backend="dask"):
         yield
 

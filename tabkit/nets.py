@@ -179,7 +179,7 @@ class SquaredDistance:
     def __call__(self, categorical: Codes | Simplex) -> Float[Tensor, " B"]:
         return self._squared_distance(self.net1(categorical, self.continuous))
 
-    def __getitem__(self, index: Int64[Tensor, " A"]) -> "SquaredDistance":
+    def at(self, index: Int64[Tensor, " A"]) -> "SquaredDistance":
         """The same for some of the rows."""
         codes = None if self.codes is None else self.codes[index]
         return SquaredDistance(self.net1, self.continuous[index], self.target[index], codes)

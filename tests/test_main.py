@@ -102,9 +102,54 @@ def test_an_interrupted_run_is_picked_up_by_the_same_call(folder, tmp_path, monk
     pd.testing.assert_frame_equal(a, b, check_exact=True)
 
 
-def test_help_names_every_estimator(capsys):
+COMPARE = ["compare", "--quick", "--data", "planted", "--seeds", "0", "1"]
+TINY = ["--steps", "2", "--encoder-steps", "2", "--batch", "64", "--jobs", "1"]
+
+
+def test_the_comparison_writes_and_prints_its_table(tmp_path, capsys):
+    names = ["softmax:tau=cosine/2/1", "leave_one_out"]
+    call = [*COMPARE, *TINY, "--out", str(tmp_path), "--estimators", *names]
+    assert cli.main(call) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in names)
+    assert "equal evaluations" in said
+    cells = pd.read_csv(tmp_path / "cells.csv")
+    assert len(cells) == 2 * (1 + 2)
+    summary = pd.read_csv(tmp_path / "comparison.csv")
+    assert set(summary["estimator"]) == set(names)
+    assert (tmp_path / "comparison_planted.png").read_bytes().startswith(b"\x89PNG")
+    assert cli.main(call) == 0  # nothing is trained again
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "cells.csv"), cells)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--estimators", "softmx"], "no estimator is called"),
+        (["--estimators", "exact"], "more than limit"),
+        (["--estimators", "zgr", "zgr"], "names zgr twice"),
+        (["--seeds", "1", "1"], "names 1 twice"),
+        (["--scheduler", "nowhere"], "nowhere"),
+    ],
+)
+def test_a_comparison_that_cannot_run_is_refused_in_words(arguments, said, tmp_path, capsys):
+    assert cli.main([*COMPARE, *TINY, "--out", str(tmp_path), *arguments]) == 2
+    assert said in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("jobs", ["0", "-2", "two"])
+def test_jobs_are_a_number_of_processes(jobs, capsys):
     with pytest.raises(SystemExit) as stop:
-        cli.main(["run", "--help"])
+        cli.main([*COMPARE, "--jobs", jobs])
+    assert stop.value.code == 2
+    assert "--jobs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["run", "compare"])
+def test_help_names_every_estimator(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main([command, "--help"])
     assert stop.value.code == 0
     text = "".join(capsys.readouterr().out.split())
     assert all(name in text for name in estimators.names())

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from tabkit import plots
+from tabkit import compare, plots
 from tabkit.train import Step
 
 STEPS = [Step(i, 60, 4.0 / i, i * 0.1, 2.0 + i / 60 if i % 20 == 0 else None) for i in range(1, 61)]
@@ -15,12 +15,25 @@ SUMMARY = pd.DataFrame(
     index=pd.Index(["gumbel", "softmax"], name="estimator"),
 )
 VALUES = torch.tensor([0.5, -1.0, 2.0])
+KEPT = compare.kept_comparison()
+MEASURED = pd.DataFrame(
+    {"squared_bias": [-0.1, 0.5], "variance": [9.0, 0.0], "cosine": [0.2, 0.8]},
+    index=["reinforce", "softmax"],
+).assign(squared_bias_se=0.1, variance_se=0.2, cosine_se=0.01)
+WALK = pd.DataFrame(
+    {"to_first": [0.0, 1.0, 2.0], "to_second": [2.0, 1.0, 0.0], "to_nearest": [0.0, 0.25, 0.0]},
+    index=[0.0, 0.5, 1.0],
+)
 PICTURES = {
     "loss_curve": lambda: plots.loss_curve(STEPS),
     "gap_opens": lambda: plots.gap_opens({f"e{i}": STEPS for i in range(5)}),
     "decoding_gap": lambda: plots.decoding_gap(SUMMARY, random_row=4.4),
     "distance_scatter": lambda: plots.distance_scatter(torch.arange(1.0, 9), torch.arange(8.0)),
     "category_bars": lambda: plots.category_bars(VALUES, list("abc"), marked=1, label="dL / dx"),
+    "ruler": lambda: plots.ruler(MEASURED),
+    "comparison": lambda: plots.comparison(KEPT, "flights"),
+    "temperatures": lambda: plots.temperatures(KEPT, "planted", ["softmax", "gumbel_softmax"]),
+    "walk": lambda: plots.walk(WALK, "BOS", "LAX"),
 }
 
 
@@ -71,3 +84,36 @@ def test_bars_have_the_values_and_mark_one():
 def test_curves_without_a_decoded_loss_are_refused():
     with pytest.raises(ValueError, match="decode_every"):
         plots.gap_opens({"softmax": [Step(1, 1, 1.0, 0.1)]})
+
+
+def test_the_ruler_lists_the_best_direction_first():
+    alt = plots.ruler(MEASURED).alt
+    assert alt.index("softmax: squared bias 0.50") < alt.index("reinforce: squared bias -0.10")
+    assert "variance 9.00" in alt
+
+
+def test_the_comparison_draws_every_estimator_best_decoded_first():
+    part = KEPT[(KEPT["data"] == "flights") & (KEPT["budget"] == "steps")]
+    alt = plots.comparison(KEPT, "flights").alt
+    places = [alt.index(f" {name} ") for name in part.sort_values("test_decoded")["estimator"]]
+    assert places == sorted(places)
+    row = part.iloc[0]
+    assert f"{row.test_relaxed:.2f}, {row.test_decoded:.2f}; {row.decode_argmax:.2f}" in alt
+
+
+def test_temperatures_are_numbers_in_order_and_schedules_are_left_out():
+    part = KEPT[(KEPT["data"] == "flights") & (KEPT["budget"] == "steps")]
+    curve = plots.temperature_curve(part, "gumbel_softmax")
+    assert curve.index.tolist() == [0.25, 0.5, 1.0, 2.0]
+    assert "tau 0.25 decoded" in plots.temperatures(KEPT, "flights", ["gumbel_softmax"]).alt
+
+
+def test_the_walk_says_what_is_halfway():
+    assert "halfway 1.00, 1.00, 0.25" in plots.walk(WALK, "BOS", "LAX").alt
+
+
+def test_what_the_summary_does_not_hold_is_refused():
+    with pytest.raises(ValueError, match="no 'trains'"):
+        plots.comparison(KEPT, "trains")
+    with pytest.raises(ValueError, match="no 'zgr' with a temperature"):
+        plots.temperatures(KEPT, "flights", ["zgr"])

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from tabkit import compare, estimators
-from tabkit.compare.ruler import draw_many, jackknife
+from tabkit.compare.reference import draw_many
+from tabkit.compare.ruler import against, jackknife
 from tabkit.estimators import Estimator
 
 CARDINALITIES = (3, 2, 4)
@@ -88,14 +89,16 @@ def test_the_references_own_error_is_not_counted_as_bias(logits, exact):
     """A reference that is off by known noise: the exact estimator still has no bias, on average."""
     found = []
     for seed in range(200):
-        noise = torch.randn(
-            B, F, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
-        )
-        off = compare.Reference(exact.gradient + 0.2 * noise, torch.full_like(noise, 0.04))
-        flat = exact.gradient.flatten().expand(40, -1)
-        found.append(compare.ruler.measures(flat, off)["squared_bias"])
-    mean, error = pd.Series(found).mean(), pd.Series(found).sem()
-    assert abs(mean) < 4 * error
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.randn(30, B, F, generator=generator, dtype=torch.float64)
+        noise = exact.gradient + 0.1 * noise
+        found.append(against(exact.gradient.expand(40, B, F), compare.Reference(noise)))
+    table = pd.DataFrame(found)
+    assert abs(table["squared_bias"].mean()) < 4 * table["squared_bias"].sem()
+    # the printed standard error covers the scatter from reference to reference; the jackknife of a
+    # square overrates it where the mean is 0
+    scatter = table["squared_bias"].std()
+    assert 0.8 < (table["squared_bias_se"] ** 2).mean() ** 0.5 / scatter < 2
 
 
 def test_the_exact_estimator_has_no_error(logits):
@@ -116,6 +119,37 @@ def test_unbiased_estimators_measure_as_unbiased(name, logits):
     assert found.variance > 0
 
 
+def test_a_biased_estimator_measures_as_biased(logits):
+    chosen = {"biased": estimators.make("straight_through_sample")}
+    found = compare.measure(chosen, logits, objective, CARDINALITIES, draws=600).loc["biased"]
+    assert found.squared_bias > 10 * found.squared_bias_se
+
+
+def test_the_reference_is_drawn_apart_from_what_it_measures(logits):
+    """With the same seed on both sides, IndeCateR must not be measured against its own draws."""
+    reference = compare.sampled_gradient(logits, objective, CARDINALITIES, draws=100)
+    chosen = {"indecater": estimators.make("indecater")}
+    found = compare.measure(
+        chosen, logits, objective, CARDINALITIES, reference=reference, draws=100
+    ).loc["indecater"]
+    assert abs(found.squared_bias) < 4 * found.squared_bias_se
+
+
+def test_measuring_leaves_an_estimator_as_it_was_and_repeats(logits):
+    chosen = {"learns": estimators.make("reinforce")}
+    a, b = (compare.measure(chosen, logits, objective, CARDINALITIES, draws=40) for _ in range(2))
+    columns = ["squared_bias", "variance", "cosine"]
+    pd.testing.assert_frame_equal(a[columns], b[columns], check_exact=True)
+    assert chosen["learns"].state() == {}
+
+
+@pytest.mark.parametrize("wrong", [lambda s: objective(s)[:, None], lambda s: objective(s).mean()])
+def test_an_objective_that_is_not_one_loss_per_row_is_refused(logits, wrong):
+    for name in ("softmax", "exact", "leave_one_out", "hard_argmax"):
+        with pytest.raises(ValueError, match=r"of shape \(5,\)"):
+            compare.measure({name: estimators.make(name)}, logits, wrong, CARDINALITIES, draws=40)
+
+
 def test_an_estimator_without_gradient_measures_as_zero(logits):
     chosen = {"none": estimators.make("hard_argmax")}
     found = compare.measure(chosen, logits, objective, CARDINALITIES, draws=40).loc["none"]
@@ -134,7 +168,9 @@ def test_the_seed_decides_the_draws(logits):
 def test_the_jackknife_of_a_mean_is_its_standard_error(generator):
     values = torch.randn(20, generator=generator, dtype=torch.float64)
     left_out = [((values.sum() - v) / 19).item() for v in values]
-    assert jackknife(left_out) == pytest.approx((values.std() / 20**0.5).item())
+    assert jackknife(left_out) ** 0.5 == pytest.approx((values.std() / 20**0.5).item())
+    assert jackknife([torch.inf] * 3) == jackknife([]) == 0
+    assert jackknife([torch.inf, 1.0]) != jackknife([torch.inf, 1.0])  # unknown
 
 
 def test_what_cannot_be_measured_is_refused(logits):
@@ -148,5 +184,10 @@ def test_what_cannot_be_measured_is_refused(logits):
     wide = torch.zeros(1, 40)
     with pytest.raises(ValueError, match="1,048,576 rows"):
         compare.measure(chosen, wide, lambda s: s.sum(1), [2] * 20)
+    noise = compare.Reference(
+        torch.randn(2, B, F, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    )
+    with pytest.raises(ValueError, match="little but noise"):
+        compare.measure(chosen, logits, objective, CARDINALITIES, reference=noise, draws=40)
     with pytest.raises(ValueError, match="at least 2, not 1"):
         compare.sampled_gradient(logits, objective, CARDINALITIES, draws=1)

@@ -1,6 +1,7 @@
 """The sweep: the same result however many workers, cells kept and picked up, a real cluster."""
 
 import json
+from dataclasses import asdict
 from importlib import import_module
 
 import pandas as pd
@@ -14,7 +15,7 @@ from tabkit.train import Cosine
 NAMES = ["softmax:tau=0.5", "gumbel_softmax:tau=cosine/2/0.5", "leave_one_out:samples=4"]
 SIZES = {"rows": {"planted": 1000}, "steps": 4, "batch": 128, "encoder_steps": 4}
 TIMES = ["seconds"]
-MODULE = import_module("tabkit.compare.sweep")  # whose function of the same name is above
+MODULE = import_module("tabkit.compare.sweeping")
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_an_interrupted_sweep_goes_on_where_it_was(cells, finished, tmp_path, mo
 
 def test_a_kept_cell_says_what_it_is(cells, finished):
     file = finished[0] / "cells" / f"{cells[0].digest()}.json"
-    assert Cell(**json.loads(file.read_text())["cell"]) == cells[0]
+    assert json.loads(file.read_text())["identity"] == cells[0].identity()
 
 
 @pytest.mark.parametrize("evaluations", [1, 3, 4, 23, 236])
@@ -104,13 +105,55 @@ def test_equal_evaluations_are_equal_and_batches_do_not_get_tiny(evaluations):
         ({"estimator": "softmax:tau=0"}, "above 0"),
         ({"budget": "minutes"}, "budget must be one of steps, evaluations"),
         ({"data": "trains"}, "flights or planted"),
+        ({"steps": 0}, "steps must be at least 1"),
+        ({"batch": 0}, "batch must be at least 1"),
+        ({"estimator": "softmax:tau=cosine/1/-1"}, "above 0"),
+        ({"estimator": "exact"}, "more than limit"),
     ],
 )
 def test_a_cell_that_cannot_run_is_refused(changed, said, tmp_path):
     settings = {"data": "planted", "rows": 1000, "estimator": "softmax", "seed": 0} | changed
     with pytest.raises(ValueError, match=said):
-        sweep([Cell(**settings)], tmp_path, jobs=1, progress=False)
-    assert not list(tmp_path.rglob("*.json"))
+        sweep([Cell("planted", 1000, "softmax", 0), Cell(**settings)], tmp_path, progress=False)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_cell_that_fails_is_named(tmp_path):
+    cell = Cell("planted", 1000, "softmax", 0, lr=float("inf"), steps=3, batch=32, encoder_steps=2)
+    with pytest.raises(FloatingPointError, match=r"Cell\(data='planted'"):
+        sweep([cell], tmp_path, jobs=1, progress=False)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]"])
+def test_a_file_that_is_no_finished_cell_is_told(cells, tmp_path, text):
+    file = tmp_path / "cells" / f"{cells[0].digest()}.json"
+    file.parent.mkdir()
+    file.write_text(text)
+    with pytest.raises(ValueError, match="delete it and call again"):
+        sweep(cells, str(tmp_path), jobs=1, progress=False)
+
+
+def test_another_default_is_another_cell(cells, monkeypatch):
+    before = cells[0].digest()
+    assert before == Cell(**asdict(cells[0])).digest()
+    monkeypatch.setattr(MODULE, "version", lambda package: "9.9")
+    assert cells[0].digest() != before
+
+
+def test_data_of_ones_own_goes_through_its_loader(tmp_path):
+    def load(name, rows):
+        assert (name, rows) == ("mine", 7)
+        return compare.load_data("planted", 1000)
+
+    cells = compare.cells(["softmax"], [0], **SIZES | {"rows": {"mine": 7}}, load=load)
+    found = sweep(cells, tmp_path, jobs=1, load=load, progress=False)
+    assert found["data"].tolist() == ["mine"]
+
+
+def test_results_of_other_settings_are_not_averaged(finished):
+    results = finished[1]
+    with pytest.raises(ValueError, match="mix other settings"):
+        compare.sweep_summary(pd.concat([results, results.assign(lr=1.0)]))
 
 
 def test_specs_carry_knobs_schedules_and_penalties():
@@ -125,7 +168,7 @@ def test_specs_carry_knobs_schedules_and_penalties():
 
 def test_the_summary_has_means_and_standard_errors(finished):
     results = finished[1]
-    summary = compare.summarise(results).set_index(["budget", "estimator"])
+    summary = compare.sweep_summary(results).set_index(["budget", "estimator"])
     both = results[results["estimator"] == NAMES[0]]["test_decoded"]
     row = summary.loc[("steps", NAMES[0])]
     assert row["test_decoded"] == pytest.approx(both.mean())
@@ -135,7 +178,7 @@ def test_the_summary_has_means_and_standard_errors(finished):
     assert again["test_decoded"] == row["test_decoded"]
     often = summary.loc[("evaluations", NAMES[2])]
     assert (often["ran_batch"], often["ran_steps"]) == (32, 4)
-    text = compare.comparison_text(compare.summarise(results))
+    text = compare.sweep_text(compare.sweep_summary(results))
     assert all(name in text for name in NAMES)
 
 

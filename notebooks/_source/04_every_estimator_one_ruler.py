@@ -25,6 +25,7 @@
 # *04 every estimator, one ruler*.
 
 # %%
+import math
 from pathlib import Path
 
 import torch
@@ -94,9 +95,14 @@ plots.category_bars(
 # %% [markdown]
 # The exact gradient of one row's expected loss in the logits of its first column. A negative bar
 # says: more of this category. (The marked category is the likeliest so far.) It took as many
-# evaluations of net1 as there are rows in the joint table; on flights that would be more than the
-# atoms of the Earth.
-#
+# evaluations of net1 as there are rows in the joint table. On flights nobody would wait for that:
+
+# %%
+data = flights(rows=20_000, held_out=2_000)
+few, many = (math.prod(table.schema.cardinalities) for table in (toy, data))
+print(f"{few:,} rows in the toy's joint table, {many:,} in that of the flights")
+
+# %% [markdown]
 # ## The ruler
 #
 # Draw each estimator's gradient 200 times and compare with the exact one, $g^*$:
@@ -144,7 +150,6 @@ print(guess.compare(once["cosine"].idxmax()))
 # gradient: the mean of many `indecater` draws, which is unbiased. On flights:
 
 # %%
-data = flights(rows=20_000, held_out=2_000)
 net1 = RowEncoder(data.schema)
 run(fit_encoder(net1, data, steps=600), "net1")
 net1 = freeze(net1)
@@ -167,8 +172,9 @@ error = (reference.variance.sum() / reference.gradient.square().sum()).sqrt()
 print(f"the reference's own error: {error:.0%} of its length")
 
 # %% [markdown]
-# `compare.measure(..., reference=reference)` takes that error into account. It works with your own
-# objective too: any function from a simplex (B, F) to a loss per row (B,).
+# `compare.measure(..., reference=reference)` takes that error out of the squared bias, and into the
+# standard errors. It works with your own objective too: any function from a simplex (B, F) to a
+# loss per row (B,).
 #
 # ## The comparison
 #
@@ -183,7 +189,7 @@ guess = predict("Which has the lowest decoded loss?", None, options=names)
 
 # %%
 cells = compare.cells(names, [0, 1], rows={"flights": 20_000}, steps=300, encoder_steps=600)
-quick = compare.summarise(compare.sweep(cells, Path("runs/04")))
+quick = compare.sweep_summary(compare.sweep(cells, Path("runs/04")))
 at_steps = quick[quick["budget"] == "steps"].set_index("estimator")
 at_steps[["train_relaxed", "test_relaxed", "test_decoded", "test_decoded_se", "gap"]].round(2)
 
@@ -201,8 +207,8 @@ kept = compare.kept_comparison()
 plots.comparison(kept, "flights")
 
 # %% [markdown]
-# Read it from the top: the best rows first. Blue is what training lowers; orange is the row that
-# you get by argmax; the green diamond comes in a moment. And the temperature:
+# Read it from the top: the best rows first. Blue is what training lowers, orange the row that you
+# get by argmax. The second panel comes in a moment. And the temperature:
 
 # %%
 tempered = ["softmax", "gumbel_softmax", "straight_through_gumbel"]
@@ -219,10 +225,10 @@ often.pivot(index="estimator", columns="budget", values="test_decoded").round(2)
 # %% [markdown]
 # ## Why
 #
-# The softmax's gradient points well, its training loss is the lowest, its rows are the worst. So
-# something must happen between the mixture and the row. First, where do the mixtures lie? The
-# distance of each column's soft embedding to the *nearest* category's embedding, in units of the
-# usual distance between neighbouring categories:
+# The softmax's gradient points well, its training loss is among the lowest, its rows are among the
+# worst. So something must happen between the mixture and the row. First, where do the mixtures lie?
+# The distance of each column's soft embedding to the *nearest* category's embedding, in units of
+# the usual distance between neighbouring categories:
 
 # %%
 shares = {n: compare.mixture_distances(net0s[n], net1, data, data.test) for n in net0s}
@@ -272,8 +278,9 @@ decoded = {
 {name: {k: round(v, 2) for k, v in losses.items()} for name, losses in decoded.items()}
 
 # %% [markdown]
-# That is the green diamond of the figure: on all flights, decoded by search, the mixtures make
-# the best rows of all.
+# That is the green dot in the second panel of the figure: decoded by search, the mixtures of the
+# softmax make better rows than any estimator's argmax. (For those that sample, the search looks for
+# the row of *one* random sample; they gain nothing.)
 #
 # ## Turn the dial
 #

@@ -1,8 +1,9 @@
 """What a trained net0 is worth, how good a gradient is, and both over many estimators and seeds."""
 
-from tabkit.compare.comparison import cells, comparison_text, kept_comparison, summarise
+from tabkit.compare.comparison import cells, kept_comparison, sweep_summary, sweep_text
 from tabkit.compare.mixtures import mixture_distances, reach, walk
-from tabkit.compare.ruler import Reference, exact_gradient, measure, sampled_gradient
+from tabkit.compare.reference import Reference, exact_gradient, sampled_gradient
+from tabkit.compare.ruler import measure
 from tabkit.compare.scores import (
     Score,
     Trained,
@@ -20,7 +21,7 @@ from tabkit.compare.scores import (
 )
 from tabkit.compare.search import local_search
 from tabkit.compare.specs import Spec, parse_spec
-from tabkit.compare.sweep import Cell, load_data, sweep
+from tabkit.compare.sweeping import Cell, load_data, sweep
 
 __all__ = [
     "Cell",
@@ -29,7 +30,6 @@ __all__ = [
     "Spec",
     "Trained",
     "cells",
-    "comparison_text",
     "decoded_curve",
     "decoders",
     "distance_correlation",
@@ -46,9 +46,10 @@ __all__ = [
     "reach",
     "sampled_gradient",
     "score",
-    "summarise",
     "summary",
     "sweep",
+    "sweep_summary",
+    "sweep_text",
     "table",
     "to_text",
     "train_and_score",

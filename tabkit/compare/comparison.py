@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from tabkit.compare.specs import parse_spec
-from tabkit.compare.sweep import Cell, load_data
+from tabkit.compare.sweeping import Cell, Load, load_data
 
 FULL = (
     *("softmax:tau=1", "softmax:tau=0.5", "softmax:tau=0.25", "softmax:tau=0.1"),
@@ -49,30 +49,47 @@ def cells(
     steps: int = 600,
     batch: int = 256,
     encoder_steps: int = 1500,
+    load: Load = load_data,
 ) -> list[Cell]:
     """Every estimator on every data set and seed, at equal steps and at equal evaluations.
 
     An estimator that evaluates net1 once a row is the same at both budgets, and is trained once.
+
+    Parameters
+    ----------
+    rows
+        The data sets, by name, with the number of rows that `load` gets.
+    load
+        As `sweep` takes it.
+
+    Raises
+    ------
+    ValueError
+        If an estimator or a data set is unknown.
     """
     sizes = {"steps": steps, "batch": batch, "encoder_steps": encoder_steps}
     return [
         Cell(data, count, text, seed, budget, **sizes)
         for data, count in rows.items()
         for text in chosen
-        for budget in budgets_of(text, data, count)
+        for budget in budgets_of(text, load(data, count).schema.cardinalities)
         for seed in seeds
     ]
 
 
-def budgets_of(text: str, data: str, rows: int) -> tuple[str, ...]:
+def budgets_of(text: str, cardinalities: Sequence[int]) -> tuple[str, ...]:
     """The budgets at which an estimator has to be trained."""
-    cardinalities = load_data(data, rows).schema.cardinalities
     once = parse_spec(text).estimator.evaluations(cardinalities) == 1
     return ("steps",) if once else ("steps", "evaluations")
 
 
-def summarise(results: pd.DataFrame) -> pd.DataFrame:
+def sweep_summary(results: pd.DataFrame) -> pd.DataFrame:
     """Mean and standard error over seeds of each measure, best decoded loss first.
+
+    Parameters
+    ----------
+    results
+        As `sweep` returns it.
 
     Returns
     -------
@@ -80,32 +97,40 @@ def summarise(results: pd.DataFrame) -> pd.DataFrame:
         One row per data set, budget and estimator; columns MEASURE and MEASURE_se (missing with
         one seed), and `seeds`, `ran_steps`, `ran_batch`, `evaluations`. Estimators that evaluate
         net1 once stand under both budgets.
+
+    Raises
+    ------
+    ValueError
+        If two results differ in more than data, budget, estimator and seed.
     """
+    if results.duplicated([*KEYS, "seed"]).any():
+        raise ValueError("the results mix other settings than data, budget, estimator and seed")
     once = results[results["evaluations"] == 1].assign(budget="evaluations")
-    both = pd.concat([results, once], ignore_index=True)
+    both = pd.concat([results, once], ignore_index=True).drop_duplicates([*KEYS, "seed"])
     groups = both.groupby(KEYS, sort=False)
     means = groups[MEASURES].mean()
     errors = groups[MEASURES].sem().add_suffix("_se")
     sizes = groups[["ran_steps", "ran_batch", "evaluations"]].first()
     table = pd.concat([groups.size().rename("seeds"), sizes, means, errors], axis=1)
     order = ["data", "budget", "test_decoded"]
-    return table.reset_index().sort_values(order, ascending=[True, False, True], kind="stable")
+    return table.reset_index().sort_values(order, ascending=[True, False, True])
 
 
-def comparison_text(summary: pd.DataFrame) -> str:
+def sweep_text(summary: pd.DataFrame) -> str:
     """The tables for a terminal, one per data set and budget."""
-    shown = ["train_relaxed", "test_relaxed", "test_decoded", "test_decoded_se", "gap"]
-    shown += ["decode_snap", "decode_search", "decode_best", "entropy", "accuracy", "seconds"]
+    shown = ["train_relaxed", "test_relaxed", "test_decoded", "test_decoded_se", "gap", "entropy"]
+    shown += ["accuracy", "seconds", "decode_argmax", "decode_snap", "decode_search", "decode_best"]
     parts = []
     for (data, budget), group in summary.groupby(["data", "budget"], sort=False):
         table = group.set_index("estimator")[shown].rename(columns={"test_decoded_se": "se"})
         title = f"{data}, equal {budget}: {group['seeds'].iloc[0]} seeds, best decoded first"
         parts.append(f"{title}\n{table.to_string(float_format='{:.3f}'.format)}")
-    return "\n\n".join(parts)
+    note = "decode_*: the first test rows alone, by four decoders"
+    return "\n\n".join([*parts, note])
 
 
 def kept_comparison() -> pd.DataFrame:
-    """The full comparison's summary that is kept with tabkit, as `summarise` returned it.
+    """The full comparison's summary that is kept with tabkit, as `sweep_summary` returned it.
 
     ``python -m tabkit compare`` reproduces it.
 

@@ -3,7 +3,7 @@
 import pandas as pd
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from tabkit.compare.scores import handed_over
 from tabkit.compare.search import local_search
@@ -11,6 +11,11 @@ from tabkit.data import Dataset
 from tabkit.estimators import Estimator
 from tabkit.nets import RowEncoder, RowPredictor, SquaredDistance
 from tabkit.schema import Rows, argmax_codes, one_hot_simplex, split_blocks
+
+
+def device_of(net: nn.Module) -> torch.device:
+    """Where a net's parameters are."""
+    return next(net.parameters()).device
 
 
 @torch.no_grad()
@@ -32,7 +37,7 @@ def mixture_distances(
         Mean distance from a category's embedding to the nearest other one.
     """
     cardinalities = dataset.schema.cardinalities
-    logits = net0.logits(net0(dataset.signal[index]), net1)
+    logits = net0.logits(net0(dataset.signal[index].to(device_of(net1))), net1)
     shares = [b.softmax(dim=1) for b in split_blocks(logits, cardinalities)]
     rows = []
     for column, table, p in zip(
@@ -79,8 +84,9 @@ def reach(
         local search finds. If the second is small, net1 reads the mixture as a row that there is,
         and the argmax picks another one.
     """
-    prediction = net0(dataset.signal[index])
-    handed = handed_over(estimator, prediction, net1, torch.Generator().manual_seed(seed))
+    device = device_of(net1)
+    prediction = net0(dataset.signal[index].to(device))
+    handed = handed_over(estimator, prediction, net1, torch.Generator(device).manual_seed(seed))
     output = net1.embedded(handed, prediction.continuous)
     objective = SquaredDistance(net1, prediction.continuous, output)
     cardinalities = dataset.schema.cardinalities
@@ -106,13 +112,20 @@ def walk(
         Indexed by the share of the second category, the distances behind net1 from the mixture to
         the row with the first category, with the second, and with the nearest of all (`to_first`,
         `to_second`, `to_nearest`), and that one's code (`nearest`).
+
+    Raises
+    ------
+    ValueError
+        If there is not exactly one row.
     """
-    cardinalities = net1.embedding.cardinalities
-    width = cardinalities[column]
+    if len(rows) != 1:
+        raise ValueError(f"a walk starts from one row, not from {len(rows)}")
+    device, cardinalities = device_of(net1), net1.embedding.cardinalities
+    rows, width = rows.to(device), cardinalities[column]
     every = rows.codes.expand(width, -1).clone()
-    every[:, column] = torch.arange(width)
+    every[:, column] = torch.arange(width, device=device)
     hard = one_hot_simplex(every, cardinalities)
-    share = torch.linspace(0, 1, points)[:, None]
+    share = torch.linspace(0, 1, points, device=device)[:, None]
     mixed = (1 - share) * hard[first] + share * hard[second]
     outputs = net1(mixed, rows.continuous.expand(points, -1))
     corners = net1(hard, rows.continuous.expand(width, -1))
@@ -120,10 +133,10 @@ def walk(
     nearest = distances.min(dim=1)
     return pd.DataFrame(
         {
-            "to_first": distances[:, first],
-            "to_second": distances[:, second],
-            "to_nearest": nearest.values,
-            "nearest": nearest.indices,
+            "to_first": distances[:, first].cpu(),
+            "to_second": distances[:, second].cpu(),
+            "to_nearest": nearest.values.cpu(),
+            "nearest": nearest.indices.cpu(),
         },
         index=pd.Index(share.squeeze(1).tolist(), name="share"),
     )

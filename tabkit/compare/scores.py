@@ -95,9 +95,13 @@ def decoders(
         ``decode_argmax``: the argmax of each column. ``decode_snap``: the category nearest to each
         column's handed-over embedding. ``decode_search``: a local search for the row whose output
         is nearest to net1's output for what net0 handed over; slow, but it needs no truth.
-        ``decode_best``: a local search for the row nearest to the *true* output: what any decoder
-        leaves, as none can know it. Searches start from the argmax and keep net0's continuous
-        outputs.
+        ``decode_best``: a local search for the row nearest to the *true* output, which no decoder
+        knows: about what is left to gain. Searches start from the argmax and keep net0's
+        continuous outputs.
+
+    What is handed over is that of `handed_over`: for the relaxations that sample, one draw, so
+    their search looks for that draw's row and is of little use; for estimators that are no
+    relaxation, the hard row, which the search returns as it is.
     """
     device = next(net1.parameters()).device
     index, cardinalities = dataset.test[:rows], dataset.schema.cardinalities
@@ -245,16 +249,20 @@ def table(results: Iterable[Trained]) -> pd.DataFrame:
     return pd.DataFrame([_record(result) for result in results])
 
 
-def _record(result: Trained) -> dict[str, str | float]:
-    losses = {
+def losses(result: Trained) -> dict[str, float]:
+    """The losses and the gap of one net0."""
+    return {
         "train_relaxed": result.train.relaxed,
         "test_relaxed": result.test.relaxed,
         "test_decoded": result.test.decoded,
         "gap": result.test.gap,
     }
+
+
+def _record(result: Trained) -> dict[str, str | float]:
     accuracy = {f"accuracy_{name}": value for name, value in result.test.accuracy.items()}
     head = {"estimator": result.estimator, "seed": result.seed}
-    return {**head, **losses, "seconds": result.seconds, **accuracy}
+    return {**head, **losses(result), "seconds": result.seconds, **accuracy}
 
 
 def summary(results: pd.DataFrame) -> pd.DataFrame:

@@ -3,10 +3,10 @@
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from tabkit.estimators import Objective
+from tabkit.estimators import Objective, evaluate
 from tabkit.estimators.enumeration import block_slices, try_columns
 from tabkit.schema import argmax_codes, one_hot_simplex
 
@@ -15,7 +15,7 @@ from tabkit.schema import argmax_codes, one_hot_simplex
 class RowwiseObjective(Protocol):
     """An objective that can be restricted to some of its rows."""
 
-    def __getitem__(self, index: Int64[Tensor, " A"]) -> Objective: ...
+    def at(self, index: Int64[Tensor, " A"]) -> Objective: ...
 
 
 @torch.no_grad()
@@ -24,13 +24,22 @@ def local_search(
     objective: Objective,
     cardinalities: tuple[int, ...],
     *,
+    allowed: Bool[Tensor, "B F"] | None = None,
     rounds: int = 20,
+    dtype: torch.dtype | None = None,
 ) -> tuple[Int64[Tensor, "B C"], Float[Tensor, " B"]]:
     """Changes one category of each row at a time, the one that lowers its loss most.
 
     Stops when no row has a better neighbour, or after `rounds` changes. Each round evaluates the
     objective ``F - C`` times a row; rows that have arrived are left out of it if the objective can
-    be restricted to rows (``objective[index]``).
+    be restricted to rows (`RowwiseObjective`, as `SquaredDistance` is).
+
+    Parameters
+    ----------
+    allowed
+        Which categories may come in; all if not given.
+    dtype
+        Of the simplexes that the objective gets; torch's default if not given.
 
     Returns
     -------
@@ -41,6 +50,8 @@ def local_search(
     ------
     DataError
         If a code is out of range.
+    ValueError
+        If the objective does not return one loss per row.
 
     Examples
     --------
@@ -48,19 +59,22 @@ def local_search(
     >>> local_search(torch.tensor([[0, 1]]), lambda s: ((s - wanted) ** 2).sum(1), (2, 2))
     (tensor([[1, 0]]), tensor([0.]))
     """
-    row = one_hot_simplex(codes, cardinalities)
-    loss = objective(row)
+    row = one_hot_simplex(codes, cardinalities, dtype=dtype)
+    loss = evaluate(objective, row).clone()
+    restricted = isinstance(objective, RowwiseObjective)
     active = torch.arange(len(row), device=row.device)
     for _ in range(rounds):
-        restricted = isinstance(objective, RowwiseObjective)
-        searched = active if restricted else torch.arange(len(row), device=row.device)
-        here, cost = row[searched], objective[searched] if restricted else objective
-        best, place = try_columns(here, loss[searched], cost, cardinalities).min(dim=1)
-        better = best < loss[searched]
-        active = searched[better]
+        looked = active if restricted else torch.arange(len(row), device=row.device)
+        cost = objective.at(looked) if restricted else objective
+        tried = try_columns(row[looked], loss[looked], cost, cardinalities)
+        if allowed is not None:
+            tried = tried.masked_fill(~allowed[looked], torch.inf)
+        best, place = tried.min(dim=1)
+        better = best < loss[looked]
+        active = looked[better]
         if not len(active):
             break
-        row[active] = exchange(here[better], place[better], cardinalities)
+        row[active] = exchange(row[active], place[better], cardinalities)
         loss[active] = best[better]
     return argmax_codes(row, cardinalities), loss
 

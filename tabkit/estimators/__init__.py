@@ -24,6 +24,7 @@ from tabkit.estimators.registry import (
     LogitEstimator,
     Objective,
     SnappingObjective,
+    evaluate,
     register,
     registered,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "TopKSample",
     "VQStraightThrough",
     "entropy",
+    "evaluate",
     "joint_rows",
     "make",
     "names",

@@ -16,6 +16,7 @@ from tabkit.estimators.registry import (
     Head,
     Objective,
     SnappingObjective,
+    evaluate,
     register,
 )
 from tabkit.relaxations import Knob
@@ -57,7 +58,7 @@ class DirectEmbedding(Estimator):
                 "direct_embedding needs an objective with a method embedded(e), which takes "
                 f"embeddings (B, C*D); {type(objective).__name__} has none"
             )
-        return objective.embedded(logits).mean()
+        return evaluate(objective.embedded, logits).mean()
 
 
 @dataclass(kw_only=True)
@@ -94,7 +95,7 @@ class Snapped(Estimator):
         snapped = objective.snap(logits).detach()
         moved = snapped + self.move(logits, snapped, objective.widths)
         committed = self.commitment * (logits - snapped).pow(2).sum(dim=1).mean()
-        return objective.embedded(moved).mean() + (committed - committed.detach())
+        return evaluate(objective.embedded, moved).mean() + (committed - committed.detach())
 
     def move(
         self,

@@ -50,7 +50,14 @@ class Exact(LogitEstimator):
         self.limit = check_count(self.limit, "limit")
 
     def evaluations(self, cardinalities: Sequence[int]) -> int:
-        return math.prod(cardinalities)
+        count = math.prod(cardinalities)
+        if count > self.limit:
+            raise ValueError(
+                f"the joint table of the cardinalities {tuple(cardinalities)} has {count:,} rows, "
+                f"more than limit={self.limit:,}: choose indecater, which is unbiased, or raise "
+                "the limit"
+            )
+        return count
 
     def estimate(
         self,
@@ -59,12 +66,7 @@ class Exact(LogitEstimator):
         cardinalities: Sequence[int],
         generator: torch.Generator | None,
     ) -> Float[Tensor, ""]:
-        if math.prod(cardinalities) > self.limit:
-            raise ValueError(
-                f"the joint table of the cardinalities {tuple(cardinalities)} has "
-                f"{math.prod(cardinalities):,} rows, more than limit={self.limit:,}: choose "
-                "indecater, which is unbiased, or raise the limit"
-            )
+        self.evaluations(cardinalities)  # refuses a table that is too big
         expected = torch.zeros_like(logits[:, 0])
         for hot, log_chance in joint_rows(logits, cardinalities):
             expected = expected + log_chance.exp() * objective(hot)

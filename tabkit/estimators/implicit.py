@@ -9,7 +9,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tabkit.estimators.registry import LogitEstimator, Objective, attach_gradient, register
-from tabkit.relaxations import Knob, check_count, check_temperature, gumbel_noise, one_hot_argmax
+from tabkit.relaxations import (
+    Knob,
+    check_count,
+    check_share,
+    check_temperature,
+    gumbel_noise,
+    one_hot_argmax,
+)
 from tabkit.schema import map_blocks
 
 
@@ -141,8 +148,7 @@ class AdaptiveIMLE(Implicit):
         super().__post_init__()
         check_temperature(self.target, "target")
         check_temperature(self.rate, "rate")
-        if not 0 <= self.decay < 1:
-            raise ValueError(f"decay must lie in 0 to below 1, not {self.decay}")
+        check_share(self.decay, "decay")
 
     def difference(
         self,

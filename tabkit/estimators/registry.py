@@ -84,6 +84,23 @@ class Estimator(relaxations.Tunable, ABC):
         """Sets what `state` returned; an empty one starts afresh."""
 
 
+def evaluate(objective: Objective, simplex: Float[Tensor, "B _"]) -> Float[Tensor, " B"]:
+    """The objective's loss of every row.
+
+    Raises
+    ------
+    ValueError
+        If it does not return one loss per row.
+    """
+    loss = objective(simplex)
+    if loss.shape != (len(simplex),):
+        raise ValueError(
+            f"an objective returns one loss per row, of shape ({len(simplex)},), not "
+            f"{tuple(loss.shape)}: squeeze it, and do not average over rows"
+        )
+    return loss
+
+
 class LogitEstimator(Estimator):
     """An estimator that works out the logits' gradient itself.
 
@@ -101,7 +118,7 @@ class LogitEstimator(Estimator):
     ) -> Float[Tensor, ""]:
         values, dtype = allowed_logits(logits, cardinalities), logits.dtype
         return self.estimate(
-            values, lambda simplex: objective(simplex.to(dtype)), cardinalities, generator
+            values, lambda row: evaluate(objective, row.to(dtype)), cardinalities, generator
         )
 
     @abstractmethod

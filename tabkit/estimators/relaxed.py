@@ -10,7 +10,14 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from tabkit import relaxations
-from tabkit.estimators.registry import Bias, Estimator, LabelledObjective, Objective, register
+from tabkit.estimators.registry import (
+    Bias,
+    Estimator,
+    LabelledObjective,
+    Objective,
+    evaluate,
+    register,
+)
 from tabkit.schema import allowed_logits, split_blocks
 
 
@@ -55,7 +62,7 @@ class Relaxed(Estimator):
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, ""]:
         simplex = self.relaxation(logits, cardinalities=cardinalities, generator=generator)
-        return objective(simplex).mean()
+        return evaluate(objective, simplex).mean()
 
 
 @register("cross_entropy")
@@ -94,4 +101,4 @@ class CrossEntropy(Estimator):
         blocks = split_blocks(allowed_logits(logits, cardinalities), cardinalities)
         nats = sum(cross_entropy(b, objective.codes[:, c]) for c, b in enumerate(blocks))
         decoded = relaxations.HardArgmax()(logits, cardinalities=cardinalities)
-        return objective(decoded).mean() + (nats - nats.detach())
+        return evaluate(objective, decoded).mean() + (nats - nats.detach())

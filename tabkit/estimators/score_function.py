@@ -20,24 +20,13 @@ from tabkit.estimators.registry import (
 from tabkit.relaxations import (
     Knob,
     check_count,
+    check_share,
     check_temperature,
     conditional_gumbels,
     gumbel_noise,
     one_hot_argmax,
 )
 from tabkit.schema import map_blocks
-
-
-def check_share(value: Knob, name: str) -> None:
-    """A number from 0 to below 1.
-
-    Raises
-    ------
-    ValueError
-        Otherwise.
-    """
-    if not 0 <= value < 1:
-        raise ValueError(f"{name} must lie in 0 to below 1, not {value}")
 
 
 @register("reinforce")

@@ -6,12 +6,11 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
-from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
 
 from tabkit.compare import decoded_curve
-from tabkit.plots.picture import BLUE, GREY, ORANGE, Picture, panels_of
+from tabkit.plots.picture import BLUE, GREY, ORANGE, Picture, panels_of, share_limits
 from tabkit.train import Step
 
 SMOOTHING = 25  # steps
@@ -57,18 +56,12 @@ def gap_opens(curves: Mapping[str, Sequence[Step]]) -> Picture:
         ax.yaxis.set_major_formatter("{x:g}")
         ax.yaxis.set_minor_formatter(NullFormatter())
         ends.append(f"{name} ends at {smooth.iloc[-1]:.2f} relaxed, {decoded.iloc[-1]:.2f} decoded")
-    _share_limits(axes)
+    share_limits(axes, "y")
     figure.supylabel("squared distance behind net1", fontsize=10)
     figure.legend(
         *axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2, frameon=False
     )
     return Picture(figure, f"Loss against training step, log scale: {'; '.join(ends)}.")
-
-
-def _share_limits(axes: Sequence[Axes]) -> None:
-    limits = np.array([ax.get_ylim() for ax in axes])
-    for ax in axes:
-        ax.set_ylim(limits[:, 0].min(), limits[:, 1].max())
 
 
 def decoding_gap(summary: pd.DataFrame, *, random_row: float | None = None) -> Picture:

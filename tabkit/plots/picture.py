@@ -3,8 +3,10 @@
 import base64
 import html
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -52,3 +54,10 @@ def panels_of(
     for ax in axes:
         ax.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def share_limits(axes: Sequence[Axes], axis: Literal["x", "y"]) -> None:
+    """Gives all panels the widest of their limits."""
+    limits = [getattr(ax, f"get_{axis}lim")() for ax in axes]
+    for ax in axes:
+        ax.set(**{f"{axis}lim": (min(low for low, _ in limits), max(high for _, high in limits))})

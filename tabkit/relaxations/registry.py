@@ -159,6 +159,18 @@ def check_count(count: Knob, name: str, least: int = 1) -> int:
     return int(count)
 
 
+def check_share(value: Knob, name: str) -> None:
+    """A number from 0 to below 1.
+
+    Raises
+    ------
+    ValueError
+        Otherwise.
+    """
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} must lie in 0 to below 1, not {value}")
+
+
 @dataclass(kw_only=True)
 class Tempered(Relaxation):
     """A relaxation with one temperature `tau`."""

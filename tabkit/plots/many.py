@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter
 
-from tabkit.plots.picture import BLUE, GREEN, GREY, ORANGE, Picture, panels_of
+from tabkit.plots.picture import BLUE, GREEN, GREY, ORANGE, Picture, panels_of, share_limits
 
 
 def ruler(measured: pd.DataFrame) -> Picture:
@@ -36,7 +37,7 @@ def ruler(measured: pd.DataFrame) -> Picture:
         ax.set_axisbelow(True)
         if name != "cosine":
             ax.set_xscale("symlog", linthresh=0.1)
-            ax.set_xlim(left=min(-0.05, ordered[name].min()))
+            ax.set_xlim(left=min(-0.05, (ordered[name] - 2 * ordered[f"{name}_se"]).min() * 1.2))
     rows = [
         f"{name}: squared bias {row.squared_bias:.2f}, variance {row.variance:.2f}, "
         f"cosine {row.cosine:.2f}"
@@ -46,12 +47,14 @@ def ruler(measured: pd.DataFrame) -> Picture:
 
 
 def comparison(summary: pd.DataFrame, data: str, *, budget: str = "steps") -> Picture:
-    """Relaxed loss, decoded loss and loss decoded by local search, for each estimator.
+    """Relaxed and decoded loss of each estimator, and what other decoders make of the same nets.
+
+    The second panel is of fewer test rows, those that `compare.decoders` decoded.
 
     Parameters
     ----------
     summary
-        As `compare.summarise` returns it.
+        As `compare.sweep_summary` returns it.
     data, budget
         Which part of it to draw.
 
@@ -64,38 +67,60 @@ def comparison(summary: pd.DataFrame, data: str, *, budget: str = "steps") -> Pi
     if part.empty:
         raise ValueError(f"the summary holds no {data!r} at equal {budget!r}")
     part = part.sort_values("test_decoded", ascending=False)
-    figure, (ax,) = panels_of(1, width=8.2, height=0.25 * len(part) + 1.2)
-    places = np.arange(len(part))
-    ax.hlines(places, part["test_relaxed"], part["test_decoded"], color=GREY, linewidth=1.0)
-    ax.plot(part["test_relaxed"], places, "o", ms=5, color=BLUE, label="relaxed: what is trained")
-    ax.errorbar(
-        part["test_decoded"],
-        places,
-        xerr=2 * part["test_decoded_se"].fillna(0.0),
-        fmt="s",
-        ms=5,
-        color=ORANGE,
-        label="decoded by argmax (bar: 2 standard errors)",
+    figure, axes = panels_of(2, width=4.9, height=0.23 * len(part) + 1.2, columns=2)
+    pairs = [("test_relaxed", "test_decoded"), ("decode_search", "decode_argmax")]
+    labels = [
+        ("relaxed: what is trained", "decoded by argmax"),
+        ("decoded by local search behind net1", None),
+    ]
+    for ax, (left, right), (first, second), colour in zip(
+        axes, pairs, labels, (BLUE, GREEN), strict=True
+    ):
+        _dumbbells(ax, part, left, right, colour, (first, second))
+    axes[0].set_yticks(np.arange(len(part)), part["estimator"], fontsize=7)
+    axes[1].set_yticks(np.arange(len(part)), [""] * len(part))
+    axes[0].set_title(f"test rows of {data}", fontsize=9)
+    axes[1].set_title("some of them, by argmax and by search", fontsize=9)
+    share_limits(axes, "x")
+    figure.supxlabel(
+        "squared distance behind net1 (log scale; bars: 2 standard errors)", fontsize=9
     )
-    found = part["decode_search"]
-    ax.plot(found, places, "d", ms=5, color=GREEN, label="decoded by local search behind net1")
-    ax.set_yticks(places, part["estimator"], fontsize=8)
-    ax.set_ylim(-0.8, len(part) - 0.2)
-    ax.set(xscale="log", xlabel=f"squared distance behind net1, test rows of {data} (log scale)")
-    ax.xaxis.set_major_formatter("{x:g}")
-    ax.xaxis.set_minor_formatter(lambda x, _: f"{x:g}" if str(x)[-1] in "258" else "")
-    ax.grid(axis="y", color="#e6e6e6", linewidth=0.6)
-    ax.set_axisbelow(True)
-    figure.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=8)
+    figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=8)
     rows = [
-        f"{row.estimator} {row.test_relaxed:.2f}, {row.test_decoded:.2f}, {row.decode_search:.2f}"
+        f"{row.estimator} {row.test_relaxed:.2f}, {row.test_decoded:.2f}; {row.decode_argmax:.2f}, "
+        f"{row.decode_search:.2f}"
         for row in part[::-1].itertuples()
     ]
     alt = (
-        f"Losses on {data} at equal {budget}, best decoded first, each relaxed, decoded by argmax, "
-        f"decoded by local search: {'; '.join(rows)}."
+        f"Losses on {data} at equal {budget}, best decoded first: relaxed and decoded on the test "
+        f"rows; then, on some of them, decoded by argmax and by local search. {'. '.join(rows)}."
     )
     return Picture(figure, alt)
+
+
+def _dumbbells(
+    ax: Axes,
+    part: pd.DataFrame,
+    left: str,
+    right: str,
+    colour: str,
+    labels: tuple[str | None, str | None],
+) -> None:
+    """Two measures of each row, joined by a line."""
+    places = np.arange(len(part))
+    ax.hlines(places, part[left], part[right], color=GREY, linewidth=1.0)
+    for name, mark, tint, label in (
+        (left, "o", colour, labels[0]),
+        (right, "s", ORANGE, labels[1]),
+    ):
+        error = 2 * part[f"{name}_se"].fillna(0.0)
+        ax.errorbar(part[name], places, xerr=error, fmt=mark, ms=4, color=tint, label=label)
+    ax.set(xscale="log", ylim=(-0.8, len(part) - 0.2))
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.grid(axis="y", color="#e6e6e6", linewidth=0.6)
+    ax.set_axisbelow(True)
 
 
 def temperatures(
@@ -115,9 +140,7 @@ def temperatures(
                 for t, row in curve.iterrows()
             )
         )
-    limits = np.array([ax.get_ylim() for ax in axes])
-    for ax in axes:
-        ax.set_ylim(limits[:, 0].min(), limits[:, 1].max())
+    share_limits(axes, "y")
     figure.supylabel("squared distance behind net1", fontsize=9)
     figure.legend(
         *axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2, frameon=False

@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import pandas as pd
@@ -14,17 +17,19 @@ from joblib import Parallel, delayed
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from tabkit.compare.scores import Trained, decoders, mean_accuracy, train_and_score
+from tabkit.compare.scores import decoders, losses, mean_accuracy, train_and_score
 from tabkit.compare.specs import parse_spec
 from tabkit.data import Dataset, flights, planted
 from tabkit.nets import RowEncoder, freeze
 from tabkit.train import fit_encoder
-from tabkit.train.loop import write_atomically
+from tabkit.train.loop import check_sizes, write_atomically
+from tabkit.train.schedules import start_schedules
 
 SMALLEST_BATCH = 32  # rows
 BUDGETS = ("steps", "evaluations")
 Load = Callable[[str, int], Dataset]
 Record = dict[str, Any]
+NetKey = tuple[str, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,9 @@ class Cell:
     data, rows : which data set, by the name and the number of rows that `load_data` knows
     estimator : as `parse_spec` reads it
     seed : of net1, net0, batches and noise
-    budget : ``"steps"``: train `steps` of `batch` rows; ``"evaluations"``: evaluate net1 on
-        ``steps * batch`` rows, whatever the estimator takes a step
+    budget : ``"steps"``: train `steps` of `batch` rows; ``"evaluations"``: evaluate net1 on about
+        ``steps * batch`` rows, whatever the estimator takes a step (backward passes and the
+        targets' own evaluation are not counted, and the learning rate stays)
     encoder_steps : of net1
     lr : of net0
     """
@@ -62,9 +68,14 @@ class Cell:
         batch = max(min(SMALLEST_BATCH, self.batch), self.batch // evaluations)
         return max(1, round(self.steps * self.batch / (batch * evaluations))), batch
 
+    def identity(self) -> Record:
+        """What its kept record must agree with: the cell, the knobs' defaults, the versions."""
+        versions = {"tabkit": version("tabkit"), "torch": torch.__version__}
+        return {**asdict(self), "resolved": repr(parse_spec(self.estimator)), **versions}
+
     def digest(self) -> str:
         """Names the cell's file."""
-        text = json.dumps(asdict(self), sort_keys=True)
+        text = json.dumps(self.identity(), sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
@@ -86,7 +97,7 @@ def load_data(name: str, rows: int) -> Dataset:
 
 def sweep(
     cells: Iterable[Cell],
-    folder: Path,
+    folder: str | os.PathLike[str],
     *,
     jobs: int = -1,
     load: Load = load_data,
@@ -98,47 +109,54 @@ def sweep(
     trains only what is missing. It runs on joblib's backend of the moment, so within
     ``with joblib.parallel_config(backend="dask"):`` it runs on a Dask cluster. There, cells come
     back as they finish and only the caller writes files. Every net trains on one thread, so that
-    the result does not depend on the number of workers.
+    the result does not depend on the number of workers; they must be processes, not threads.
+
+    net1 is tabkit's `RowEncoder`, trained here, one for each data set and seed.
 
     Parameters
     ----------
     jobs
         Processes, for joblib's own backends; all cores if -1.
     load
-        ``load(data, rows)`` returns a cell's data set, in the worker that trains it; for data of
-        your own, a function of a module that the workers can import.
+        ``load(data, rows)`` returns a cell's data set, in the worker that trains it, once a cell.
+        For data of your own: a function of a module that the workers can import, which keeps what
+        it has read (`functools.lru_cache`). Another folder for other data.
 
     Raises
     ------
     ValueError
-        If a cell's estimator, budget or data is unknown, before anything trains.
+        If a cell's estimator, budget, data or a size cannot be, before anything trains; if a file
+        of the folder cannot be read.
     FloatingPointError
-        If a loss is not finite.
+        If a loss is not finite; the message names the cell.
     """
-    cells = list(dict.fromkeys(cells))
+    cells, folder = list(dict.fromkeys(cells)), Path(folder)
     for cell in cells:
-        check_cell(cell)
+        check_cell(cell, load)
     records = {cell: read(folder, cell) for cell in cells}
     missing = [cell for cell in cells if records[cell] is None]
     nets = trained_encoders(missing, folder, jobs, load, progress)
     tasks = [delayed(run_cell)(cell, nets[encoder_of(cell)], load) for cell in missing]
     for cell, record in parallel(tasks, jobs, "net0", len(cells), progress):
-        write_json(folder / "cells" / f"{cell.digest()}.json", {"cell": asdict(cell), **record})
+        write_json(file_of(folder, cell), {"identity": cell.identity(), "record": record})
         records[cell] = record
     return pd.DataFrame([asdict(cell) | records[cell] for cell in cells])
 
 
-def check_cell(cell: Cell) -> None:
-    """Its estimator can be read and its budget is known.
+def check_cell(cell: Cell, load: Load) -> None:
+    """It can be run.
 
     Raises
     ------
     ValueError
         Otherwise.
     """
-    parse_spec(cell.estimator)
     if cell.budget not in BUDGETS:
         raise ValueError(f"budget must be one of {', '.join(BUDGETS)}, not {cell.budget!r}")
+    check_sizes(steps=cell.steps, batch=cell.batch, encoder_steps=cell.encoder_steps)
+    estimator, schedules = parse_spec(cell.estimator)
+    start_schedules(estimator, schedules, cell.steps)
+    estimator.evaluations(load(cell.data, cell.rows).schema.cardinalities)
 
 
 def parallel(
@@ -150,18 +168,20 @@ def parallel(
     yield from tqdm(run(tasks), label, total, initial=done, disable=not progress, smoothing=0.05)
 
 
-def encoder_of(cell: Cell) -> tuple[str, int, int, int]:
+def encoder_of(cell: Cell) -> NetKey:
     """What decides a cell's net1."""
     return cell.data, cell.rows, cell.seed, cell.encoder_steps
 
 
 def trained_encoders(
     cells: Sequence[Cell], folder: Path, jobs: int, load: Load, progress: bool
-) -> dict[tuple[str, int, int, int], dict[str, Tensor]]:
+) -> dict[NetKey, dict[str, Tensor]]:
     """The weights of the net1 that each cell needs: from the folder, or trained now."""
     keys = list(dict.fromkeys(encoder_of(cell) for cell in cells))
-    files = {key: folder / "net1" / f"{'-'.join(map(str, key))}.pt" for key in keys}
-    nets = {k: torch.load(f, weights_only=True) for k, f in files.items() if f.exists()}
+    versions = f"{version('tabkit')}-torch{torch.__version__}"
+    names = {key: f"{'-'.join(map(str, key))}-tabkit{versions}.pt" for key in keys}
+    files = {key: folder / "net1" / name for key, name in names.items()}
+    nets = {key: read_weights(file) for key, file in files.items() if file.exists()}
     tasks = [delayed(run_encoder)(key, load) for key in keys if key not in nets]
     for key, state in parallel(tasks, jobs, "net1", len(keys), progress):
         write_atomically(files[key], lambda path, state=state: torch.save(state, path))
@@ -169,7 +189,7 @@ def trained_encoders(
     return nets
 
 
-def run_encoder(key: tuple[str, int, int, int], load: Load) -> tuple[Any, dict[str, Tensor]]:
+def run_encoder(key: NetKey, load: Load) -> tuple[Any, dict[str, Tensor]]:
     """Trains one net1; returns its key and its weights."""
     data, rows, seed, steps = key
     with one_thread():
@@ -182,41 +202,41 @@ def run_encoder(key: tuple[str, int, int, int], load: Load) -> tuple[Any, dict[s
 
 def run_cell(cell: Cell, weights: dict[str, Tensor], load: Load) -> tuple[Cell, Record]:
     """Trains and scores one net0 behind the net1 with these weights."""
-    with one_thread():
-        dataset = load(cell.data, cell.rows)
-        net1 = RowEncoder(dataset.schema, seed=cell.seed)
-        net1.load_state_dict(weights)
-        estimator, schedules = parse_spec(cell.estimator)
-        evaluations = estimator.evaluations(dataset.schema.cardinalities)
-        steps, batch = cell.plan(evaluations)
-        trained = train_and_score(
-            estimator,
-            freeze(net1),
-            dataset,
-            name=cell.estimator,
-            steps=steps,
-            batch=batch,
-            lr=cell.lr,
-            schedules=schedules,
-            seed=cell.seed,
-            decode_every=0,
-            progress=False,
-        )
-        found = record(trained) | decoders(trained.net0, net1, dataset, estimator)
-    return cell, {"ran_steps": steps, "ran_batch": batch, "evaluations": evaluations, **found}
+    try:
+        with one_thread():
+            return cell, train_cell(cell, weights, load)
+    except (ValueError, ArithmeticError, TypeError) as error:
+        raise type(error)(f"{cell}: {error}") from error
 
 
-def record(trained: Trained) -> Record:
-    """The scores of one net0 as numbers."""
-    return {
-        "train_relaxed": trained.train.relaxed,
-        "test_relaxed": trained.test.relaxed,
-        "test_decoded": trained.test.decoded,
-        "gap": trained.test.gap,
+def train_cell(cell: Cell, weights: dict[str, Tensor], load: Load) -> Record:
+    """The record of a cell."""
+    dataset = load(cell.data, cell.rows)
+    net1 = RowEncoder(dataset.schema, seed=cell.seed)
+    net1.load_state_dict(weights)
+    estimator, schedules = parse_spec(cell.estimator)
+    evaluations = estimator.evaluations(dataset.schema.cardinalities)
+    steps, batch = cell.plan(evaluations)
+    trained = train_and_score(
+        estimator,
+        freeze(net1),
+        dataset,
+        name=cell.estimator,
+        steps=steps,
+        batch=batch,
+        lr=cell.lr,
+        schedules=schedules,
+        seed=cell.seed,
+        decode_every=0,
+        progress=False,
+    )
+    scores = losses(trained) | {
         "entropy": trained.test.entropy,
         "accuracy": mean_accuracy(trained.test),
         "seconds": trained.seconds,
     }
+    found = decoders(trained.net0, net1, dataset, estimator)
+    return {"ran_steps": steps, "ran_batch": batch, "evaluations": evaluations, **scores, **found}
 
 
 class one_thread:  # noqa: N801 - a context, used like a function
@@ -230,14 +250,40 @@ class one_thread:  # noqa: N801 - a context, used like a function
         torch.set_num_threads(self.before)
 
 
+def file_of(folder: Path, cell: Cell) -> Path:
+    """Where the record of a finished cell is."""
+    return folder / "cells" / f"{cell.digest()}.json"
+
+
 def read(folder: Path, cell: Cell) -> Record | None:
-    """The record of a finished cell."""
-    file = folder / "cells" / f"{cell.digest()}.json"
+    """The record of a finished cell, if it is there.
+
+    Raises
+    ------
+    ValueError
+        If the file is no such record.
+    """
+    file = file_of(folder, cell)
     if not file.exists():
         return None
-    found = json.loads(file.read_text())
-    found.pop("cell")
-    return found
+    try:
+        return json.loads(file.read_text())["record"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{file} is no finished cell: delete it and call again") from error
+
+
+def read_weights(file: Path) -> dict[str, Tensor]:
+    """The weights of a net1.
+
+    Raises
+    ------
+    ValueError
+        If the file holds none.
+    """
+    try:
+        return torch.load(file, weights_only=True)
+    except (RuntimeError, EOFError, UnpicklingError) as error:
+        raise ValueError(f"{file} holds no weights: delete it and call again") from error
 
 
 def write_json(file: Path, content: Record) -> None:
