@@ -18,11 +18,13 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(FOLDER))
 
 import polynomial  # noqa: E402
+import ruler  # noqa: E402
 
 KEPT = pd.read_csv(FOLDER / "results" / "polynomial.csv")
 FULL = KEPT[KEPT.epochs == 40]
 POWERS = polynomial.parser().get_default("powers")
 README = (FOLDER / "README.md").read_text()
+POLYNOMIAL = README[README.index("## Polynomial programming") :]
 
 
 def hard_rows(columns):
@@ -191,7 +193,7 @@ def test_rebars_control_varies_more_than_the_loss_itself(generator):
 def readme_tables():
     """The README's rows of numbers, by their count in a row, and estimator."""
     tables = {11: {}, 2: {}}
-    for line in README.splitlines():
+    for line in POLYNOMIAL.splitlines():
         if line.startswith("| `"):
             numbers = [float(cell) for cell in line.split("|")[2:-1]]
             tables[len(numbers)][line.split("`")[1]] = numbers
@@ -217,3 +219,53 @@ def test_the_readmes_commands_are_understood():
     for line in re.findall(r"python benchmarks/polynomial.py *([^`\n]*)", README):
         polynomial.check(polynomial.parser().parse_args(line.split()))
     assert "`python -m tabkit run --seeds 0 1 2`" in README
+
+
+RULER = pd.read_csv(FOLDER / "results" / "ruler.csv").set_index(["steps", "estimator"])
+
+
+def test_the_kept_ruler_has_every_estimator_with_a_gradient_for_logits_at_every_stage():
+    assert set(RULER.index) == set(itertools.product(ruler.STAGES, ruler.measured_names()))
+    assert set(estimators.names()) - set(ruler.measured_names()) == {
+        "direct_embedding",
+        "vq_straight_through",
+        "rotation_trick",
+    }
+
+
+def test_the_kept_ruler_finds_the_unbiased_unbiased():
+    for (_, name), row in RULER.iterrows():
+        if estimators.make(name).bias in ("exact", "unbiased"):
+            assert abs(row.squared_bias) <= 4.5 * row.squared_bias_se + 1e-9
+
+
+def test_the_readmes_ruler_is_the_kept_one():
+    measures = ["squared_bias", "variance", "cosine"]
+    part = README[README.index("## The ruler") : README.index("## Polynomial")]
+    lines = re.findall(r"^\| `(\w+)` \|(.*)\|$", part, re.MULTILINE)
+    assert {name for name, _ in lines} == set(ruler.measured_names())
+    for name, cells in lines:
+        *found, evaluations = (float(cell) for cell in cells.split("|"))
+        wanted = [RULER.loc[(steps, name), m] for steps in ruler.STAGES for m in measures]
+        assert found == pytest.approx(wanted, abs=0.0051)
+        assert evaluations == RULER.loc[(0, name), "evaluations"]
+
+
+def test_what_the_readme_says_of_the_ruler_holds():
+    for steps in ruler.STAGES:
+        stage = RULER.loc[steps]
+        best = stage.drop(index="exact")["cosine"].nlargest(2)
+        assert set(best.index) == {"indecater", "softmax"}
+        assert stage.loc["straight_through_argmax", "squared_bias"] > 0.9
+        assert stage.loc["sparsemax", "squared_bias"] > 2
+        second, first = stage.loc["reinmax"], stage.loc["straight_through_gumbel"]
+        assert second["squared_bias"] < first["squared_bias"] / 7
+        assert 2 < second["variance"] / first["variance"] < 4
+
+
+def test_the_ruler_script_measures_at_every_stage(monkeypatch):
+    monkeypatch.setattr(ruler, "ROWS", 2)
+    monkeypatch.setattr(ruler, "STAGES", (0, 2))
+    monkeypatch.setattr(ruler, "measured_names", lambda: ["softmax", "zgr"])
+    table = ruler.measure(40)
+    assert table.index.tolist() == [(0, "softmax"), (0, "zgr"), (2, "softmax"), (2, "zgr")]

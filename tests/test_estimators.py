@@ -87,7 +87,8 @@ def warmed(name):
 @pytest.mark.parametrize("name", estimators.names())
 def test_a_scalar_trains_the_logits_and_the_continuous_outputs_in_any_float_type(name, dtype):
     objective, logits = Behind(dtype=dtype), leaf(name, dtype=dtype)
-    estimator = estimators.make(name, **({"rate": 0.3} if name == "adaptive_imle" else {}))
+    knobs = {"adaptive_imle": {"rate": 0.3}, "imle": {"step": 10.0}}.get(name, {})
+    estimator = estimators.make(name, **knobs)
     for seed in range(3):  # the adaptive step is 0 at first
         loss, gradient, continuous = run(name, logits, objective, seed=seed, estimator=estimator)
         assert loss.shape == ()

@@ -87,12 +87,19 @@ def test_the_lesson_has_its_parts(notebook):
     assert code.count("claim(") >= 3
 
 
+@pytest.fixture(scope="session")
+def folder_of(tmp_path_factory):
+    """One working folder a lesson: its second run finds what the first one kept in ``runs``."""
+    folders = {source: tmp_path_factory.mktemp(source.stem) for source in SOURCES}
+    return folders.__getitem__
+
+
 @pytest.mark.parametrize("source", SOURCES, ids=names)
 @pytest.mark.parametrize("solved", [True, False], ids=["solved", "reader"])
-def test_the_notebook_runs_top_to_bottom(source, solved, tmp_path):
+def test_the_notebook_runs_top_to_bottom(source, solved, folder_of):
     """Every claim in it holds; with solutions every exercise is right, without them undone."""
     notebook = read(source, solved=solved)
-    resources = {"metadata": {"path": str(tmp_path)}}
+    resources = {"metadata": {"path": str(folder_of(source))}}
     NotebookClient(notebook, timeout=TIMEOUT, resources=resources).execute()
     said = [
         output.text

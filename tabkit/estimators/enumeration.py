@@ -53,9 +53,8 @@ class Exact(LogitEstimator):
         count = math.prod(cardinalities)
         if count > self.limit:
             raise ValueError(
-                f"the joint table of the cardinalities {tuple(cardinalities)} has {count:,} rows, "
-                f"more than limit={self.limit:,}: choose indecater, which is unbiased, or raise "
-                "the limit"
+                f"the joint table of these {len(cardinalities)} columns has {count:,} rows, more "
+                f"than limit={self.limit:,}: choose indecater, which is unbiased, or raise it"
             )
         return count
 

@@ -88,10 +88,21 @@ def predictor_loss(
     estimator: Estimator,
     noise: torch.Generator | None,
 ) -> tuple[Float[Tensor, ""], Callable[[], Float[Tensor, ""]]]:
-    """The relaxed loss of the rows at `index`, and a function that measures the decoded loss."""
+    """The relaxed loss of the rows at `index`, and a function that measures the decoded loss.
+
+    Raises
+    ------
+    FloatingPointError
+        If net0's output is not finite.
+    """
     device = next(net1.parameters()).device
     rows = dataset.rows[index].to(device)
     prediction = net0(dataset.signal[index].to(device))
+    if not all(part.isfinite().all() for part in prediction):
+        raise FloatingPointError(
+            "net0's output is not finite: lower the learning rate or look for extreme values in "
+            "the data"
+        )
     target = encode_rows(net1, rows)
     objective = SquaredDistance(net1, prediction.continuous, target, rows.codes)
     cardinalities = net1.embedding.cardinalities
