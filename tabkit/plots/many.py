@@ -37,6 +37,8 @@ def ruler(measured: pd.DataFrame) -> Picture:
         ax.set_axisbelow(True)
         if name != "cosine":
             ax.set_xscale("symlog", linthresh=0.1)
+            ax.set_xticks([t for t in (0, 0.1, 0.5, 1, 10, 100) if t < 2 * ordered[name].max()])
+            ax.xaxis.set_major_formatter("{x:g}")
             ax.set_xlim(left=min(-0.05, (ordered[name] - 2 * ordered[f"{name}_se"]).min() * 1.2))
     rows = [
         f"{name}: squared bias {row.squared_bias:.2f}, variance {row.variance:.2f}, "
@@ -194,7 +196,7 @@ def walk(path: pd.DataFrame, first: str, second: str) -> Picture:
     figure, (ax,) = panels_of(1, width=6.0, height=3.0)
     ax.plot(path["to_first"], color=BLUE, label=f"to {first}")
     ax.plot(path["to_second"], color=ORANGE, linestyle="--", label=f"to {second}")
-    ax.plot(path["to_nearest"], color=GREEN, linestyle=":", label="to the nearest category's")
+    ax.plot(path["to_nearest"], color=GREEN, linestyle=":", label="to the nearest category")
     ax.set(
         xlabel=f"share of {second} in the mixture", ylabel="distance behind net1", ylim=(0, None)
     )
