@@ -320,7 +320,8 @@ turned[["squared_bias", "variance", "cosine"]].round(2)
 #
 # **1. Leave one out** (★★, 10 minutes). REINFORCE multiplies the gradient of each sample's
 # log-probability by its loss less a *baseline*. For `leave_one_out` the baseline of a sample is the
-# mean loss of the *other* samples of the same row. Set `advantages` (S, B) to loss less baseline, for the losses (S, B) below.
+# mean loss of the *other* samples of the same row. Set `advantages` (S, B) to loss less baseline,
+# for the losses (S, B) below.
 #
 # <details><summary>Hint 1</summary>The others' sum is the sum of all less one's own.</details>
 # <details><summary>Hint 2</summary>There are S - 1 others.</details>
@@ -387,6 +388,8 @@ claim(
     "Decoded by argmax, softmax at tau 1 makes worse rows than straight-through Gumbel.",
     plain["test_decoded"] > 1.5 * sampled["test_decoded"],
 )
+
+# %%
 claim(
     "A hard row lies near the mixture's output; the argmax's row does not.",
     found["search"] < 0.1 * found["argmax"],
