@@ -261,10 +261,8 @@ dest = [c.name for c in data.schema.categorical].index("dest")
 places = data.schema.categorical[dest].categories
 first, second = places.index("BOS"), places.index("LAX")
 path = compare.walk(net1, data.rows[data.test[:1]], dest, first, second)
-plots.walk(path, "BOS", "LAX")
-
-# %%
 print("the nearest on the way:", ", ".join(places[k] for k in path["nearest"].unique()))
+plots.walk(path, "BOS", "LAX")
 
 # %% [markdown]
 # Walking from one flight to the other, net1's output moves smoothly, and on most of the way it is
