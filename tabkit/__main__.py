@@ -98,7 +98,8 @@ def add_comparison(commands: Any) -> None:
         "--out",
         type=Path,
         default=Path("runs/comparison"),
-        help="folder of the finished cells: what is there is not trained again (runs/comparison)",
+        help="folder of the finished cells: what is there is not trained again; "
+        "the tables in it are those of the last call (runs/comparison)",
     )
 
 

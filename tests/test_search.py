@@ -57,6 +57,34 @@ def test_leaving_out_rows_that_have_arrived_changes_nothing(dataset, objective):
     assert torch.equal(a[0], b[0])
 
 
+def test_the_search_takes_only_what_is_allowed(dataset, objective):
+    """With all but the row's own categories and one more forbidden, only that one may come in."""
+    cardinalities, start = dataset.schema.cardinalities, dataset.rows.codes[:20]
+    allowed = one_hot_simplex(start, cardinalities).bool()
+    kept, loss = compare.local_search(start, objective, cardinalities, allowed=allowed)
+    assert torch.equal(kept, start)
+    allowed[:, 0] = True
+    found, better = compare.local_search(start, objective, cardinalities, allowed=allowed)
+    assert torch.equal(found[:, 1:], start[:, 1:])
+    assert ((found[:, 0] == start[:, 0]) | (found[:, 0] == 0)).all()
+    assert (found[:, 0] != start[:, 0]).any()
+    assert (better <= loss).all()
+
+
+def test_the_objective_gets_simplexes_of_the_wanted_type(dataset, objective):
+    seen = []
+
+    def typed(simplex):
+        seen.append(simplex.dtype)
+        return simplex.sum(dim=1)
+
+    cardinalities, start = dataset.schema.cardinalities, dataset.rows.codes[:5]
+    compare.local_search(start, typed, cardinalities, dtype=torch.float64)
+    assert set(seen) == {torch.float64}
+    with pytest.raises(ValueError, match=r"of shape \(5,\)"):
+        compare.local_search(start, lambda simplex: simplex.sum(), cardinalities)
+
+
 def test_no_round_leaves_the_rows_as_they_are(dataset, objective):
     start = dataset.rows.codes[:20]
     found, loss = compare.local_search(start, objective, dataset.schema.cardinalities, rounds=0)
@@ -71,7 +99,7 @@ def test_decoders_stand_in_their_order(name, net1, dataset):
     estimator = estimators.make(name)
     net0 = RowPredictor(dataset.signal.shape[1], net1, head=estimator.head, width=16)
     found = compare.decoders(net0, net1, dataset, estimator, rows=40)
-    assert found["decode_best"] <= min(found.values()) + 1e-6
+    assert found["decode_best"] < found["decode_argmax"]
     rows = net0.decode(dataset.signal[dataset.test[:40]], net1)
     target = encode_rows(net1, dataset.rows[dataset.test[:40]])
     by_hand = SquaredDistance(net1, rows.continuous, target)(rows.codes).mean().item()
@@ -84,7 +112,7 @@ def test_decoders_stand_in_their_order(name, net1, dataset):
 
 def test_the_search_comes_nearer_to_the_mixture_than_the_argmax(net0, net1, dataset):
     found = compare.reach(net0, net1, dataset, estimators.make("softmax"), dataset.test[:40])
-    assert 0 <= found["search"] <= found["argmax"]
+    assert 0 <= found["search"] < 0.9 * found["argmax"]
     vertex = compare.reach(net0, net1, dataset, estimators.make("hard_argmax"), dataset.test[:40])
     assert vertex["argmax"] == pytest.approx(0, abs=1e-10)
 

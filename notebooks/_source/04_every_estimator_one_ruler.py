@@ -19,7 +19,7 @@
 # **You learn** what bias and variance cost, why the softmax's good gradient leads to bad rows, and
 # a rule for choosing.
 #
-# **You need** notebook 03. About 3 minutes of computing on two cores.
+# **You need** notebook 03. About 2 minutes of computing on two cores.
 #
 # **Where this stands.** 01 integer-index baseline → 02 one-hot is Linear → 03 net0 through net1 →
 # *04 every estimator, one ruler*.
