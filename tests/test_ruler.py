@@ -8,7 +8,7 @@ import torch
 
 from tabkit import compare, estimators
 from tabkit.compare.reference import draw_many
-from tabkit.compare.ruler import against, jackknife
+from tabkit.compare.ruler import against, jackknife, measures
 from tabkit.estimators import Estimator
 
 CARDINALITIES = (3, 2, 4)
@@ -83,6 +83,16 @@ def test_known_bias_and_variance_are_found(logits, exact):
     assert clean.mean_cosine > 0.98 > clean.cosine
     signal = (scale / (B * F * 0.25)) ** 0.5
     assert abs(clean.signal_to_noise - signal) < 4 * clean.signal_to_noise_se
+
+
+def test_the_draws_own_scatter_is_not_counted_as_bias(exact):
+    """40 unbiased noisy draws, 100 times: the squared bias averages 0, within 4 standard errors."""
+    found = []
+    for seed in range(100):
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.randn(40, B, F, generator=generator, dtype=torch.float64)
+        found.append(measures(exact.gradient + 0.5 * noise, exact)["squared_bias"])
+    assert abs(pd.Series(found).mean()) < 4 * pd.Series(found).sem()
 
 
 def test_the_references_own_error_is_not_counted_as_bias(logits, exact):
