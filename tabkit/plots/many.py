@@ -39,7 +39,8 @@ def ruler(measured: pd.DataFrame) -> Picture:
             ax.set_xscale("symlog", linthresh=0.1)
             ax.set_xticks([t for t in (0, 0.1, 0.5, 1, 10, 100) if t < 2 * ordered[name].max()])
             ax.xaxis.set_major_formatter("{x:g}")
-            ax.set_xlim(left=min(-0.05, (ordered[name] - 2 * ordered[f"{name}_se"]).min() * 1.2))
+            low = (ordered[name] - 2 * ordered[f"{name}_se"]).min()
+            ax.set_xlim(min(-0.05, 1.2 * low), 1.4 * ordered[name].max() + 0.1)
     rows = [
         f"{name}: squared bias {row.squared_bias:.2f}, variance {row.variance:.2f}, "
         f"cosine {row.cosine:.2f}"
