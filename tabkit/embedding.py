@@ -1,5 +1,6 @@
 """`SoftEmbedding`: an embedding layer that takes integer codes *or* a simplex."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -23,9 +24,11 @@ class SoftEmbedding(nn.Module):
         Width of one column's embedding.
     validate_args
         Check codes and simplexes on every call, as `torch.distributions` does.
+    std
+        Standard deviation of the initial tables' normal distribution. If not given, that of a
+        variance of 1/D, so that a row has unit length on average.
     generator
-        Source of the initial tables, drawn from N(0, 1/D) so that a row has unit length on
-        average; torch's global stream if not given.
+        Source of the initial tables; torch's global stream if not given.
 
     Shape
     -----
@@ -57,14 +60,18 @@ class SoftEmbedding(nn.Module):
         D: int,
         *,
         validate_args: bool = True,
+        std: float | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         if D < 1:
             raise ValueError(f"D must be at least 1, not {D}")
+        std = D**-0.5 if std is None else std
+        if not 0 < std < math.inf:
+            raise ValueError(f"std must be positive and finite, not {std}")
         cardinalities = columns.cardinalities if isinstance(columns, Schema) else columns
         widths = check_cardinalities(cardinalities)
-        drawn = [torch.empty(k, D).normal_(std=D**-0.5, generator=generator) for k in widths]
+        drawn = [torch.empty(k, D).normal_(std=std, generator=generator) for k in widths]
         self._hold([nn.Embedding.from_pretrained(w, freeze=False) for w in drawn], validate_args)
 
     def _hold(self, tables: Sequence[nn.Embedding], validate_args: bool) -> None:
@@ -134,8 +141,17 @@ class SoftEmbedding(nn.Module):
         blocks = split_blocks(simplex, self.cardinalities)
         return torch.cat([b @ t.weight for b, t in zip(blocks, self.tables, strict=True)], dim=1)
 
-    def negative_distances(self, embedded: Float[Tensor, "B CD"]) -> Float[Tensor, "B F"]:
+    def negative_distances(
+        self,
+        embedded: Float[Tensor, "B CD"],
+        metrics: Sequence[Float[Tensor, "D D"]] | None = None,
+    ) -> Float[Tensor, "B F"]:
         """``-|e - W_k|^2`` to every row of every table: logits whose argmax is the nearest row.
+
+        Parameters
+        ----------
+        metrics
+            For each column a matrix M, to measure ``|M (e - W_k)|`` in place of ``|e - W_k|``.
 
         Shape
         -----
@@ -149,8 +165,12 @@ class SoftEmbedding(nn.Module):
         tensor([2])
         """
         points = embedded.split(self.widths, dim=1)
-        pairs = zip(points, self.tables, strict=True)
-        return torch.cat([_negative_squared_distances(e, t.weight) for e, t in pairs], dim=1)
+        tables = [t.weight for t in self.tables]
+        if metrics is not None:
+            points = [e @ m.T for e, m in zip(points, metrics, strict=True)]
+            tables = [w @ m.T for w, m in zip(tables, metrics, strict=True)]
+        pairs = zip(points, tables, strict=True)
+        return torch.cat([_negative_squared_distances(e, w) for e, w in pairs], dim=1)
 
 
 def _negative_squared_distances(

@@ -32,6 +32,10 @@ class RowEncoder(nn.Module):
         Width and number of hidden layers (ReLU).
     D
         Width of one column's embedding.
+    embedding_std
+        Standard deviation of the embedding tables at the start, as in `SoftEmbedding`. After a
+        small start, such as 0.03, distances in the tables say what was learned; after the usual
+        one they are mostly those of the start (notebook 05).
     seed
         Seed of the initial weights; the global seed is neither read nor set.
 
@@ -62,11 +66,12 @@ class RowEncoder(nn.Module):
         width: int = 256,
         depth: int = 2,
         D: int = 8,
+        embedding_std: float | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
-        self.embedding = SoftEmbedding(schema, D, generator=generator)
+        self.embedding = SoftEmbedding(schema, D, std=embedding_std, generator=generator)
         self.continuous_features = len(schema.continuous)
         inputs = self.embedding.out_features + self.continuous_features
         self.mlp = mlp(inputs, Z, width=width, depth=depth, generator=generator)
@@ -81,6 +86,16 @@ class RowEncoder(nn.Module):
     ) -> Float[Tensor, "B Z"]:
         """The same from the categorical columns' embeddings, (B, C*D)."""
         return self.mlp(torch.cat([embedded, continuous], dim=1))
+
+    def first_layer_metrics(self) -> list[Float[Tensor, "D D"]]:
+        """For each column the matrix M by which the first linear layer sees its embeddings.
+
+        The layer maps an embedding e of a column to ``A e``, A (width, D) being the column's part
+        of the weight. ``A = Q M`` with orthonormal Q, so ``|M (a - b)|`` is the distance of two
+        embeddings behind the layer. Directions that the layer ignores do not count.
+        """
+        parts = self.mlp[0].weight.split([*self.embedding.widths, self.continuous_features], dim=1)
+        return [torch.linalg.qr(A, mode="r").R for A in parts[:-1]]
 
 
 class Prediction(NamedTuple):
@@ -199,8 +214,13 @@ class SquaredDistance:
 
     def snap(self, embedded: Float[Tensor, "B CD"]) -> Float[Tensor, "B CD"]:
         """The embedding of the nearest category in each column."""
-        nearest = argmax_codes(self.logits(embedded), self.net1.embedding.cardinalities)
-        return self.net1.embedding(nearest)
+        return self.net1.embedding(self.nearest(embedded))
+
+    def nearest(self, embedded: Float[Tensor, "B CD"], *, first_layer: bool = False) -> Codes:
+        """The nearest category in each column: in the table, or behind net1's first layer."""
+        metrics = self.net1.first_layer_metrics() if first_layer else None
+        logits = self.net1.embedding.negative_distances(embedded, metrics)
+        return argmax_codes(logits, self.net1.embedding.cardinalities)
 
     def _squared_distance(self, output: Float[Tensor, "B Z"]) -> Float[Tensor, " B"]:
         return (output - self.target).pow(2).sum(dim=1)

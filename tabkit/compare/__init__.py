@@ -1,7 +1,8 @@
 """What a trained net0 is worth, how good a gradient is, and both over many estimators and seeds."""
 
 from tabkit.compare.comparison import cells, kept_comparison, sweep_summary, sweep_text
-from tabkit.compare.mixtures import mixture_distances, reach, walk
+from tabkit.compare.landing import Landing, landing
+from tabkit.compare.mixtures import reach, walk
 from tabkit.compare.reference import Reference, exact_gradient, sampled_gradient
 from tabkit.compare.ruler import measure
 from tabkit.compare.scores import (
@@ -25,6 +26,7 @@ from tabkit.compare.sweeping import Cell, load_data, sweep
 
 __all__ = [
     "Cell",
+    "Landing",
     "Reference",
     "Score",
     "Spec",
@@ -35,11 +37,11 @@ __all__ = [
     "distance_correlation",
     "exact_gradient",
     "kept_comparison",
+    "landing",
     "load_data",
     "local_search",
     "majority_accuracy",
     "measure",
-    "mixture_distances",
     "pair_distances",
     "parse_spec",
     "random_row_loss",

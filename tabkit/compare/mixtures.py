@@ -10,51 +10,12 @@ from tabkit.compare.search import local_search
 from tabkit.data import Dataset
 from tabkit.estimators import Estimator
 from tabkit.nets import RowEncoder, RowPredictor, SquaredDistance
-from tabkit.schema import Rows, argmax_codes, one_hot_simplex, split_blocks
+from tabkit.schema import Rows, argmax_codes, one_hot_simplex
 
 
 def device_of(net: nn.Module) -> torch.device:
     """Where a net's parameters are."""
     return next(net.parameters()).device
-
-
-@torch.no_grad()
-def mixture_distances(
-    net0: RowPredictor, net1: RowEncoder, dataset: Dataset, index: Tensor
-) -> pd.DataFrame:
-    """How far the soft embeddings of net0's softmax lie from the categories' own, by column.
-
-    Columns
-    -------
-    largest_share
-        Mean of the largest probability.
-    to_nearest
-        Mean distance from the soft embedding to the nearest category's embedding, in units of
-        `spacing`.
-    nearest_is_argmax
-        Share of rows whose nearest category is that of the largest probability.
-    spacing
-        Mean distance from a category's embedding to the nearest other one.
-    """
-    cardinalities = dataset.schema.cardinalities
-    logits = net0.logits(net0(dataset.signal[index].to(device_of(net1))), net1)
-    shares = [b.softmax(dim=1) for b in split_blocks(logits, cardinalities)]
-    rows = []
-    for column, table, p in zip(
-        dataset.schema.categorical, net1.embedding.tables, shares, strict=True
-    ):
-        distance, nearest = torch.cdist(p @ table.weight, table.weight).min(dim=1)
-        gap = spacing(table.weight)
-        rows.append(
-            {
-                "column": column.name,
-                "largest_share": p.amax(dim=1).mean().item(),
-                "to_nearest": distance.mean().item() / gap,
-                "nearest_is_argmax": (nearest == p.argmax(dim=1)).double().mean().item(),
-                "spacing": gap,
-            }
-        )
-    return pd.DataFrame(rows).set_index("column")
 
 
 def spacing(table: Float[Tensor, "K D"]) -> float:

@@ -93,8 +93,9 @@ def decoders(
     -------
     dict
         ``decode_argmax``: the argmax of each column. ``decode_snap``: the category nearest to each
-        column's handed-over embedding. ``decode_search``: a local search for the row whose output
-        is nearest to net1's output for what net0 handed over; slow, but it needs no truth.
+        column's handed-over embedding. ``decode_first_layer``: the same, with distances as net1's
+        first linear layer sees them. ``decode_search``: a local search for the row whose output is
+        nearest to net1's output for what net0 handed over; slow, but it needs no truth.
         ``decode_best``: a local search for the row nearest to the *true* output, which no decoder
         knows: about what is left to gain. Searches start from the argmax and keep net0's
         continuous outputs.
@@ -115,6 +116,7 @@ def decoders(
     losses = {
         "decode_argmax": truth(codes),
         "decode_snap": truth.embedded(truth.snap(handed)),
+        "decode_first_layer": truth(truth.nearest(handed, first_layer=True)),
         "decode_search": truth(local_search(codes, own, cardinalities)[0]),
         "decode_best": local_search(codes, truth, cardinalities)[1],
     }

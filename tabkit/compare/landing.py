@@ -1,0 +1,161 @@
+"""Where net0's predictions land among the categories, and what that costs when they are decoded."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from tabkit.compare.mixtures import device_of, spacing
+from tabkit.compare.scores import handed_over
+from tabkit.data import Dataset
+from tabkit.estimators import Estimator
+from tabkit.nets import RowEncoder, RowPredictor, SquaredDistance, encode_rows
+from tabkit.schema import argmax_codes, split_blocks
+
+
+@dataclass(frozen=True, eq=False)
+class Landing:
+    """What net0 hands to net1 for some rows, and the rows that are decoded from it.
+
+    Distances are measured in the embedding tables, or (`first_layer`) as net1's first linear layer
+    sees them, which ignores some directions of a table and stretches others.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        The categorical columns.
+    handed : Tensor
+        Embeddings (B, C*D): of a mixture, a sample, a category, or free.
+    logits : Tensor
+        (B, F); what is decoded is their argmax.
+    objective : SquaredDistance
+        The loss of the same rows.
+    """
+
+    columns: tuple[str, ...]
+    handed: Float[Tensor, "B CD"]
+    logits: Float[Tensor, "B F"]
+    objective: SquaredDistance
+
+    @property
+    def net1(self) -> RowEncoder:
+        """The frozen encoder."""
+        return self.objective.net1
+
+    @property
+    def decoded(self) -> Int64[Tensor, "B C"]:
+        """The categories that are decoded."""
+        return argmax_codes(self.logits, self.net1.embedding.cardinalities)
+
+    def points(self, *, first_layer: bool = False) -> list[Float[Tensor, "B D"]]:
+        """What is handed over, by column."""
+        return self._seen(list(self.handed.split(self.net1.embedding.widths, dim=1)), first_layer)
+
+    def tables(self, *, first_layer: bool = False) -> list[Float[Tensor, "K D"]]:
+        """The categories' own embeddings, by column."""
+        return self._seen([t.weight for t in self.net1.embedding.tables], first_layer)
+
+    def _seen(self, parts: list[Tensor], first_layer: bool) -> list[Tensor]:
+        if not first_layer:
+            return parts
+        return [x @ m.T for x, m in zip(parts, self.net1.first_layer_metrics(), strict=True)]
+
+    @torch.no_grad()
+    def distances(self, *, first_layer: bool = False) -> pd.DataFrame:
+        """How far what is handed over lies from the categories, by column: means over rows.
+
+        Returns
+        -------
+        DataFrame
+            `largest_share`, of softmax(logits); `to_nearest` and `to_decoded`, the distances to
+            the nearest category and to the decoded one, in units of `spacing`;
+            `nearest_is_decoded`, the share of rows in which the two are one; `spacing`, the mean
+            distance from a category to the nearest other one.
+        """
+        shares = split_blocks(self.logits, self.net1.embedding.cardinalities)
+        seen = zip(
+            self.points(first_layer=first_layer), self.tables(first_layer=first_layer), strict=True
+        )
+        records = []
+        for (points, table), logits in zip(seen, shares, strict=True):
+            every = torch.cdist(points, table, compute_mode="donot_use_mm_for_euclid_dist")
+            decoded, gap = logits.argmax(dim=1), spacing(table)
+            to_nearest, nearest = every.min(dim=1)
+            to_decoded = every.gather(1, decoded[:, None])
+            records.append(
+                {
+                    "largest_share": logits.softmax(dim=1).amax(dim=1).mean().item(),
+                    "to_nearest": to_nearest.mean().item() / gap,
+                    "to_decoded": to_decoded.mean().item() / gap,
+                    "nearest_is_decoded": (nearest == decoded).double().mean().item(),
+                    "spacing": gap,
+                }
+            )
+        return pd.DataFrame(records, index=pd.Index(self.columns, name="column"))
+
+    @torch.no_grad()
+    def rows(self) -> pd.DataFrame:
+        """Row by row, the gap and how far the decoded row lies from what was handed over.
+
+        Returns
+        -------
+        DataFrame
+            `gap`, decoded minus relaxed loss; `to_nearest` and `to_decoded`, as the first layer
+            sees them: the root of the sum over columns of squared distances.
+        """
+        points, tables = self.points(first_layer=True), self.tables(first_layer=True)
+        chosen = {
+            "to_nearest": self.objective.nearest(self.handed, first_layer=True),
+            "to_decoded": self.decoded,
+        }
+        losses = {"gap": self.objective(self.decoded) - self.objective.embedded(self.handed)}
+        for name, codes in chosen.items():
+            apart = [
+                p - t[codes[:, c]] for c, (p, t) in enumerate(zip(points, tables, strict=True))
+            ]
+            losses[name] = torch.cat(apart, dim=1).norm(dim=1)
+        return pd.DataFrame({name: values.cpu().numpy() for name, values in losses.items()})
+
+    @torch.no_grad()
+    def gap_by_column(self) -> pd.Series:
+        """By how much the decoded loss falls if one column is snapped, and all others decoded.
+
+        Snapped means: the category nearest to what was handed over, as net1's first layer sees it.
+        """
+        decoded, loss = self.decoded, self.objective(self.decoded).mean()
+        snapped = self.objective.nearest(self.handed, first_layer=True)
+        falls = []
+        for c in range(len(self.columns)):
+            codes = decoded.clone()
+            codes[:, c] = snapped[:, c]
+            falls.append((loss - self.objective(codes).mean()).item())
+        return pd.Series(falls, index=pd.Index(self.columns, name="column"), name="fall")
+
+
+@torch.no_grad()
+def landing(
+    net0: RowPredictor,
+    net1: RowEncoder,
+    dataset: Dataset,
+    estimator: Estimator,
+    index: Tensor,
+    *,
+    seed: int = 0,
+) -> Landing:
+    """Where net0's predictions for the rows at `index` land.
+
+    Of the relaxations that sample, one draw from `seed`; of estimators that are no relaxation, the
+    decoded row itself.
+    """
+    device = device_of(net1)
+    prediction = net0(dataset.signal[index].to(device))
+    handed = handed_over(estimator, prediction, net1, torch.Generator(device).manual_seed(seed))
+    target = encode_rows(net1, dataset.rows[index])
+    return Landing(
+        tuple(c.name for c in dataset.schema.categorical),
+        handed,
+        net0.logits(prediction, net1),
+        SquaredDistance(net1, prediction.continuous, target),
+    )

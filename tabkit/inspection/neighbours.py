@@ -1,0 +1,133 @@
+"""Which points are near which: k nearest neighbours by name."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int64
+from scipy.spatial.distance import cdist
+from sklearn.neighbors import NearestNeighbors
+
+from tabkit.inspection.vectors import Vectors
+from tabkit.schema import DataError
+
+METRICS = ("euclidean", "cosine")
+NEIGHBOURS = 5
+
+
+def nearest(
+    vectors: Vectors,
+    of: str | Sequence[str] | None = None,
+    *,
+    k: int = 5,
+    metric: str = "euclidean",
+) -> pd.DataFrame:
+    """The k nearest neighbours of points, by name.
+
+    Parameters
+    ----------
+    of
+        A name or several; all points if not given.
+    metric
+        ``"euclidean"`` or ``"cosine"`` (1 minus the cosine of the angle).
+
+    Returns
+    -------
+    DataFrame
+        `name`, `rank` (1 is the nearest), `neighbour`, `distance`, and the neighbour's `count`
+        where it is known.
+
+    Raises
+    ------
+    DataError
+        If a name is unknown, or the metric is cosine and a vector has length 0.
+    ValueError
+        If k is below 1 or there are not k others, or the metric is unknown.
+
+    Examples
+    --------
+    >>> facts = pd.DataFrame(index=["a", "b", "c"])
+    >>> points = Vectors("letters", np.array([[0.0], [1.0], [3.0]]), facts)
+    >>> nearest(points, "b", k=2)["neighbour"].tolist()
+    ['a', 'c']
+    """
+    chosen = list(vectors.names) if of is None else [of] if isinstance(of, str) else list(of)
+    at = [vectors.position(name) for name in chosen]
+    distances, order = neighbours(vectors, k=k, metric=metric)
+    found = order[at].ravel()
+    table = pd.DataFrame(
+        {
+            "name": np.repeat(chosen, k),
+            "rank": np.tile(np.arange(1, k + 1), len(at)),
+            "neighbour": [vectors.names[i] for i in found],
+            "distance": distances[at].ravel(),
+        }
+    )
+    if "count" in vectors.facts:
+        table["count"] = vectors.facts["count"].to_numpy()[found]
+    return table
+
+
+def neighbours(
+    vectors: Vectors, *, k: int, metric: str = "euclidean"
+) -> tuple[Float[np.ndarray, "n k"], Int64[np.ndarray, "n k"]]:
+    """Distances to the k nearest other points, and their positions.
+
+    Raises
+    ------
+    DataError, ValueError
+        As `nearest`.
+    """
+    check_neighbours(vectors, k)
+    check_metric(vectors, metric)
+    search = NearestNeighbors(n_neighbors=k, metric=metric).fit(vectors.values)
+    distances, order = search.kneighbors()  # of no given points: of all, each without itself
+    return distances.astype(np.float64), order.astype(np.int64)
+
+
+def distances(vectors: Vectors, *, metric: str = "euclidean") -> Float[np.ndarray, "n n"]:
+    """Distances between all pairs of points."""
+    check_metric(vectors, metric)
+    values = vectors.values.astype(np.float64)
+    return cdist(values, values, metric)
+
+
+def few(n: int) -> int:
+    """How many of n points' neighbours to look at: 5, but at most half of the others."""
+    return max(1, min(NEIGHBOURS, (n - 1) // 2))
+
+
+def check_neighbours(vectors: Vectors, k: int) -> None:
+    """Every point needs k others.
+
+    Raises
+    ------
+    ValueError
+        Otherwise.
+    """
+    if not 1 <= k < len(vectors):
+        raise ValueError(
+            f"k must lie in 1 to {len(vectors) - 1}, the other points of {vectors.title!r} "
+            f"({len(vectors)} in all), not {k}"
+        )
+
+
+def check_metric(vectors: Vectors, metric: str) -> None:
+    """The metric is known, and no vector lacks a direction where that counts.
+
+    Raises
+    ------
+    ValueError, DataError
+        Otherwise.
+    """
+    if metric not in METRICS:
+        raise ValueError(f"metric must be one of {', '.join(METRICS)}, not {metric!r}")
+    lengths = np.linalg.norm(vectors.values, axis=1)
+    if metric == "cosine" and not lengths.all():
+        at = int((lengths == 0).argmax())
+        raise DataError(
+            f"the vector of {vectors.names[at]!r} has length 0, so no direction",
+            "use the Euclidean metric, or leave that point out",
+            column=vectors.title,
+            row=at,
+        )

@@ -1,0 +1,214 @@
+"""Projections to 2 or 3 dimensions, and how far each may be trusted."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int64
+from sklearn.decomposition import PCA
+from sklearn.manifold import trustworthiness
+from sklearn.neighbors import NearestNeighbors
+
+from tabkit.inspection.neighbours import check_metric, few
+from tabkit.inspection.vectors import Vectors
+
+METHODS = ("umap", "pca")
+FEWEST = 4
+UMAP_NEIGHBOURS = 15
+QUALITY_POINTS = 2_000
+# From so many points on, UMAP would look for neighbours approximately, by code that takes half a
+# minute to compile; an exact search in few dimensions takes a second.
+UMAP_APPROXIMATES = 4_096
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """Points in 2 or 3 dimensions, and how well near points stayed near.
+
+    Attributes
+    ----------
+    vectors : Vectors
+    method : str
+        ``"umap"`` or ``"pca"``.
+    coordinates : ndarray
+        (n, 2) or (n, 3).
+    trustworthiness : float
+        1 if every point's neighbours on the map are its neighbours in truth (Venna and Kaski,
+        2001).
+    continuity : float
+        1 if every point's true neighbours are its neighbours on the map.
+    quality_neighbours : int
+        How many neighbours the two look at.
+    pca : PCA | None
+        What was fitted, for PCA.
+    """
+
+    vectors: Vectors
+    method: str
+    coordinates: Float[np.ndarray, "n d"]
+    trustworthiness: float
+    continuity: float
+    quality_neighbours: int
+    pca: PCA | None = None
+
+    @property
+    def explained(self) -> float | None:
+        """Share of the variance that a PCA shows; None for UMAP."""
+        return None if self.pca is None else float(self.pca.explained_variance_ratio_.sum())
+
+    def place(self, points: Float[np.ndarray, "m W"]) -> Float[np.ndarray, "m d"]:
+        """Where further points of the same space lie on a PCA.
+
+        PCA is linear: the mixture of two points lies on the straight line between them.
+
+        Raises
+        ------
+        ValueError
+            For UMAP, which has no place for a point that is none of those it was fitted to.
+        """
+        if self.pca is None:
+            raise ValueError(
+                "UMAP bends the space: between two of its points there is nothing to be read. "
+                "Project with method='pca' to place further points"
+            )
+        return self.pca.transform(points)
+
+    def landings(
+        self, points: Float[np.ndarray, "m W"], codes: Int64[np.ndarray, " m"]
+    ) -> pd.DataFrame:
+        """Where points lie on a PCA (`x`, `y`), and the categories of their codes (`to_x`, `to_y`).
+
+        Raises
+        ------
+        ValueError
+            As `place`.
+        """
+        own, to = self.place(points), self.coordinates[codes]
+        ends = {"x": own[:, 0], "y": own[:, 1], "to_x": to[:, 0], "to_y": to[:, 1]}
+        return pd.DataFrame(ends)
+
+
+def project(
+    vectors: Vectors,
+    *,
+    method: str = "umap",
+    dimensions: int = 2,
+    neighbours: int | None = None,
+    metric: str = "euclidean",
+    seed: int = 0,
+    progress: bool = False,
+) -> Projection:
+    """Projects points to a plane or to three dimensions.
+
+    UMAP compiles itself when first used in a process, which takes about ten seconds.
+
+    Parameters
+    ----------
+    method
+        ``"umap"`` (McInnes, Healy and Melville, 2018, arXiv:1802.03426) or ``"pca"``.
+    dimensions
+        2 or 3.
+    neighbours
+        How many neighbours UMAP keeps together, 2 or more; 15 if not given, or all other points
+        where there are fewer.
+    metric
+        For UMAP, as in `nearest`. PCA is Euclidean.
+    seed
+        Same seed, same machine, same versions: the same map.
+    progress
+        Show a progress bar of UMAP's rounds (compiling comes before it).
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 4 points, fewer points than `neighbours`, fewer columns than
+        `dimensions`, or an argument is unknown.
+    DataError
+        As `nearest`.
+    """
+    check_projection(vectors, method, dimensions, neighbours)
+    check_metric(vectors, metric)
+    if method == "pca":
+        pca = PCA(dimensions, svd_solver="full")
+        coordinates = pca.fit_transform(vectors.values.astype(np.float64))
+    else:
+        pca = None
+        width = neighbours or min(UMAP_NEIGHBOURS, len(vectors) - 1)
+        coordinates = _umap(vectors, dimensions, width, metric, seed, progress)
+    trust, continuity, k = quality(vectors, coordinates, seed=seed)
+    return Projection(vectors, method, coordinates.astype(np.float64), trust, continuity, k, pca)
+
+
+def check_projection(
+    vectors: Vectors, method: str, dimensions: int, neighbours: int | None
+) -> None:
+    """The points are enough, and the arguments known.
+
+    Raises
+    ------
+    ValueError
+        Otherwise.
+    """
+    n, width = vectors.values.shape
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
+    if dimensions not in (2, 3):
+        raise ValueError(f"dimensions must be 2 or 3, not {dimensions}")
+    if n < FEWEST:
+        raise ValueError(
+            f"{vectors.title!r} has {n} points; a map needs at least {FEWEST}. "
+            "Read their distances: inspection.distances(vectors)"
+        )
+    if width < dimensions:
+        raise ValueError(
+            f"{vectors.title!r} has vectors of width {width}: they cannot be projected to "
+            f"{dimensions} dimensions"
+        )
+    if neighbours is not None and not 2 <= neighbours < n:
+        raise ValueError(
+            f"neighbours must lie in 2 to {n - 1}, the other points of {vectors.title!r} "
+            f"({n} in all), not {neighbours}"
+        )
+
+
+def _umap(
+    vectors: Vectors, dimensions: int, width: int, metric: str, seed: int, progress: bool
+) -> Float[np.ndarray, "n d"]:
+    """UMAP's coordinates; it starts from a PCA, which is defined for few points too."""
+    options = {
+        "n_neighbors": width,
+        "n_components": dimensions,
+        "metric": metric,
+        "init": PCA(dimensions, svd_solver="full").fit_transform(vectors.values),
+        "random_state": seed,
+        "n_jobs": 1,
+        "tqdm_kwds": {"disable": not progress, "desc": f"UMAP of {len(vectors):,} points"},
+    }
+    if len(vectors) >= UMAP_APPROXIMATES:
+        search = NearestNeighbors(n_neighbors=width, metric=metric).fit(vectors.values)
+        found, order = search.kneighbors(vectors.values)
+        options["precomputed_knn"] = (order, found)
+    with warnings.catch_warnings():
+        # It says that it cannot place new points, and that it lacks TensorFlow: neither is used.
+        warnings.filterwarnings("ignore", message=".*precomputed_knn", category=UserWarning)
+        warnings.filterwarnings("ignore", message=".*Tensorflow", category=ImportWarning)
+        from umap import UMAP  # noqa: PLC0415 - heavy
+
+        return UMAP(**options).fit_transform(vectors.values)
+
+
+def quality(
+    vectors: Vectors, coordinates: Float[np.ndarray, "n d"], *, seed: int = 0
+) -> tuple[float, float, int]:
+    """Trustworthiness, continuity, and the number of neighbours that they look at.
+
+    Both compare all pairs, so of many points 2,000 are drawn.
+    """
+    n = len(vectors)
+    drawn = np.random.default_rng(seed).permutation(n)[:QUALITY_POINTS]
+    values, shown = vectors.values[drawn], coordinates[drawn]
+    k = few(len(drawn))
+    trust = trustworthiness(values, shown, n_neighbors=k)
+    continuity = trustworthiness(shown, values, n_neighbors=k)
+    return float(trust), float(continuity), k

@@ -1,0 +1,207 @@
+"""Structure or accident? Embeddings against the truth, by permutation tests."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int64
+from scipy.stats import false_discovery_control, rankdata
+
+from tabkit.data import Dataset
+from tabkit.inspection.neighbours import distances, few, neighbours
+from tabkit.inspection.truths import known_truths
+from tabkit.inspection.vectors import VIEWS, Vectors, category_vectors
+from tabkit.nets import RowEncoder
+
+FEWEST = 5  # of 4 categories there are but 24 arrangements
+Distances = Float[np.ndarray, "K K"]
+Order = Int64[np.ndarray, " K"]
+
+
+def truth_score(
+    vectors: Vectors,
+    truth: Distances,
+    *,
+    given: Distances | None = None,
+    k: int | None = None,
+    metric: str = "euclidean",
+    permutations: int = 999,
+    seed: int = 0,
+) -> dict[str, float]:
+    """How well distances between vectors match true ones, and how likely that is by accident.
+
+    Categories whose truth is unknown (NaN) are left out. The p-values are those of a permutation
+    test: the share of random exchanges of the truth among the categories, the one at hand counted
+    in, whose score is at least as good. It takes nothing for granted but that under accident the
+    categories are exchangeable (Mantel, 1967, for the correlation).
+
+    Parameters
+    ----------
+    truth
+        (K, K).
+    given
+        (K, K). Look only at what this distance does not tell: the correlation is then that of
+        the residuals of both after it (the partial Mantel test of Smouse, Long and Sokal, 1986).
+    k
+        Neighbours; 5 if not given, but at most half of the other categories that take part.
+
+    Returns
+    -------
+    dict
+        `categories`, how many took part; `k`; `correlation`, Spearman's over all pairs;
+        `correlation_p`; `neighbour_ratio`, the mean true distance from a category to its k
+        nearest, over that of all pairs (1 by accident, 0 at best); `neighbour_p`.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, fewer than 5 categories take part, or the distances do not vary.
+
+    Examples
+    --------
+    >>> places = np.arange(8.0)
+    >>> points = Vectors("hours", places[:, None], pd.DataFrame(index=range(8)))
+    >>> score = truth_score(points, np.abs(places[:, None] - places), k=2)
+    >>> round(score["correlation"], 6), score["correlation_p"] <= 0.01
+    (1.0, True)
+    """
+    known = check_truth(vectors, truth, given)
+    part, truth = vectors.keep(known), truth[np.ix_(known, known)]
+    k = few(len(part)) if k is None else k
+    own, pairs = distances(part, metric=metric), np.triu_indices(len(part), 1)
+    left, right = rankdata(own[pairs]), rankdata(truth[pairs])
+    if given is not None:
+        held = rankdata(given[np.ix_(known, known)][pairs])
+        left, right = residual(left, held), residual(right, held)
+    left, right = standard(left), _square(standard(right), pairs, len(part))
+    _, near = neighbours(part, k=k, metric=metric)
+
+    def correlation(order: Order) -> float:
+        return float((left * right[np.ix_(order, order)][pairs]).mean())
+
+    def ratio(order: Order) -> float:
+        return float(truth[order[:, None], order[near]].mean() / truth[pairs].mean())
+
+    orders = _orders(len(part), permutations, seed)
+    return {
+        "categories": len(part),
+        "k": k,
+        **_tested("correlation", correlation, orders, sign=1),
+        **_tested("neighbour_ratio", ratio, orders, sign=-1),
+    }
+
+
+def check_truth(
+    vectors: Vectors, truth: Distances, given: Distances | None
+) -> Bool[np.ndarray, " K"]:
+    """Which categories' truth is known.
+
+    Raises
+    ------
+    ValueError
+        As `truth_score`.
+    """
+    tables = [table for table in (truth, given) if table is not None]
+    for table in tables:
+        if table.shape != (len(vectors), len(vectors)):
+            raise ValueError(
+                f"true distances {table.shape} do not fit the {len(vectors)} points of "
+                f"{vectors.title!r}"
+            )
+    known = np.isfinite(np.stack([np.diag(table) for table in tables])).all(axis=0)
+    if known.sum() < FEWEST:
+        raise ValueError(
+            f"the truth of {known.sum()} points of {vectors.title!r} is known; a permutation test "
+            f"needs at least {FEWEST}"
+        )
+    if not all(varied(table[np.ix_(known, known)]) for table in tables):
+        raise ValueError(f"the true distances of {vectors.title!r} are all the same")
+    return known
+
+
+def varied(table: Distances) -> bool:
+    """Whether not all pairs are equally far apart."""
+    pairs = table[np.triu_indices(len(table), 1)]
+    return bool(pairs.min() < pairs.max())
+
+
+def residual(values: Float[np.ndarray, " P"], given: Float[np.ndarray, " P"]) -> np.ndarray:
+    """What is left of `values` after the straight line through `given`."""
+    slope, level = np.polyfit(given, values, 1)
+    return values - (slope * given + level)
+
+
+def standard(values: Float[np.ndarray, " P"]) -> Float[np.ndarray, " P"]:
+    """Mean 0 and standard deviation 1."""
+    return (values - values.mean()) / values.std()
+
+
+def _square(values: np.ndarray, pairs: tuple[np.ndarray, np.ndarray], n: int) -> Distances:
+    """The symmetric matrix of the values of its pairs."""
+    matrix = np.zeros((n, n))
+    matrix[pairs] = values
+    return matrix + matrix.T
+
+
+def _tested(
+    name: str, statistic: Callable[[Order], float], orders: Iterable[Order], *, sign: int
+) -> dict[str, float]:
+    """A statistic in the given order, and the share of all orders in which it is as good."""
+    own, *drawn = (statistic(order) for order in orders)
+    as_good = sum(sign * (value - own) >= -1e-12 for value in drawn)
+    p = (1 + as_good) / (1 + len(drawn))
+    return {name: own, f"{name.removesuffix('_ratio')}_p": p}
+
+
+def _orders(n: int, permutations: int, seed: int) -> list[Order]:
+    """The given order, then random ones."""
+    draw = np.random.default_rng(seed)
+    return [np.arange(n), *(draw.permutation(n) for _ in range(permutations))]
+
+
+def truth_scores(
+    net1: RowEncoder,
+    dataset: Dataset,
+    truths: Mapping[str, Mapping[str, Distances]] | None = None,
+    *,
+    views: Iterable[str] = VIEWS,
+    k: int | None = None,
+    metric: str = "euclidean",
+    permutations: int = 999,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """`truth_score` of every column, view and truth.
+
+    Columns of which fewer than 5 categories are known, or whose true distances do not vary, are
+    left out: no test can tell structure from accident there.
+
+    Parameters
+    ----------
+    truths
+        By column, by name, distances (K, K); what the data set knows, if not given.
+
+    Returns
+    -------
+    DataFrame
+        `column`, `truth`, `view`, what `truth_score` returns, and `correlation_q`, the p-values
+        adjusted for the number of tests in the table (false discovery rate; Benjamini and
+        Hochberg, 1995).
+    """
+    truths = known_truths(dataset) if truths is None else truths
+    records = []
+    for column, tables in truths.items():
+        seen = {view: category_vectors(net1, dataset, column, view=view) for view in views}
+        for name, truth in tables.items():
+            if not _testable(truth):
+                continue
+            for view, vectors in seen.items():
+                options = {"k": k, "metric": metric, "permutations": permutations, "seed": seed}
+                score = truth_score(vectors, truth, **options)
+                records.append({"column": column, "truth": name, "view": view, **score})
+    table = pd.DataFrame(records)
+    return table.assign(correlation_q=false_discovery_control(table["correlation_p"]))
+
+
+def _testable(truth: Distances) -> bool:
+    known = np.isfinite(np.diag(truth))
+    return bool(known.sum() >= FEWEST and varied(truth[np.ix_(known, known)]))

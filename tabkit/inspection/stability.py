@@ -1,0 +1,168 @@
+"""What stays from seed to seed, what was luck, and how far training moved each category."""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from scipy.linalg import orthogonal_procrustes
+from scipy.spatial.distance import pdist
+from scipy.stats import permutation_test, spearmanr
+
+from tabkit.inspection.neighbours import few, neighbours
+from tabkit.inspection.vectors import Vectors
+
+
+def shared_neighbours(
+    first: Vectors, second: Vectors, *, k: int | None = None, metric: str = "euclidean"
+) -> Float[np.ndarray, " n"]:
+    """For each point, the share of its k nearest that are the same in both.
+
+    k is 5 if not given, but at most half of the other points.
+
+    Raises
+    ------
+    ValueError
+        If the two do not name the same points, or k does not fit.
+    """
+    _check_same([first, second])
+    k = few(len(first)) if k is None else k
+    a, b = (neighbours(vectors, k=k, metric=metric)[1] for vectors in (first, second))
+    return np.array([len(np.intersect1d(*pair)) / k for pair in zip(a, b, strict=True)])
+
+
+def aligned_distances(first: Vectors, second: Vectors) -> Float[np.ndarray, " n"]:
+    """How far each point lies from itself after the two clouds are laid over each other.
+
+    Both are centred and scaled to a mean square distance of 1 from the centre; the first is then
+    turned (or mirrored) and scaled onto the second (Procrustes). 0 is the same place.
+
+    Raises
+    ------
+    ValueError
+        If the two do not name the same points.
+    """
+    _check_same([first, second])
+    a, b = _same_width(_centred(first), _centred(second))
+    turn, scale = orthogonal_procrustes(a, b)
+    return np.linalg.norm(a @ turn * (scale / len(a)) - b, axis=1)
+
+
+def _centred(vectors: Vectors) -> Float[np.ndarray, "n W"]:
+    """In as few coordinates as the points span, with a mean square length of 1."""
+    values = vectors.values.astype(np.float64)
+    left, sizes, _ = np.linalg.svd(values - values.mean(axis=0), full_matrices=False)
+    scores = left * sizes
+    return scores / np.sqrt((scores**2).sum() / len(scores))
+
+
+def _same_width(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Padded by zeros to the wider of the two."""
+    width = max(a.shape[1], b.shape[1])
+    padded = [np.pad(x, ((0, 0), (0, width - x.shape[1]))) for x in (a, b)]
+    return padded[0], padded[1]
+
+
+def stability(
+    runs: Sequence[Vectors], *, k: int | None = None, metric: str = "euclidean", seed: int = 0
+) -> pd.DataFrame:
+    """How alike several trainings see each point: means over all pairs of runs.
+
+    Returns
+    -------
+    DataFrame
+        By name: `count` where it is known; `overlap`, the share of the k nearest that two runs
+        have in common; `aligned`, as `aligned_distances`; `aligned_chance`, the same after one
+        run's points were exchanged at random.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two runs, they do not name the same points, or k does not fit.
+    """
+    _check_same(runs)
+    draw, pairs = np.random.default_rng(seed), list(combinations(runs, 2))
+    mixed = [(a, Vectors(b.title, b.values[draw.permutation(len(b))], b.facts)) for a, b in pairs]
+    counts = runs[0].facts.filter(["count"])
+    return counts.assign(
+        overlap=np.mean([shared_neighbours(*p, k=k, metric=metric) for p in pairs], axis=0),
+        aligned=np.mean([aligned_distances(*p) for p in pairs], axis=0),
+        aligned_chance=np.mean([aligned_distances(*p) for p in mixed], axis=0),
+    )
+
+
+def agreement(
+    runs: Sequence[Vectors], *, k: int | None = None, metric: str = "euclidean", seed: int = 0
+) -> dict[str, float]:
+    """`stability` in a few numbers.
+
+    Returns
+    -------
+    dict
+        `runs`; `overlap`; `chance`, the overlap of random neighbours, k / (n - 1);
+        `distance_correlation`, Spearman's between two runs' distances of all pairs of points;
+        `aligned` and `aligned_chance`. All are means over points and pairs of runs.
+
+    Raises
+    ------
+    ValueError
+        As `stability`.
+    """
+    table = stability(runs, k=k, metric=metric, seed=seed)
+    apart = [pdist(vectors.values.astype(np.float64), metric) for vectors in runs]
+    correlations = [spearmanr(a, b).statistic for a, b in combinations(apart, 2)]
+    return {
+        "runs": len(runs),
+        "overlap": table["overlap"].mean(),
+        "chance": (few(len(runs[0])) if k is None else k) / (len(runs[0]) - 1),
+        "distance_correlation": float(np.mean(correlations)),
+        "aligned": table["aligned"].mean(),
+        "aligned_chance": table["aligned_chance"].mean(),
+    }
+
+
+def movement(start: Vectors, trained: Vectors, *, k: int | None = None) -> pd.DataFrame:
+    """How far training moved each category from its random start.
+
+    Returns
+    -------
+    DataFrame
+        By name: `count`; `length_at_start`; `moved`, the distance
+        from there; `kept`, the share of its k nearest that it had at the start.
+
+    Raises
+    ------
+    ValueError
+        If the two do not name the same points, differ in width, or k does not fit.
+    """
+    _check_same([start, trained])
+    if start.values.shape != trained.values.shape:
+        raise ValueError(f"widths differ: {start.values.shape}, {trained.values.shape}")
+    return trained.facts.filter(["count"]).assign(
+        length_at_start=np.linalg.norm(start.values, axis=1),
+        moved=np.linalg.norm(trained.values - start.values, axis=1),
+        kept=shared_neighbours(start, trained, k=k),
+    )
+
+
+def rank_correlation(
+    first: Sequence[float], second: Sequence[float], *, permutations: int = 999, seed: int = 0
+) -> tuple[float, float]:
+    """Spearman's correlation and the two-sided p-value of its permutation test."""
+    test = permutation_test(
+        (np.asarray(first, dtype=float),),
+        lambda values: spearmanr(values, second).statistic,
+        permutation_type="pairings",
+        n_resamples=permutations,
+        rng=np.random.default_rng(seed),
+    )
+    return float(test.statistic), float(test.pvalue)
+
+
+def _check_same(runs: Sequence[Vectors]) -> None:
+    if len(runs) < 2:
+        raise ValueError(f"two runs or more can be compared, not {len(runs)}")
+    for other in runs[1:]:
+        if other.names != runs[0].names:
+            raise ValueError(f"{runs[0].title!r} and {other.title!r} do not name the same points")

@@ -1,0 +1,212 @@
+"""What is inspected: points with names, the categories of a column or whole rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tabkit.data import Dataset
+from tabkit.nets import RowEncoder, encode_rows
+from tabkit.schema import Categorical, DataError, Rows
+
+VIEWS = ("table", "first_layer", "output")
+OUTPUT_ROWS = 256
+
+Points = Float[np.ndarray, "n W"]
+
+
+@dataclass(frozen=True, eq=False)
+class Vectors:
+    """Points with names and with what is known of them.
+
+    Attributes
+    ----------
+    title : str
+    values : ndarray
+        (n, W), finite.
+    facts : DataFrame
+        One row a point, indexed by its name; for categories with their `code`, their `count` in
+        the training rows, and what the data set's truth says of them.
+
+    Raises
+    ------
+    DataError
+        If a value is not finite, or a name stands twice.
+    ValueError
+        If there are not as many facts as points.
+
+    Examples
+    --------
+    >>> facts = pd.DataFrame({"count": [5, 9]}, index=["JFK", "LGA"])
+    >>> len(Vectors("origin", np.eye(2, dtype="float32"), facts))
+    2
+    """
+
+    title: str
+    values: Points
+    facts: pd.DataFrame
+
+    def __post_init__(self) -> None:
+        if len(self.values) != len(self.facts):
+            raise ValueError(f"{len(self.values)} points, but facts of {len(self.facts)}")
+        broken = ~np.isfinite(self.values).all(axis=1)
+        if broken.any():
+            at = int(broken.argmax())
+            raise DataError(
+                f"{broken.sum()} of {len(self)} vectors are not finite, the first that of "
+                f"{self.names[at]!r}",
+                "look for a training that diverged; inspect an earlier checkpoint",
+                column=self.title,
+                row=at,
+            )
+        twice = self.facts.index[self.facts.index.duplicated()]
+        if len(twice):
+            raise DataError(
+                "is the name of two points", "name each once", column=self.title, value=twice[0]
+            )
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The points' names, in their order."""
+        return tuple(map(str, self.facts.index))
+
+    def position(self, name: str) -> int:
+        """Where a name stands.
+
+        Raises
+        ------
+        DataError
+            If there is none of that name.
+        """
+        if name in self.names:
+            return self.names.index(name)
+        shown = ", ".join(self.names[:8]) + (", ..." if len(self) > 8 else "")
+        raise DataError("names no point", f"choose one of {shown}", column=self.title, value=name)
+
+    def keep(self, mask: Sequence[bool] | np.ndarray) -> "Vectors":
+        """The points where the mask is true."""
+        chosen = np.asarray(mask, dtype=bool)
+        return Vectors(self.title, self.values[chosen], self.facts[chosen])
+
+
+def find_column(dataset: Dataset, column: str) -> tuple[int, Categorical]:
+    """Number and description of a categorical column.
+
+    Raises
+    ------
+    DataError
+        If there is none of that name.
+    """
+    columns = dataset.schema.categorical
+    for number, found in enumerate(columns):
+        if found.name == column:
+            return number, found
+    known = ", ".join(c.name for c in columns)
+    raise DataError("is no categorical column of the data", f"choose one of {known}", column=column)
+
+
+@torch.no_grad()
+def category_vectors(
+    net1: RowEncoder,
+    dataset: Dataset,
+    column: str,
+    *,
+    view: str = "table",
+    rows: int = OUTPUT_ROWS,
+) -> Vectors:
+    """The categories of a column as vectors, in one of three views.
+
+    Parameters
+    ----------
+    view
+        ``"table"``: the embedding table as it is, (K, D).
+
+        ``"first_layer"``: (K, D), turned and stretched so that Euclidean distances are those of
+        what net1's first linear layer makes of the categories.
+
+        ``"output"``: (K, rows * Z). net1's outputs for some test rows, each with its category in
+        this column replaced by every category in turn. The Euclidean distance of two categories
+        is the root mean square of how far net1's output moves when one takes the other's place.
+    rows
+        How many test rows the view ``"output"`` takes.
+
+    Raises
+    ------
+    DataError
+        If the column does not exist, or a vector is not finite.
+    ValueError
+        If there is no such view.
+
+    Examples
+    --------
+    >>> from tabkit import RowEncoder, planted
+    >>> data = planted(300, categorical=2, continuous=1, cardinality=(6, 6))
+    >>> category_vectors(RowEncoder(data.schema), data, "c00").values.shape
+    (6, 8)
+    """
+    if view not in VIEWS:
+        raise ValueError(f"view must be one of {', '.join(VIEWS)}, not {view!r}")
+    number, spec = find_column(dataset, column)
+    if view == "output":
+        values = replaced_outputs(net1, dataset.rows[dataset.test[:rows]], number)
+    else:
+        values = net1.embedding.tables[number].weight
+    if view == "first_layer":
+        values = values @ net1.first_layer_metrics()[number].T
+    title = f"{column}, {VIEW_NAMES[view]}"
+    return Vectors(title, values.cpu().numpy(), category_facts(dataset, number, spec))
+
+
+VIEW_NAMES = {
+    "table": "embedding table",
+    "first_layer": "after the first layer",
+    "output": "behind net1",
+}
+
+
+def replaced_outputs(net1: RowEncoder, rows: Rows, column: int) -> Float[Tensor, "K RZ"]:
+    """net1's outputs with a column's category replaced by each in turn, over the root of R."""
+    K, R = net1.embedding.cardinalities[column], len(rows)
+    codes = rows.codes.repeat(K, 1)
+    codes[:, column] = torch.arange(K).repeat_interleave(R)
+    outputs = encode_rows(net1, Rows(codes, rows.continuous.repeat(K, 1)))
+    return outputs.reshape(K, -1) / R**0.5
+
+
+def category_facts(dataset: Dataset, number: int, spec: Categorical) -> pd.DataFrame:
+    """Code, count in the training rows, and truth of each category of a column."""
+    codes = dataset.rows.codes[dataset.train, number]
+    facts = pd.DataFrame(
+        {
+            "code": np.arange(spec.cardinality),
+            "count": torch.bincount(codes, minlength=spec.cardinality).numpy(),
+        },
+        index=pd.Index(spec.labels, name=spec.name),
+    )
+    truth = dataset.truth.get(spec.name)
+    if truth is None:
+        return facts
+    known = truth.reindex(list(spec.categories)).set_axis(list(map(str, spec.categories)))
+    return facts.join(known)
+
+
+def row_vectors(net1: RowEncoder, dataset: Dataset, index: Tensor) -> Vectors:
+    """net1's outputs (n, Z) for the rows at `index`, with their values and outcomes.
+
+    The outcomes are in standard deviations of the training rows, all else in its own unit. A row
+    is named by its position in the data set.
+    """
+    values = encode_rows(net1, dataset.rows[index]).cpu().numpy()
+    outcomes = pd.DataFrame(dataset.outcomes[index].numpy(), columns=list(dataset.outcome_names))
+    facts = pd.concat([dataset.frame(index).reset_index(drop=True), outcomes], axis=1)
+    names = pd.Index([str(i) for i in index.tolist()], name="row")
+    return Vectors(
+        f"{len(index):,} rows of {dataset.name}, behind net1", values, facts.set_index(names)
+    )
