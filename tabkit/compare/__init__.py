@@ -1,7 +1,7 @@
 """What a trained net0 is worth, how good a gradient is, and both over many estimators and seeds."""
 
 from tabkit.compare.comparison import cells, kept_comparison, sweep_summary, sweep_text
-from tabkit.compare.landing import Landing, landing
+from tabkit.compare.landing import Landing, decoders, landing
 from tabkit.compare.mixtures import reach, walk
 from tabkit.compare.reference import Reference, exact_gradient, sampled_gradient
 from tabkit.compare.ruler import measure
@@ -9,7 +9,6 @@ from tabkit.compare.scores import (
     Score,
     Trained,
     decoded_curve,
-    decoders,
     distance_correlation,
     majority_accuracy,
     pair_distances,

@@ -9,10 +9,13 @@ from torch import Tensor
 
 from tabkit.compare.mixtures import device_of, spacing
 from tabkit.compare.scores import handed_over
+from tabkit.compare.search import local_search
 from tabkit.data import Dataset
 from tabkit.estimators import Estimator
 from tabkit.nets import RowEncoder, RowPredictor, SquaredDistance, encode_rows
 from tabkit.schema import argmax_codes, split_blocks
+
+SEARCHED_ROWS = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,12 +58,32 @@ class Landing:
 
     def tables(self, *, first_layer: bool = False) -> list[Float[Tensor, "K D"]]:
         """The categories' own embeddings, by column."""
-        return self._seen([t.weight for t in self.net1.embedding.tables], first_layer)
+        return self._seen([t.weight.detach() for t in self.net1.embedding.tables], first_layer)
 
+    @torch.no_grad()
     def _seen(self, parts: list[Tensor], first_layer: bool) -> list[Tensor]:
         if not first_layer:
             return parts
         return [x @ m.T for x, m in zip(parts, self.net1.first_layer_metrics(), strict=True)]
+
+    @torch.no_grad()
+    def losses(self) -> dict[str, float]:
+        """The relaxed loss, and that of the hard rows by three decoders that need no search.
+
+        Returns
+        -------
+        dict
+            ``relaxed``: of what was handed over. ``decode_argmax``: the argmax of each column.
+            ``decode_snap``: the category nearest to each column's handed-over embedding.
+            ``decode_first_layer``: the same, with distances as net1's first linear layer sees them.
+        """
+        rows = {
+            "decode_argmax": self.decoded,
+            "decode_snap": self.objective.nearest(self.handed),
+            "decode_first_layer": self.objective.nearest(self.handed, first_layer=True),
+        }
+        relaxed = {"relaxed": self.objective.embedded(self.handed).mean().item()}
+        return relaxed | {name: self.objective(codes).mean().item() for name, codes in rows.items()}
 
     @torch.no_grad()
     def distances(self, *, first_layer: bool = False) -> pd.DataFrame:
@@ -159,3 +182,40 @@ def landing(
         net0.logits(prediction, net1),
         SquaredDistance(net1, prediction.continuous, target),
     )
+
+
+@torch.no_grad()
+def decoders(
+    net0: RowPredictor,
+    net1: RowEncoder,
+    dataset: Dataset,
+    estimator: Estimator,
+    *,
+    rows: int = SEARCHED_ROWS,
+    seed: int = 0,
+) -> dict[str, float]:
+    """The loss of the first `rows` test rows, by the way in which net0's output becomes hard rows.
+
+    Returns
+    -------
+    dict
+        ``decode_argmax``, ``decode_snap`` and ``decode_first_layer``, as `Landing.losses`.
+        ``decode_search``: a local search for the row whose output is nearest to net1's output for
+        what net0 handed over; slow, but it needs no truth. ``decode_best``: a local search for the
+        row nearest to the *true* output, which no decoder knows: about what is left to gain.
+        Searches start from the argmax and keep net0's continuous outputs.
+
+    What is handed over is as in `landing`: for the relaxations that sample, one draw, so their
+    search looks for that draw's row and is of little use; for estimators that are no relaxation,
+    the hard row, which the search returns as it is.
+    """
+    landed = landing(net0, net1, dataset, estimator, dataset.test[:rows], seed=seed)
+    codes, truth, cardinalities = landed.decoded, landed.objective, dataset.schema.cardinalities
+    output = net1.embedded(landed.handed, truth.continuous)
+    own = SquaredDistance(net1, truth.continuous, output)
+    found, _ = local_search(codes, own, cardinalities)
+    losses = landed.losses()
+    return {name: loss for name, loss in losses.items() if name != "relaxed"} | {
+        "decode_search": truth(found).mean().item(),
+        "decode_best": local_search(codes, truth, cardinalities)[1].mean().item(),
+    }

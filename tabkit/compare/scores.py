@@ -11,7 +11,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tabkit import relaxations
-from tabkit.compare.search import local_search
 from tabkit.data import Dataset, pairs
 from tabkit.estimators import EntropyPenalty, Estimator, Relaxed, Snapped, entropy
 from tabkit.nets import Prediction, RowEncoder, RowPredictor, SquaredDistance, encode_rows
@@ -20,7 +19,6 @@ from tabkit.train import Schedule, Step, fit_predictor, predictor_loss, run
 
 PAIRS = 100_000
 SCORED_ROWS = 20_000
-SEARCHED_ROWS = 200
 DECODE_EVERY = 20  # steps
 
 
@@ -75,52 +73,6 @@ def score(
 def mean_accuracy(score: Score) -> float:
     """The accuracy, mean over columns."""
     return mean(score.accuracy.values())
-
-
-@torch.no_grad()
-def decoders(
-    net0: RowPredictor,
-    net1: RowEncoder,
-    dataset: Dataset,
-    estimator: Estimator,
-    *,
-    rows: int = SEARCHED_ROWS,
-    seed: int = 0,
-) -> dict[str, float]:
-    """The loss of the first `rows` test rows, by the way in which net0's output becomes hard rows.
-
-    Returns
-    -------
-    dict
-        ``decode_argmax``: the argmax of each column. ``decode_snap``: the category nearest to each
-        column's handed-over embedding. ``decode_first_layer``: the same, with distances as net1's
-        first linear layer sees them. ``decode_search``: a local search for the row whose output is
-        nearest to net1's output for what net0 handed over; slow, but it needs no truth.
-        ``decode_best``: a local search for the row nearest to the *true* output, which no decoder
-        knows: about what is left to gain. Searches start from the argmax and keep net0's
-        continuous outputs.
-
-    What is handed over is that of `handed_over`: for the relaxations that sample, one draw, so
-    their search looks for that draw's row and is of little use; for estimators that are no
-    relaxation, the hard row, which the search returns as it is.
-    """
-    device = next(net1.parameters()).device
-    index, cardinalities = dataset.test[:rows], dataset.schema.cardinalities
-    prediction = net0(dataset.signal[index].to(device))
-    logits = net0.logits(prediction, net1)
-    codes = argmax_codes(logits, cardinalities)
-    truth = SquaredDistance(net1, prediction.continuous, encode_rows(net1, dataset.rows[index]))
-    handed = handed_over(estimator, prediction, net1, torch.Generator(device).manual_seed(seed))
-    output = net1.embedded(handed, prediction.continuous)
-    own = SquaredDistance(net1, prediction.continuous, output)
-    losses = {
-        "decode_argmax": truth(codes),
-        "decode_snap": truth.embedded(truth.snap(handed)),
-        "decode_first_layer": truth(truth.nearest(handed, first_layer=True)),
-        "decode_search": truth(local_search(codes, own, cardinalities)[0]),
-        "decode_best": local_search(codes, truth, cardinalities)[1],
-    }
-    return {name: loss.mean().item() for name, loss in losses.items()}
 
 
 def handed_over(

@@ -17,7 +17,8 @@ from joblib import Parallel, delayed
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from tabkit.compare.scores import decoders, losses, mean_accuracy, train_and_score
+from tabkit.compare.landing import decoders
+from tabkit.compare.scores import losses, mean_accuracy, train_and_score
 from tabkit.compare.specs import parse_spec
 from tabkit.data import Dataset, flights, planted
 from tabkit.nets import RowEncoder, freeze

@@ -1,0 +1,150 @@
+"""Figures of places: on the earth, and where predictions land among the categories."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+
+from tabkit.inspection import Projection, great_circle
+from tabkit.plots.colouring import check_columns, check_table, some
+from tabkit.plots.labels import name_points
+from tabkit.plots.maps import bare, label_points
+from tabkit.plots.picture import BLUE, GREY, ORANGE, Picture, panels_of
+from tabkit.plots.truth import VIEWS
+
+
+def geography(
+    facts: pd.DataFrame, nearest: Mapping[str, pd.DataFrame], *, latitude: str, longitude: str
+) -> Picture:
+    """Places on the earth, with a line from each to its nearest by the embedding.
+
+    Places of unknown position are left out.
+
+    Parameters
+    ----------
+    facts
+        One row a place, indexed by its name.
+    nearest
+        For each view, frames with `name` and `neighbour`.
+    latitude, longitude
+        Columns of the facts, in degrees.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, there is no view, or a name is unknown.
+    """
+    check_columns(facts, [latitude, longitude])
+    places = facts.set_axis(facts.index.map(str)).dropna(subset=[latitude, longitude])
+    km = great_circle(places[latitude].to_numpy(float), places[longitude].to_numpy(float))
+    overall = float(km[np.triu_indices(len(places), 1)].mean())
+    at = places[[longitude, latitude]].to_numpy(float)
+    figure, axes = panels_of(len(some(nearest)), width=5.2, height=3.3, columns=2)
+    parts = []
+    for ax, (view, table) in zip(axes, nearest.items(), strict=True):
+        ends = _links(table, facts, places)
+        mean = float(km[ends[:, 0], ends[:, 1]].mean())
+        _draw_places(ax, at, ends, 1 / np.cos(np.radians(at[:, 1].mean())))
+        label = VIEWS[view].label if view in VIEWS else view
+        ax.set_title(f"{label}: to the nearest {mean:,.0f} km on average", fontsize=9)
+        parts.append(f"{label} {mean:,.0f} km")
+    figure.supxlabel(f"longitude in degrees (mean of all pairs: {overall:,.0f} km)", fontsize=9)
+    figure.supylabel("latitude in degrees", fontsize=9)
+    counts = places["count"].to_numpy(float) if "count" in places else np.zeros(len(places))
+    order = np.argsort(-counts, kind="stable").tolist()
+    for ax in axes:
+        name_points(ax, at, list(places.index), order, np.full(len(places), 2.5))
+    missing = len(facts) - len(places)
+    alt = (
+        f"{len(places)} places by longitude and latitude ({missing} of unknown position left out), "
+        f"joined to their nearest by the embedding. Mean length of the lines: {', '.join(parts)}; "
+        f"of all pairs {overall:,.0f} km."
+    )
+    return Picture(figure, alt)
+
+
+def _links(table: pd.DataFrame, facts: pd.DataFrame, places: pd.DataFrame) -> np.ndarray:
+    """Positions of both ends of each line between places that are known."""
+    check_table(table, ["name", "neighbour"])
+    ends = table[["name", "neighbour"]].astype(str)
+    unknown = set(ends.to_numpy().ravel()) - set(facts.index.map(str))
+    if unknown:
+        raise ValueError(f"{min(unknown)!r} is not among the facts")
+    known = ends[ends.isin(list(places.index)).all(axis=1)]
+    return np.stack([places.index.get_indexer(known[end]) for end in known], axis=1)
+
+
+def _draw_places(ax: Axes, at: np.ndarray, ends: np.ndarray, aspect: float) -> None:
+    ax.add_collection(LineCollection(at[ends].tolist(), colors=ORANGE, linewidths=0.8, alpha=0.8))
+    ax.plot(*at.T, "o", ms=4, color=BLUE)
+    ax.set_aspect(aspect, adjustable="datalim")
+    ax.tick_params(labelsize=7)
+    ax.margins(0.05)
+
+
+def landings(projection: Projection, points: Mapping[str, pd.DataFrame]) -> Picture:
+    """Where each estimator's predictions land among one column's categories.
+
+    A faint line joins each to the category that it is decoded to. What an estimator's frame notes
+    in its ``attrs["note"]`` stands under its name.
+
+    Parameters
+    ----------
+    projection
+        Of the categories; a PCA, which has a place for further points.
+    points
+        For each estimator a frame with `x`, `y`, and `to_x`, `to_y`, the decoded category.
+
+    Raises
+    ------
+    ValueError
+        If there is no estimator, or a column is missing.
+    """
+    for frame in some(points).values():
+        check_table(frame, ["x", "y", "to_x", "to_y"])
+    low, high = _corners(projection, points)
+    tall = np.clip((high[1] - low[1]) / (high[0] - low[0]), 0.4, 1.5)
+    figure, axes = panels_of(len(points), width=4.7, height=4.7 * tall + 0.5, columns=2)
+    parts = []
+    for ax, (name, frame) in zip(axes, points.items(), strict=True):
+        lines = frame[["x", "y", "to_x", "to_y"]].to_numpy(float).reshape(-1, 2, 2)
+        ax.plot(*projection.coordinates[:, :2].T, "o", ms=5, color=GREY)
+        ax.add_collection(LineCollection(lines.tolist(), colors=BLUE, linewidths=0.4, alpha=0.25))
+        ax.plot(*lines[:, 0].T, ".", ms=3, color=BLUE, alpha=0.5)
+        note = frame.attrs.get("note", "")
+        bare(ax, f"{name}\n{note}" if note else name, equal=False)
+        ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
+        length = np.linalg.norm(lines[:, 0] - lines[:, 1], axis=1).mean()
+        parts.append(
+            f"{name}{f' ({note})' if note else ''} {length:.2f}, {_reached(lines)} categories"
+        )
+    for ax in axes:
+        label_points(ax, projection)
+    figure.suptitle(
+        f"{projection.vectors.title}. Grey: categories; blue: predictions, joined to the category "
+        "they are decoded to",
+        fontsize=8,
+    )
+    alt = (
+        f"Predictions among the {len(projection.vectors)} categories of "
+        f"{projection.vectors.title}. Mean distance on the map from a prediction to its decoded "
+        f"category, and how many categories are reached: {'; '.join(parts)}."
+    )
+    return Picture(figure, alt)
+
+
+def _corners(
+    projection: Projection, points: Mapping[str, pd.DataFrame]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of the map that holds all categories and predictions, and some room."""
+    predicted = [frame[["x", "y"]].to_numpy(float) for frame in points.values()]
+    everything = np.concatenate([projection.coordinates[:, :2], *predicted])
+    low, high = everything.min(axis=0), everything.max(axis=0)
+    room = 0.06 * (high - low)
+    return low - room, high + room
+
+
+def _reached(lines: np.ndarray) -> int:
+    return len(np.unique(lines[:, 1].round(6), axis=0))

@@ -1,0 +1,127 @@
+"""The benchmark of what net1 learned runs, and the documents say what its tables hold."""
+
+import re
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tabkit import planted
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import inspection as benchmark  # noqa: E402
+
+KEPT = {
+    kind: pd.read_csv(RESULTS / f"inspection_{kind}.csv")
+    for kind in ("scores", "agreement", "movement", "landings")
+}
+README = (ROOT / "README.md").read_text()
+SECTION = README[README.index("## What net1 learned") : README.index("## Data")]
+
+
+def kept(kind, **wanted):
+    """The one row of a kept table with these values."""
+    table = KEPT[kind]
+    found = table[(table[list(wanted)] == pd.Series(wanted)).all(axis=1)]
+    assert len(found) == 1, wanted
+    return found.iloc[0]
+
+
+def test_the_benchmark_writes_its_four_tables(monkeypatch, tmp_path):
+    small = planted(600, categorical=2, continuous=1, cardinality=(6, 8), held_out=100)
+    monkeypatch.setattr(benchmark, "datasets", lambda: {"planted": small})
+    monkeypatch.setattr(benchmark, "SEEDS", (0, 1))
+    monkeypatch.setattr(benchmark, "NET0S", ("softmax", "direct_embedding"))
+    monkeypatch.setattr(benchmark, "LANDED", 50)
+    encoder, predictor = benchmark.fit_encoder, benchmark.compare.train_and_score
+    monkeypatch.setattr(
+        benchmark, "fit_encoder", lambda *a, **k: encoder(*a, **k, steps=3, batch=64)
+    )
+    monkeypatch.setattr(
+        benchmark.compare, "train_and_score", lambda *a, **k: predictor(*a, **k | {"steps": 2})
+    )
+    monkeypatch.setattr(sys, "argv", ["inspection.py", "--out", str(tmp_path)])
+    benchmark.main()
+    for kind, table in KEPT.items():
+        written = pd.read_csv(tmp_path / f"inspection_{kind}.csv")
+        assert written.columns.tolist() == table.columns.tolist()
+        assert set(written["start"]) == set(table["start"]) == set(benchmark.STARTS)
+
+
+@pytest.mark.parametrize("kind", KEPT)
+def test_the_kept_tables_are_whole(kind):
+    assert set(KEPT[kind]["data"]) == {"flights", "planted"}
+    sizes = KEPT[kind].groupby(["data", "start"]).size().unstack()
+    assert (sizes["small"] == sizes["usual"]).all()
+
+
+def rows_of(section, first):
+    """The cells of the table whose head starts with `first`."""
+    table = section[section.index(f"| {first}") :].split("\n\n")[0]
+    return [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
+
+
+def test_the_readmes_views_are_those_of_the_kept_tables():
+    views = {"the table": "table", "after the first layer": "first_layer", "behind net1": "output"}
+    for name, *numbers in rows_of(SECTION, "view of the destinations"):
+        wanted = []
+        for start in ("usual", "small"):
+            chosen = {"data": "flights", "start": start, "column": "dest", "view": views[name]}
+            wanted.append(kept("agreement", **chosen)["distance_correlation"])
+            wanted.append(kept("scores", **chosen, truth="great circle (km)")["correlation"])
+        assert numbers == [f"{number:.2f}" for number in wanted]
+
+
+def test_the_readmes_decoders_are_those_of_the_kept_tables():
+    rows = rows_of(SECTION, "net0 trained through")
+    assert len(rows) == len(benchmark.NET0S)
+    for name, *numbers in rows:
+        found = [
+            kept("landings", data="flights", start=s, estimator=name) for s in benchmark.STARTS
+        ]
+        decoders = ("decode_argmax", "decode_first_layer", "decode_search")
+        assert numbers == [f"{row[decoder]:.2f}" for row in found for decoder in decoders]
+        costs = re.search(r"random flight costs ([\d.]+) and ([\d.]+):", SECTION).groups()
+        assert [f"{row['random_row']:.2f}" for row in found] == list(costs)
+
+
+def test_the_readmes_sentences_hold():
+    dest = {"data": "flights", "start": "usual", "column": "dest"}
+    table, behind = (kept("agreement", **dest, view=view) for view in ("table", "output"))
+    shares = [5 * table["overlap"], 5 * table["chance"], 5 * behind["overlap"]]
+    said = re.search(r"share ([\d.]+) of .*? give ([\d.]+);\s.*? share ([\d.]+)\.", SECTION, re.S)
+    assert [f"{share:.1f}" for share in shares] == list(said.groups())
+    scores = KEPT["scores"]
+    seen = scores[(scores["view"] == "output") & (scores["data"] == "flights")]
+    usual = seen[seen["start"] == "usual"].set_index(["column", "truth"])["correlation_p"]
+    found = [("dest", "great circle (km)"), ("hour", "order"), ("wind_dir", "ring")]
+    assert usual[found].max() == pytest.approx(0.002)
+    nothing = seen[
+        seen["column"].isin(["month", "weekday"]) & seen["truth"].isin(["order", "ring"])
+        | seen["truth"].str.startswith(("fleet", "seats"))
+    ]
+    assert (nothing["correlation_p"] > 0.05).all()
+    places = scores[(scores["view"] == "output") & scores["truth"].str.startswith("planted")]
+    assert [f"{places['correlation'].agg(f):.2f}" for f in ("min", "max")] == ["0.84", "1.00"]
+    moved = KEPT["movement"]
+    assert not ((moved["moved_with_count"] > 0) & (moved["p"] < 0.05))[
+        moved.data == "flights"
+    ].any()
+    for start in benchmark.STARTS:
+        softmax = kept("landings", data="flights", start=start, estimator="softmax")
+        assert f"{softmax['net1_correlation']:.2f}" == "0.60"
+        assert softmax["gap_with_to_decoded"] > 0.4
+        assert softmax["gap_with_to_nearest"] < 0.1
+
+
+def test_the_benchmarks_readme_lists_every_score():
+    text = (ROOT / "benchmarks" / "README.md").read_text()
+    for column, truth, *cells in rows_of(text, "column | truth"):
+        for start, cell in zip(("usual", "small"), cells, strict=True):
+            chosen = {"data": "flights", "start": start, "column": column, "view": "output"}
+            row = kept("scores", **chosen, truth=truth)
+            assert cell == f"{row['correlation']:.2f} ({row['correlation_p']:.3f})"

@@ -1,0 +1,435 @@
+"""Maps of embeddings: still and interactive figures show the numbers that they were given."""
+
+import base64
+import html
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+
+from tabkit import inspection, plots
+from tabkit.inspection import Projection, Vectors
+from tabkit.plots.chooser import ORANGE
+from tabkit.plots.colouring import SEVEN, colouring
+from tabkit.plots.labels import room_for
+
+DRAW = np.random.default_rng(0)
+LETTERS = [f"<{c}&>" if c == "b" else f"port {c}" for c in "abcdefghijkl"]
+
+
+def vectors(names=LETTERS, **facts):
+    count = np.arange(len(names), 0, -1) ** 4
+    facts = pd.DataFrame({"count": count, **facts}, index=pd.Index(names, name="port"))
+    return Vectors("ports, embedding table", DRAW.normal(size=(len(names), 3)), facts)
+
+
+def projection(of, dimensions=2, method="pca"):
+    return Projection(of, method, of.values[:, :dimensions].astype(float), 0.91, 0.82, 4)
+
+
+PORTS = vectors(
+    lat=[*DRAW.uniform(25, 45, 11), np.nan], lon=[*DRAW.uniform(-120, -70, 11), np.nan], kind="x"
+)
+MAP = projection(PORTS)
+SMALL = projection(vectors(["x", "y", "z", "w"]), method="umap")
+SOLID = projection(PORTS, 3)
+ROWS = projection(
+    Vectors(
+        "60 rows",
+        DRAW.normal(size=(60, 3)),
+        pd.DataFrame(
+            {
+                "hour": np.tile([7, 5, 6], 20),
+                "temp": np.linspace(-3.0, 30.0, 60),
+                "dest": [*"aaaabbbcc", *(f"city {i}" for i in range(51))],
+                "gate": pd.array([1, None] * 30, dtype="Int64"),
+            },
+            index=pd.Index(range(60), name="row"),
+        ),
+    ),
+    method="umap",
+)
+SCORES = pd.DataFrame(
+    {
+        "column": ["dest", "dest", "hour"],
+        "truth": ["km", "km", "ring"],
+        "view": ["table", "output", "table"],
+        "correlation": [0.42, 0.89, -0.11],
+        "correlation_p": [0.005, 0.05, 0.7],
+        "neighbour_ratio": [0.5, 0.4, 1.1],
+        "neighbour_p": [0.3, 0.001, 0.02],
+    }
+)
+AGREEMENT = pd.DataFrame(
+    {
+        "column": ["dest", "dest"],
+        "view": ["table", "first_layer"],
+        "overlap": [0.31, 0.62],
+        "chance": [0.05, 0.06],
+        "distance_correlation": [0.4, 0.8],
+    }
+)
+MOVED = pd.DataFrame({"count": [0, 9, 99], "moved": [0.125, 1.0, 2.0]})
+LANDED = pd.DataFrame({"x": [0.0, 1.0], "y": [0.0, 0.0], "to_x": [0.0, 1.0], "to_y": [0.5, 0.0]})
+NEAREST = inspection.nearest(PORTS, k=1)
+PICTURES = {
+    "category_map": lambda: plots.category_map(MAP),
+    "category_map of": lambda: plots.category_map(MAP, of="port c", k=3, colour="lat"),
+    "category_map 3-D": lambda: plots.category_map(SOLID),
+    "category_maps_static": lambda: plots.category_maps_static({"port": MAP, "end": SMALL}),
+    "row_maps": lambda: plots.row_maps(ROWS, list(ROWS.vectors.facts)),
+    "scores": lambda: plots.scores(SCORES),
+    "agreement": lambda: plots.agreement(AGREEMENT),
+    "movement": lambda: plots.movement({"dest": MOVED, "hour": MOVED * 2}),
+    "geography": lambda: plots.geography(
+        PORTS.facts, {"table": NEAREST, "mine": NEAREST}, latitude="lat", longitude="lon"
+    ),
+    "landings": lambda: plots.landings(MAP, {"softmax": LANDED, "argmax": LANDED}),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_is_a_png_with_its_description(name, tmp_path):
+    picture = PICTURES[name]()
+    data, metadata = picture._repr_mimebundle_()
+    assert data["image/png"].startswith(b"\x89PNG")
+    assert metadata["image/png"]["alt"] == picture.alt
+    assert f'alt="{html.escape(picture.alt)}"' in data["text/html"]
+    assert picture.alt.endswith(".")
+    assert re.search(r"\d\.\d|\d km", picture.alt)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_no_text_is_smaller_than_seven_points(name):
+    figure = PICTURES[name]().figure
+    texts = [t for t in figure.findobj(lambda a: hasattr(a, "get_fontsize")) if t.get_text()]
+    assert min(t.get_fontsize() for t in texts) >= 7
+
+
+def names_on(ax):
+    return {t.get_text(): t for t in ax.texts}
+
+
+def test_a_map_shows_its_coordinates_and_its_quality():
+    picture = plots.category_map(MAP)
+    (ax,) = picture.figure.axes
+    np.testing.assert_allclose(ax.collections[0].get_offsets(), MAP.coordinates)
+    assert "trustworthiness 0.91, continuity 0.82 (4 neighbours)" in ax.get_title()
+    first = inspection.nearest(PORTS, "port a", k=1).iloc[0]
+    assert f"port a: {first.neighbour} ({first.distance:.2f})" in picture.alt
+
+
+def test_only_a_umap_warns_of_distances():
+    assert "do not read distances" in plots.category_map(SMALL).alt
+    assert "do not read distances" not in plots.category_map(MAP).alt
+
+
+def test_three_dimensions_are_drawn_as_the_first_two_and_say_so():
+    assert "first two of three axes" in plots.category_map(SOLID).alt
+    assert "first two" not in plots.category_map(MAP).alt
+
+
+def test_names_never_overlap_and_the_most_frequent_has_one():
+    crowd = projection(vectors([f"place {i}" for i in range(150)]))
+    figure = plots.category_map(crowd).figure
+    figure.draw_without_rendering()
+    named = names_on(figure.axes[0])
+    boxes = [t.get_window_extent() for t in named.values()]
+    assert 10 < len(boxes) < 150
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_room_goes_to_the_first_in_order_and_none_is_forced():
+    at, radii = np.array([[50.0, 50.0], [51.0, 50.0]]), np.ones(2)
+    wide = ["a very long name of a place"] * 2
+    right, left = np.array([0.0, 44.0, 300.0, 56.0]), np.array([-200.0, 44.0, 100.0, 56.0])
+    narrow = np.array([0.0, 0.0, 60.0, 60.0])
+    assert list(room_for(at, wide, [1, 0], radii, right, size=8.0)) == [1]
+    assert list(room_for(at, wide, [0, 1], radii, left, size=8.0)) == [0]
+    assert room_for(at, wide, [1, 0], radii, narrow, size=8.0) == {}
+
+
+def test_a_chosen_category_is_joined_to_its_nearest():
+    picture = plots.category_map(MAP, of="port c", k=3)
+    (ax,) = picture.figure.axes
+    near = inspection.nearest(PORTS, "port c", k=3)
+    ends = [line.get_xydata()[1].tolist() for line in ax.get_lines() if len(line.get_xdata()) == 2]
+    places = dict(zip(PORTS.names, MAP.coordinates.tolist(), strict=True))
+    assert ends == [places[n] for n in near["neighbour"]]
+    assert all(f"{r.neighbour} ({r.distance:.2f})" in picture.alt for r in near.itertuples())
+
+
+def test_more_neighbours_than_there_are_is_all_of_them():
+    alt = plots.category_map(SMALL, of="x", k=50).alt
+    assert sorted(re.findall(r"\b([wxyz]) \(\d", alt)) == ["w", "y", "z"]
+
+
+def test_numbers_are_clipped_to_percentiles_but_few_whole_numbers_are_not():
+    facts = pd.DataFrame({"wide": np.append(np.arange(999.0) / 7, 1e9), "hour": [3, 5] * 500})
+    wide, hour = colouring(facts, "wide"), colouring(facts, "hour")
+    assert (wide.low, wide.high) == tuple(np.percentile(facts["wide"].astype("f4"), (1, 99)))
+    assert (hour.low, hour.high, hour.labels) == (3.0, 5.0, ("3", "5"))
+    rain = pd.DataFrame({"rain": [0.0] * 999 + [0.25]})
+    assert (colouring(rain, "rain").low, colouring(rain, "rain").high) == (0.0, 0.25)
+
+
+def test_the_seven_most_frequent_have_a_colour_and_the_rest_is_grey():
+    found = colouring(ROWS.vectors.facts, "dest")
+    assert found.labels[:3] == ("a", "b", "c")
+    assert found.labels[-1] == "47 others"
+    assert found.colours[:7] == SEVEN
+    assert found.numbers[:9].tolist() == [0] * 4 + [1] * 3 + [2] * 2
+    assert (found.numbers == 7).sum() == 47
+    assert "a 7%" in plots.row_maps(ROWS, ["dest"]).alt
+
+
+def test_the_unknown_are_drawn_apart():
+    (ax, _) = plots.row_maps(ROWS, ["gate"]).figure.axes
+    unknown, known = ax.collections
+    assert len(unknown.get_offsets()) == len(known.get_offsets()) == 30
+    text = pd.DataFrame({"a": ["x", None]})
+    assert colouring(text, "a").labels == ("x", "unknown")
+
+
+def dots(ax, marker):
+    return [line for line in ax.get_lines() if line.get_marker() == marker]
+
+
+def test_scores_are_filled_where_they_are_significant():
+    left, right = plots.scores(SCORES).figure.axes
+    assert [float(d.get_xdata()[0]) for d in dots(left, "^")] == [0.42, -0.11]
+    assert [d.get_markerfacecolor() == "none" for d in dots(left, "^")] == [False, True]
+    assert [d.get_markerfacecolor() == "none" for d in dots(left, "s")] == [True]
+    assert [d.get_markerfacecolor() == "none" for d in dots(right, "^")] == [True, False]
+    assert [t.get_text() for t in left.get_yticklabels()] == ["dest: km", "hour: ring"]
+    assert "behind net1 0.89 (p 0.050)" in plots.scores(SCORES).alt
+
+
+def test_agreement_stands_beside_chance():
+    left, right = plots.agreement(AGREEMENT).figure.axes
+    assert sorted(float(d.get_xdata()[0]) for d in dots(left, "|")) == [0.05, 0.06]
+    assert [float(d.get_xdata()[0]) for d in dots(left, "o")] == [0.62]
+    assert [float(d.get_xdata()[0]) for d in dots(right, "o")] == [0.8]
+
+
+def test_movement_has_a_panel_a_column_and_room_for_none():
+    picture = plots.movement({"dest": MOVED, "hour": MOVED * 2})
+    first, second = picture.figure.axes
+    assert first.get_lines()[0].get_xydata().tolist() == [[1, 0.125], [10, 1], [100, 2]]
+    assert first.get_ylim() == second.get_ylim()
+    assert "the rarest (0 rows) 0.12" in picture.alt
+
+
+def test_geography_measures_the_lines_that_it_draws():
+    facts = pd.DataFrame({"lat": [0.0, 0, 0, np.nan], "lon": [0.0, 1, 3, 9]}, index=list("abcd"))
+    links = pd.DataFrame({"name": ["a", "b", "c", "d"], "neighbour": ["b", "c", "d", "a"]})
+    picture = plots.geography(facts, {"table": links}, latitude="lat", longitude="lon")
+    degree = 6371.0 * np.pi / 180
+    title = picture.figure.axes[0].get_title()
+    assert f"{1.5 * degree:,.0f} km" in title
+    assert f"all pairs {2 * degree:,.0f} km" in picture.alt
+    assert len(picture.figure.axes[0].collections[0].get_segments()) == 2
+    assert "1 of unknown position" in picture.alt
+
+
+def test_landings_lead_to_the_decoded_category():
+    noted = LANDED.assign()
+    noted.attrs["note"] = "half way"
+    picture = plots.landings(MAP, {"softmax": noted})
+    (ax,) = picture.figure.axes
+    segments = np.array(ax.collections[0].get_segments())
+    np.testing.assert_allclose(segments.reshape(2, 4), LANDED)
+    assert ax.get_title() == "softmax\nhalf way"
+    assert "softmax (half way) 0.25, 2 categories" in picture.alt
+
+
+@pytest.fixture(scope="module")
+def chooser():
+    return plots.category_maps({"port": MAP, "end": SMALL, "solid": SOLID}, k=5)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return plots.row_map(ROWS)
+
+
+def unpacked(value):
+    kind = {"i1": np.int8, "f4": np.float32}[value["dtype"]]
+    return np.frombuffer(base64.b64decode(value["bdata"]), kind).astype(float)
+
+
+def plotted(figure):
+    return figure._repr_mimebundle_()["application/vnd.plotly.v1+json"]
+
+
+@pytest.mark.parametrize("page", [0, 1, 2])
+def test_every_choice_holds_the_categorys_own_nearest(chooser, page):
+    shown = [MAP, SMALL, SOLID][page]
+    menu = plotted(chooser)["layout"]["updatemenus"][page + 1]
+    assert [b["label"] for b in menu["buttons"]] == [
+        html.escape(n, quote=False) for n in shown.vectors.names
+    ]
+    k = min(5, len(shown.vectors) - 1)
+    for name, button in zip(shown.vectors.names, menu["buttons"], strict=True):
+        near = inspection.nearest(shown.vectors, name, k=k)
+        values, traces = button["args"]
+        assert traces == [4 * page + 1, 4 * page + 2, 4 * page + 3]
+        ranks, names, distances, counts = values["cells.values"][2]
+        assert [html.unescape(n) for n in names] == near["neighbour"].tolist()
+        assert ranks == list(range(1, k + 1))
+        assert distances == [f"{d:.3g}" for d in near["distance"]]
+        assert counts == [f"{c:,}" for c in near["count"]]
+        at = [shown.vectors.names.index(n) for n in [*near["neighbour"], name]]
+        for axis, column in zip("xyz", shown.coordinates.T, strict=False):
+            np.testing.assert_allclose(unpacked(values[axis][1]), column[at], rtol=1e-6)
+            joined = unpacked(values[axis][0]).reshape(k, 2)
+            np.testing.assert_allclose(joined[:, 1], column[at[:-1]], rtol=1e-6)
+            np.testing.assert_allclose(joined[:, 0], column[at[-1]], rtol=1e-6)
+
+
+def test_choosing_a_column_shows_its_page_alone(chooser):
+    drawn = plotted(chooser)
+    for page, button in enumerate(drawn["layout"]["updatemenus"][0]["buttons"]):
+        traces, layout = button["args"]
+        assert traces["visible"] == [i // 4 == page for i in range(12)]
+        assert [layout[f"updatemenus[{i}].visible"] for i in (1, 2, 3)] == [
+            i == page for i in range(3)
+        ]
+        assert "trustworthiness 0.91" in layout["title.subtitle.text"]
+        assert layout["xaxis.visible"] is (page < 2)
+
+
+def test_the_start_is_the_first_column_and_its_most_frequent_category(chooser):
+    drawn = plotted(chooser)
+    assert [t["visible"] for t in drawn["data"]] == [True] * 4 + [False] * 8
+    assert [m["active"] for m in drawn["layout"]["updatemenus"]] == [0, 0, 0, 0]
+    assert drawn["data"][3]["header"]["values"][1] == "nearest to port a"
+    assert drawn["data"][2]["marker"]["color"][-1] == ORANGE
+
+
+def test_hovering_names_count_and_nearest(chooser):
+    points = plotted(chooser)["data"][0]
+    near = inspection.nearest(PORTS, "port c", k=1).iloc[0]
+    text = points["hovertext"][2]
+    assert text.startswith(f"<b>port c</b><br>{PORTS.facts['count'].iloc[2]:,} rows")
+    assert f"1. {html.escape(near.neighbour)} {near.distance:.3g}" in text
+    assert "<b>&lt;b&amp;&gt;</b>" in points["hovertext"][1]
+
+
+def test_points_grow_with_their_count(chooser):
+    sizes = chooser.figure.data[0].marker.size
+    assert (np.diff(sizes) < 0).all()
+    assert sizes[0] < 3 * sizes[-1]
+
+
+def test_a_metric_is_handed_on():
+    figure = plots.category_maps({"port": MAP}, metric="cosine")
+    first = inspection.nearest(PORTS, "port a", k=5, metric="cosine")
+    assert figure.figure.data[3].cells.values[2][0] == f"{first['distance'].iloc[0]:.3g}"
+
+
+def test_rows_are_coloured_by_every_column(rows):
+    (menu,) = plotted(rows)["layout"]["updatemenus"]
+    facts = ROWS.vectors.facts
+    assert [b["label"] for b in menu["buttons"]] == list(facts)
+    for button, column in zip(menu["buttons"], facts, strict=True):
+        (values,), scale = button["args"][0]["marker.color"], colouring(facts, column)
+        np.testing.assert_array_equal(unpacked(values), scale.numbers)
+        assert button["args"][0]["marker.cmax"] == [scale.high]
+        (bar,) = button["args"][0]["marker.colorbar"]
+        assert bar["ticktext"] == list(scale.labels)
+    steps = menu["buttons"][2]["args"][0]["marker.colorscale"][0]
+    assert [to_hex(c) for _, c in steps[::2]][:7] == [c.lower() for c in SEVEN]
+
+
+def test_rows_show_their_values_when_pointed_at():
+    points = plots.row_map(ROWS, columns=["hour"], hover=["dest", "temp"]).figure.data[0]
+    assert points.type == "scattergl"
+    assert list(points.customdata[0]) == ["0", "a", "-3.0"]
+    assert points.hovertemplate.startswith("<b>row %{customdata[0]}</b><br>dest %{customdata[1]}")
+
+
+def test_twenty_thousand_rows_stay_light():
+    n = 20_000
+    facts = pd.DataFrame({f"c{i}": DRAW.normal(size=n) for i in range(8)})
+    big = projection(Vectors("rows", DRAW.normal(size=(n, 2)), facts))
+    assert len(json.dumps(plotted(plots.row_map(big, hover=["c0"])))) < 3e6
+
+
+@pytest.mark.parametrize("name", ["chooser", "rows"])
+def test_the_bundle_shows_the_figure_the_twin_and_the_words(name, request):
+    figure = request.getfixturevalue(name)
+    shown, words = figure.outputs
+    json.dumps([shown, words])
+    assert shown["application/vnd.plotly.v1+json"]["config"]["showSendToCloud"] is False
+    assert f'alt="{html.escape(figure.alt)}"' in shown["text/html"]
+    assert "data:image/png;base64," in shown["text/html"]
+    assert "image/png" not in shown, "JupyterLab would wait for a mouse"
+    assert html.escape(figure.alt) in words["text/html"]
+    assert shown["text/plain"] == words["text/plain"] == figure.alt == figure.twin.alt
+
+
+@pytest.mark.parametrize("name", ["chooser", "rows"])
+def test_the_saved_page_needs_nothing_else(name, request, tmp_path):
+    figure = request.getfixturevalue(name)
+    figure.save(tmp_path / "map.html")
+    page = (tmp_path / "map.html").read_text(encoding="utf-8")
+    assert "plotly.js v" in page
+    assert html.escape(figure.alt) in page
+    assert not re.search(r"<script[^>]*\ssrc=|<link|@import|<iframe", page[:4000] + page[-60_000:])
+    assert not re.search(r"<script[^>]*\ssrc=", page)
+
+
+def test_plotly_loads_when_first_asked_for():
+    code = (
+        "import sys; from tabkit import plots; before = 'plotly' in sys.modules;"
+        "plots.row_map; print(before, 'plotly' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False True"
+
+
+@pytest.mark.parametrize(
+    ("draw", "words"),
+    [
+        (lambda: plots.category_map(MAP, colour="height"), "no column 'height'.*lat"),
+        (lambda: plots.category_map(MAP, colour="kind"), "'kind' is not a column of numbers"),
+        (lambda: plots.category_map(MAP, of="Mars"), "Mars"),
+        (lambda: plots.row_maps(ROWS, ["dest", "mass"]), "no column 'mass'.*hour, temp"),
+        (lambda: plots.row_map(ROWS, columns=["mass"]), "no column 'mass'.*hour, temp"),
+        (lambda: plots.row_map(ROWS, hover=["mass"]), "no column 'mass'.*hour, temp"),
+        (lambda: plots.row_map(ROWS, columns=[]), "one or more names"),
+        (lambda: plots.row_map(ROWS, columns="dest"), "one or more names"),
+        (lambda: plots.category_maps({}), "no projection"),
+        (lambda: plots.category_maps_static({}), "no projection"),
+        (lambda: plots.category_maps({"port": MAP}, k=0), "k must be at least 1, not 0"),
+        (lambda: plots.category_maps({"port": MAP}, metric="miles"), "'miles'"),
+        (lambda: plots.scores(SCORES.drop(columns="truth")), "no column 'truth'"),
+        (lambda: plots.scores(SCORES.assign(view="moon")), "not 'moon'"),
+        (lambda: plots.agreement(AGREEMENT[:0]), "no rows"),
+        (lambda: plots.movement({}), "no table"),
+        (lambda: plots.landings(MAP, {}), "no table"),
+        (
+            lambda: plots.geography(
+                PORTS.facts,
+                {"table": NEAREST.assign(neighbour="Mars")},
+                latitude="lat",
+                longitude="lon",
+            ),
+            "'Mars' is not among the facts",
+        ),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(draw, words):
+    with pytest.raises(ValueError, match=words):
+        draw()
+
+
+def test_an_unknown_figure_is_no_attribute():
+    with pytest.raises(AttributeError, match="no attribute 'pie'"):
+        _ = plots.pie
