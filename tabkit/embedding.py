@@ -144,7 +144,7 @@ class SoftEmbedding(nn.Module):
     def negative_distances(
         self,
         embedded: Float[Tensor, "B CD"],
-        metrics: Sequence[Float[Tensor, "D D"]] | None = None,
+        metrics: Sequence[Float[Tensor, "R D"]] | None = None,
     ) -> Float[Tensor, "B F"]:
         """``-|e - W_k|^2`` to every row of every table: logits whose argmax is the nearest row.
 

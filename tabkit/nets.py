@@ -87,7 +87,7 @@ class RowEncoder(nn.Module):
         """The same from the categorical columns' embeddings, (B, C*D)."""
         return self.mlp(torch.cat([embedded, continuous], dim=1))
 
-    def first_layer_metrics(self) -> list[Float[Tensor, "D D"]]:
+    def first_layer_metrics(self) -> list[Float[Tensor, "R D"]]:
         """For each column the matrix M by which the first linear layer sees its embeddings.
 
         The layer maps an embedding e of a column to ``A e``, A (width, D) being the column's part

@@ -149,6 +149,25 @@ def test_negative_distances_are_minus_cdist_squared(layer, simplex):
     torch.testing.assert_close(layer.negative_distances(embedded), expected)
 
 
+def test_metrics_measure_what_their_matrices_make_of_differences(layer, simplex, generator):
+    """``-|M (e - W_k)|^2``, by a loop; the identity changes nothing, a turn almost nothing."""
+    embedded = layer(simplex)
+    metrics = [torch.randn(D, D, generator=generator, dtype=torch.float64) for _ in CARDINALITIES]
+    columns = zip(embedded.split(D, 1), layer.tables, metrics, strict=True)
+    rows = [
+        torch.stack(
+            [-torch.stack([m @ (e - w) for e in points]).square().sum(1) for w in t.weight], 1
+        )
+        for points, t, m in columns
+    ]
+    torch.testing.assert_close(layer.negative_distances(embedded, metrics), torch.cat(rows, 1))
+    plain = layer.negative_distances(embedded)
+    same = [torch.eye(D, dtype=torch.float64)] * 3
+    torch.testing.assert_close(layer.negative_distances(embedded, same), plain)
+    turns = [torch.linalg.qr(m).Q for m in metrics]
+    torch.testing.assert_close(layer.negative_distances(embedded, turns), plain)
+
+
 def test_wrapping_tables_draws_nothing():
     embeddings = [nn.Embedding(k, D) for k in CARDINALITIES]
     before = torch.random.get_rng_state()
@@ -159,6 +178,23 @@ def test_wrapping_tables_draws_nothing():
 def test_rows_of_a_new_table_have_unit_length_on_average(generator):
     (table,) = SoftEmbedding((20_000,), 16, generator=generator).tables
     assert table.weight.pow(2).sum(dim=1).mean().item() == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("std", [0.03, 1.0, 5.0])
+def test_the_start_has_the_standard_deviation_asked_for(std):
+    """The same draws as at the usual start, on another scale; within 4 standard errors."""
+    (table,), (usual,) = (
+        SoftEmbedding((5_000,), 16, std=s, generator=torch.Generator().manual_seed(0)).tables
+        for s in (std, None)
+    )
+    assert table.weight.std().item() == pytest.approx(std, rel=4 / (2 * 80_000) ** 0.5)
+    torch.testing.assert_close(table.weight, usual.weight * std * 4)
+
+
+@pytest.mark.parametrize("std", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_start_without_scale_is_refused(std):
+    with pytest.raises(ValueError, match=f"std must be positive and finite, not {std}"):
+        SoftEmbedding((3,), 2, std=std)
 
 
 def test_checks_can_be_left_out(layer, simplex):

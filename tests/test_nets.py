@@ -59,6 +59,53 @@ def test_a_seed_fixes_the_weights_and_leaves_the_global_stream(dataset):
     assert not torch.equal(weights[0], weights[2])
 
 
+def test_the_embeddings_standard_deviation_is_all_that_it_changes(dataset):
+    usual = RowEncoder(dataset.schema, width=8, D=4)
+    small = RowEncoder(dataset.schema, width=8, D=4, embedding_std=0.05)
+    for a, b in zip(usual.embedding.tables, small.embedding.tables, strict=True):
+        torch.testing.assert_close(b.weight, a.weight * 0.1)
+    for a, b in zip(usual.mlp.parameters(), small.mlp.parameters(), strict=True):
+        assert torch.equal(a, b)
+    with pytest.raises(ValueError, match=r"std must be .*, not -1"):
+        RowEncoder(dataset.schema, embedding_std=-1.0)
+
+
+def behind(net, column, points):
+    """Embeddings of one column, all other inputs 0, behind net's own first layer."""
+    D = net.embedding.widths[column]
+    rest = net.mlp[0].in_features - (column + 1) * D
+    return net.mlp[0](torch.nn.functional.pad(points, (column * D, rest)))
+
+
+def test_the_first_layers_metrics_give_the_distances_behind_it(net1, generator):
+    metrics = net1.first_layer_metrics()
+    assert len(metrics) == 4
+    for column, metric in enumerate(metrics):
+        a, b = torch.randn(2, 50, 4, generator=generator)
+        expected = (behind(net1, column, a) - behind(net1, column, b)).norm(dim=1)
+        torch.testing.assert_close(((a - b) @ metric.T).norm(dim=1), expected)
+
+
+def test_the_nearest_categories_in_the_table_and_behind_the_first_layer(net1, rows, generator):
+    """Behind the layer itself, by distances of what it outputs."""
+    objective = SquaredDistance(net1, rows.continuous, encode_rows(net1, rows))
+    embedded = net1.embedding(rows.codes)
+    assert torch.equal(objective.nearest(embedded), rows.codes)
+    assert torch.equal(objective.nearest(embedded, first_layer=True), rows.codes)
+    free = torch.randn(9, 16, generator=generator)
+    tables = [t.weight for t in net1.embedding.tables]
+    found = {}
+    for first_layer in (False, True):
+        nearest = []
+        for c, (points, table) in enumerate(zip(free.split(4, dim=1), tables, strict=True)):
+            ends = [behind(net1, c, x) for x in (points, table)] if first_layer else [points, table]
+            nearest.append(torch.cdist(*ends).argmin(dim=1))
+        found[first_layer] = objective.nearest(free, first_layer=first_layer)
+        assert torch.equal(found[first_layer], torch.stack(nearest, dim=1))
+    assert not torch.equal(found[False], found[True])
+    torch.testing.assert_close(objective.snap(free), net1.embedding(found[False]))
+
+
 @pytest.mark.parametrize("head", ["logits", "embedding"])
 def test_net0_predicts_whole_rows(net1, dataset, head):
     net0 = RowPredictor(dataset.signal.shape[1], net1, head=head, width=8)

@@ -106,8 +106,17 @@ def test_decoders_stand_in_their_order(name, net1, dataset):
     assert found["decode_argmax"] == pytest.approx(by_hand, rel=1e-5)
     if name != "softmax":  # a hard row is nearest to itself; an embedding is decoded by snapping
         assert found["decode_snap"] == pytest.approx(by_hand, rel=1e-5)
+    handed = compare.landing(net0, net1, dataset, estimator, dataset.test[:40])
+    seen = zip(handed.points(first_layer=True), handed.tables(first_layer=True), strict=True)
+    codes = torch.stack([torch.cdist(p, t).argmin(dim=1) for p, t in seen], dim=1)
+    snapped = SquaredDistance(net1, rows.continuous, target)(codes).mean().item()
+    assert found["decode_first_layer"] == pytest.approx(snapped, rel=1e-5)
+    assert found["decode_best"] < found["decode_first_layer"]
     if name in ("straight_through_argmax", "rotation_trick"):
+        assert found["decode_first_layer"] == pytest.approx(by_hand, rel=1e-5)
         assert found["decode_search"] == pytest.approx(by_hand, rel=1e-5)
+    else:
+        assert found["decode_first_layer"] != pytest.approx(by_hand, rel=1e-5)
 
 
 def test_the_search_comes_nearer_to_the_mixture_than_the_argmax(net0, net1, dataset):
@@ -120,10 +129,11 @@ def test_the_search_comes_nearer_to_the_mixture_than_the_argmax(net0, net1, data
 def test_mixtures_that_are_decided_lie_at_their_category(net0, net1, dataset):
     with torch.no_grad():
         net0.mlp[-1].weight *= 1e4
-    found = compare.mixture_distances(net0, net1, dataset, dataset.test)
+    estimator = estimators.make("softmax")
+    found = compare.landing(net0, net1, dataset, estimator, dataset.test).distances()
     assert found.index.tolist() == [c.name for c in dataset.schema.categorical]
     assert (found["to_nearest"] < 0.05).all()
-    assert (found["nearest_is_argmax"] > 0.95).all()
+    assert (found["nearest_is_decoded"] > 0.95).all()
     for table, gap in zip(net1.embedding.tables, found["spacing"], strict=True):
         pairs = (table.weight[:, None] - table.weight[None]).norm(dim=2)
         nearest = pairs[~torch.eye(len(pairs), dtype=torch.bool)].reshape(len(pairs), -1).min(dim=1)

@@ -1,6 +1,7 @@
 """Files for other tools: Parquet, and the two TSV files of TensorFlow's Embedding Projector."""
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -55,20 +56,22 @@ def save_projector(vectors: Vectors, folder: str | os.PathLike[str]) -> tuple[Pa
     Raises
     ------
     DataError
-        If a name or fact holds a tab or a line break, which the format cannot express.
+        If a name or fact, or the title of one, holds a tab or a line break, which the format
+        cannot express.
     """
     folder = Path(folder)
-    facts = vectors.facts.rename_axis(vectors.facts.index.name or "name").reset_index()
-    cells = facts.map(_cell)
-    for name in cells.columns[cells.apply(lambda c: c.str.contains(r"[\t\r\n]")).any()]:
-        raise DataError("holds a tab or a line break", "replace it by a space", column=name)
+    names = pd.Series(vectors.names, name=vectors.facts.index.name or "name")
+    cells = pd.concat([names, vectors.facts.reset_index(drop=True)], axis=1).map(_cell)
+    metadata = [list(map(str, cells.columns)), *cells.to_numpy().tolist()]
+    for name, *column in zip(*metadata, strict=True):
+        if any(re.search(r"[\t\r\n]", text) for text in (name, *column)):
+            raise DataError("holds a tab or a line break", "replace it by a space", column=name)
+    metadata = metadata[1:] if len(cells.columns) == 1 else metadata
     folder.mkdir(parents=True, exist_ok=True)
     paths = folder / "vectors.tsv", folder / "metadata.tsv"
-    lines = ["\t".join(map(str, row)) for row in vectors.values]
-    head = [] if len(cells.columns) == 1 else ["\t".join(map(str, cells.columns))]
-    names = ["\t".join(row) for row in cells.to_numpy()]
-    for path, text in zip(paths, (lines, [*head, *names]), strict=True):
-        path.write_text("\n".join(text) + "\n", encoding="utf-8")
+    for path, lines in zip(paths, (vectors.values, metadata), strict=True):
+        text = "\n".join("\t".join(map(str, line)) for line in lines)
+        path.write_text(text + "\n", encoding="utf-8")
     return paths
 
 

@@ -51,15 +51,16 @@ def nearest(
     >>> nearest(points, "b", k=2)["neighbour"].tolist()
     ['a', 'c']
     """
-    chosen = list(vectors.names) if of is None else [of] if isinstance(of, str) else list(of)
-    at = [vectors.position(name) for name in chosen]
+    chosen = [of] if isinstance(of, str) else of
+    everyone = range(len(vectors))
+    at = list(everyone if chosen is None else map(vectors.position, chosen))
     distances, order = neighbours(vectors, k=k, metric=metric)
-    found = order[at].ravel()
+    found, names = order[at].ravel(), vectors.names
     table = pd.DataFrame(
         {
-            "name": np.repeat(chosen, k),
+            "name": [names[i] for i in np.repeat(at, k)],
             "rank": np.tile(np.arange(1, k + 1), len(at)),
-            "neighbour": [vectors.names[i] for i in found],
+            "neighbour": [names[i] for i in found],
             "distance": distances[at].ravel(),
         }
     )

@@ -122,8 +122,8 @@ def project(
     Raises
     ------
     ValueError
-        If there are fewer than 4 points, fewer points than `neighbours`, fewer columns than
-        `dimensions`, or an argument is unknown.
+        If there are fewer than 4 points, or all are the same, fewer points than `neighbours`,
+        fewer columns than `dimensions`, or an argument is unknown.
     DataError
         As `nearest`.
     """
@@ -160,6 +160,8 @@ def check_projection(
             f"{vectors.title!r} has {n} points; a map needs at least {FEWEST}. "
             "Read their distances: inspection.distances(vectors)"
         )
+    if not np.ptp(vectors.values, axis=0).any():
+        raise ValueError(f"the points of {vectors.title!r} are all the same")
     if width < dimensions:
         raise ValueError(
             f"{vectors.title!r} has vectors of width {width}: they cannot be projected to "
@@ -175,12 +177,12 @@ def check_projection(
 def _umap(
     vectors: Vectors, dimensions: int, width: int, metric: str, seed: int, progress: bool
 ) -> Float[np.ndarray, "n d"]:
-    """UMAP's coordinates; it starts from a PCA, which is defined for few points too."""
+    """UMAP's coordinates."""
     options = {
         "n_neighbors": width,
         "n_components": dimensions,
         "metric": metric,
-        "init": PCA(dimensions, svd_solver="full").fit_transform(vectors.values),
+        "init": _start(vectors, dimensions),
         "random_state": seed,
         "n_jobs": 1,
         "tqdm_kwds": {"disable": not progress, "desc": f"UMAP of {len(vectors):,} points"},
@@ -196,6 +198,15 @@ def _umap(
         from umap import UMAP  # noqa: PLC0415 - heavy
 
         return UMAP(**options).fit_transform(vectors.values)
+
+
+def _start(vectors: Vectors, dimensions: int) -> Float[np.ndarray, "n d"] | str:
+    """Where UMAP starts: from a PCA, which is defined for few points too.
+
+    It scales its start to a box, which a start without extent in one dimension does not have.
+    """
+    start = PCA(dimensions, svd_solver="full").fit_transform(vectors.values)
+    return start if np.ptp(start, axis=0).all() else "random"
 
 
 def quality(

@@ -27,7 +27,7 @@ def truth_score(
     metric: str = "euclidean",
     permutations: int = 999,
     seed: int = 0,
-) -> dict[str, float]:
+) -> dict[str, int | float]:
     """How well distances between vectors match true ones, and how likely that is by accident.
 
     Categories whose truth is unknown (NaN) are left out. The p-values are those of a permutation
@@ -55,7 +55,8 @@ def truth_score(
     Raises
     ------
     ValueError
-        If the shapes do not fit, fewer than 5 categories take part, or the distances do not vary.
+        If the shapes do not fit, fewer than 5 categories take part, a distance between two of
+        them is unknown, or distances do not vary (or not beyond `given`).
 
     Examples
     --------
@@ -69,6 +70,8 @@ def truth_score(
     part, truth = vectors.keep(known), truth[np.ix_(known, known)]
     k = few(len(part)) if k is None else k
     own, pairs = distances(part, metric=metric), np.triu_indices(len(part), 1)
+    if not varied(own):
+        raise ValueError(f"the points of {vectors.title!r} are all equally far apart")
     left, right = rankdata(own[pairs]), rankdata(truth[pairs])
     if given is not None:
         held = rankdata(given[np.ix_(known, known)][pairs])
@@ -114,7 +117,13 @@ def check_truth(
             f"the truth of {known.sum()} points of {vectors.title!r} is known; a permutation test "
             f"needs at least {FEWEST}"
         )
-    if not all(varied(table[np.ix_(known, known)]) for table in tables):
+    tables = [table[np.ix_(known, known)] for table in tables]
+    if not all(np.isfinite(table).all() for table in tables):
+        raise ValueError(
+            f"of two points of {vectors.title!r} whose truth is known, the distance is not; "
+            "leave out a point by NaN on the diagonal"
+        )
+    if not all(map(varied, tables)):
         raise ValueError(f"the true distances of {vectors.title!r} are all the same")
     return known
 
@@ -126,9 +135,18 @@ def varied(table: Distances) -> bool:
 
 
 def residual(values: Float[np.ndarray, " P"], given: Float[np.ndarray, " P"]) -> np.ndarray:
-    """What is left of `values` after the straight line through `given`."""
+    """What is left of `values` after the straight line through `given`.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing left but rounding.
+    """
     slope, level = np.polyfit(given, values, 1)
-    return values - (slope * given + level)
+    left = values - (slope * given + level)
+    if left.std() < 1e-9 * values.std():
+        raise ValueError("the given distances tell all of the others: nothing is left to compare")
+    return left
 
 
 def standard(values: Float[np.ndarray, " P"]) -> Float[np.ndarray, " P"]:
@@ -186,9 +204,14 @@ def truth_scores(
         `column`, `truth`, `view`, what `truth_score` returns, and `correlation_q`, the p-values
         adjusted for the number of tests in the table (false discovery rate; Benjamini and
         Hochberg, 1995).
+
+    Raises
+    ------
+    ValueError
+        If all are left out, or as `truth_score`.
     """
     truths = known_truths(dataset) if truths is None else truths
-    records = []
+    views, records = tuple(views), []
     for column, tables in truths.items():
         seen = {view: category_vectors(net1, dataset, column, view=view) for view in views}
         for name, truth in tables.items():
@@ -198,6 +221,8 @@ def truth_scores(
                 options = {"k": k, "metric": metric, "permutations": permutations, "seed": seed}
                 score = truth_score(vectors, truth, **options)
                 records.append({"column": column, "truth": name, "view": view, **score})
+    if not records:
+        raise ValueError(f"no column has {FEWEST} categories whose true distances are known")
     table = pd.DataFrame(records)
     return table.assign(correlation_q=false_discovery_control(table["correlation_p"]))
 

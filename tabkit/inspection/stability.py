@@ -13,6 +13,8 @@ from scipy.stats import permutation_test, spearmanr
 from tabkit.inspection.neighbours import few, neighbours
 from tabkit.inspection.vectors import Vectors
 
+Numbers = Sequence[int | float] | np.ndarray | pd.Series
+
 
 def shared_neighbours(
     first: Vectors, second: Vectors, *, k: int | None = None, metric: str = "euclidean"
@@ -94,7 +96,7 @@ def stability(
 
 def agreement(
     runs: Sequence[Vectors], *, k: int | None = None, metric: str = "euclidean", seed: int = 0
-) -> dict[str, float]:
+) -> dict[str, int | float]:
     """`stability` in a few numbers.
 
     Returns
@@ -147,7 +149,7 @@ def movement(start: Vectors, trained: Vectors, *, k: int | None = None) -> pd.Da
 
 
 def rank_correlation(
-    first: Sequence[float], second: Sequence[float], *, permutations: int = 999, seed: int = 0
+    first: Numbers, second: Numbers, *, permutations: int = 999, seed: int = 0
 ) -> tuple[float, float]:
     """Spearman's correlation and the two-sided p-value of its permutation test."""
     test = permutation_test(

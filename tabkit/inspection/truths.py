@@ -21,7 +21,7 @@ def line(values: np.ndarray) -> Distances:
     return np.abs(values[:, None] - values)
 
 
-def ring(values: np.ndarray, *, period: float) -> Distances:
+def ring(values: np.ndarray, *, period: int | float) -> Distances:
     """The shorter way round a ring of the given length.
 
     Examples
@@ -118,7 +118,7 @@ def flights_truths(dataset: Dataset) -> dict[str, dict[str, Distances]]:
     }
 
 
-def _cyclic(dataset: Dataset, column: str, period: float) -> dict[str, Distances]:
+def _cyclic(dataset: Dataset, column: str, period: int | float) -> dict[str, Distances]:
     _, spec = find_column(dataset, column)
     values = _numbers(spec)
     return {"order": line(values), "ring": ring(values, period=period)}
@@ -153,6 +153,10 @@ def _fleet(dataset: Dataset, column: str, other: str) -> dict[str, Distances]:
 def planted_truths(dataset: Dataset) -> dict[str, dict[str, Distances]]:
     """The places where the categories were planted."""
     return {
-        name: {f"planted: {facts['place'].iloc[0]}": points(facts.filter(regex=r"^x\d+$"))}
+        name: {f"planted: {facts['place'].iloc[0]}": points(_places(facts))}
         for name, facts in dataset.truth.items()
     }
+
+
+def _places(facts: pd.DataFrame) -> Float[np.ndarray, "K P"]:
+    return facts.filter(regex=r"^x\d+$").to_numpy()

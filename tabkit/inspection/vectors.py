@@ -63,7 +63,8 @@ class Vectors:
                 column=self.title,
                 row=at,
             )
-        twice = self.facts.index[self.facts.index.duplicated()]
+        names = pd.Index(self.names)
+        twice = names[names.duplicated()]
         if len(twice):
             raise DataError(
                 "is the name of two points", "name each once", column=self.title, value=twice[0]
@@ -161,7 +162,9 @@ def category_vectors(
     if view == "first_layer":
         values = values @ net1.first_layer_metrics()[number].T
     title = f"{column}, {VIEW_NAMES[view]}"
-    return Vectors(title, values.cpu().numpy(), category_facts(dataset, number, spec))
+    # a copy: further training must not move what was kept of its start
+    copied = values.cpu().numpy().copy()
+    return Vectors(title, copied, category_facts(dataset, number, spec))
 
 
 VIEW_NAMES = {
@@ -194,7 +197,7 @@ def category_facts(dataset: Dataset, number: int, spec: Categorical) -> pd.DataF
     if truth is None:
         return facts
     known = truth.reindex(list(spec.categories)).set_axis(list(map(str, spec.categories)))
-    return facts.join(known)
+    return facts.join(known, rsuffix=" (truth)")
 
 
 def row_vectors(net1: RowEncoder, dataset: Dataset, index: Tensor) -> Vectors:
@@ -205,7 +208,7 @@ def row_vectors(net1: RowEncoder, dataset: Dataset, index: Tensor) -> Vectors:
     """
     values = encode_rows(net1, dataset.rows[index]).cpu().numpy()
     outcomes = pd.DataFrame(dataset.outcomes[index].numpy(), columns=list(dataset.outcome_names))
-    facts = pd.concat([dataset.frame(index).reset_index(drop=True), outcomes], axis=1)
+    facts = pd.concat([outcomes, dataset.frame(index).reset_index(drop=True)], axis=1)
     names = pd.Index([str(i) for i in index.tolist()], name="row")
     return Vectors(
         f"{len(index):,} rows of {dataset.name}, behind net1", values, facts.set_index(names)

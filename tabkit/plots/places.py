@@ -105,7 +105,7 @@ def landings(projection: Projection, points: Mapping[str, pd.DataFrame]) -> Pict
     for frame in some(points).values():
         check_table(frame, ["x", "y", "to_x", "to_y"])
     low, high = _corners(projection, points)
-    tall = np.clip((high[1] - low[1]) / (high[0] - low[0]), 0.4, 1.5)
+    tall = np.clip((high[1] - low[1]) / (high[0] - low[0]), 0.25, 1.5)
     figure, axes = panels_of(len(points), width=4.7, height=4.7 * tall + 0.5, columns=2)
     parts = []
     for ax, (name, frame) in zip(axes, points.items(), strict=True):
