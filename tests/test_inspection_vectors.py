@@ -208,8 +208,9 @@ def test_rows_are_net1s_outputs_with_their_own_values(net1, dataset):
     assert found.names == tuple(str(i) for i in index.tolist())
     own = dataset.frame().iloc[index.numpy()]
     np.testing.assert_array_equal(found.facts[own.columns], own)
-    np.testing.assert_array_equal(found.facts.iloc[:, len(own.columns) :], dataset.outcomes[index])
-    assert found.facts.columns.tolist() == [*own.columns, *dataset.outcome_names]
+    outcomes = list(dataset.outcome_names)
+    np.testing.assert_array_equal(found.facts[outcomes], dataset.outcomes[index])
+    assert found.facts.columns.tolist() == [*outcomes, *own.columns]
 
 
 def every_kind():

@@ -197,7 +197,7 @@ def category_facts(dataset: Dataset, number: int, spec: Categorical) -> pd.DataF
     if truth is None:
         return facts
     known = truth.reindex(list(spec.categories)).set_axis(list(map(str, spec.categories)))
-    return facts.join(known, rsuffix=" (truth)")
+    return facts.join(known.rename(columns={c: f"{c} (truth)" for c in facts if c in known}))
 
 
 def row_vectors(net1: RowEncoder, dataset: Dataset, index: Tensor) -> Vectors:
