@@ -85,7 +85,7 @@ def test_the_readmes_decoders_are_those_of_the_kept_tables():
         ]
         decoders = ("decode_argmax", "decode_first_layer", "decode_search")
         assert numbers == [f"{row[decoder]:.2f}" for row in found for decoder in decoders]
-        costs = re.search(r"random flight costs ([\d.]+) and ([\d.]+):", SECTION).groups()
+        costs = re.search(r"random\sflight costs ([\d.]+) and ([\d.]+):", SECTION).groups()
         assert [f"{row['random_row']:.2f}" for row in found] == list(costs)
 
 
@@ -97,9 +97,9 @@ def test_the_readmes_sentences_hold():
     assert [f"{share:.1f}" for share in shares] == list(said.groups())
     scores = KEPT["scores"]
     seen = scores[(scores["view"] == "output") & (scores["data"] == "flights")]
-    usual = seen[seen["start"] == "usual"].set_index(["column", "truth"])["correlation_p"]
+    by_truth = seen[seen["start"] == "usual"].set_index(["column", "truth"])["correlation_p"]
     found = [("dest", "great circle (km)"), ("hour", "order"), ("wind_dir", "ring")]
-    assert usual[found].max() == pytest.approx(0.002)
+    assert by_truth[found].max() == pytest.approx(0.002)
     nothing = seen[
         seen["column"].isin(["month", "weekday"]) & seen["truth"].isin(["order", "ring"])
         | seen["truth"].str.startswith(("fleet", "seats"))
@@ -111,11 +111,25 @@ def test_the_readmes_sentences_hold():
     assert not ((moved["moved_with_count"] > 0) & (moved["p"] < 0.05))[
         moved.data == "flights"
     ].any()
-    for start in benchmark.STARTS:
-        softmax = kept("landings", data="flights", start=start, estimator="softmax")
-        assert f"{softmax['net1_correlation']:.2f}" == "0.60"
-        assert softmax["gap_with_to_decoded"] > 0.4
-        assert softmax["gap_with_to_nearest"] < 0.1
+    for column, ends in (("dest", "0.65 to 0.72"), ("carrier", "0.81 to 0.90")):
+        row = kept("movement", data="flights", start="usual", column=column)
+        assert f"{row['as_before_min']:.2f} to {row['as_before_max']:.2f}" == ends
+        assert ends in SECTION
+    seen = {"data": "flights", "start": "usual", "view": "output"}
+    agree = [kept("agreement", **seen, column=c) for c in ("month", "carrier")]
+    assert "agree ({:.2f} and {:.2f} behind".format(
+        *(row["distance_correlation"] for row in agree)
+    ) in " ".join(SECTION.split())
+    chosen = {"data": "flights", "estimator": "softmax"}
+    usual, small = (kept("landings", **chosen, start=start) for start in benchmark.STARTS)
+    assert [f"{row['net1_correlation']:.2f}" for row in (usual, small)] == ["0.60", "0.60"]
+    said = re.search(
+        r"correlation ([\d.]+); after the small start ([\d.]+)\), not with\s.*?\(([\d.]+)\)",
+        SECTION,
+        re.S,
+    ).groups()
+    numbers = [row["gap_with_to_decoded"] for row in (usual, small)]
+    assert [f"{n:.2f}" for n in (*numbers, usual["gap_with_to_nearest"])] == list(said)
 
 
 def test_the_benchmarks_readme_lists_every_score():

@@ -212,3 +212,20 @@ def test_the_bar_is_shown_if_wanted(points, capfd):
     assert "UMAP" not in capfd.readouterr().err
     project(points, progress=True)
     assert "UMAP of 40 points" in capfd.readouterr().err
+
+
+def test_trust_in_a_cosine_map_is_by_angles():
+    """Lengths, which the cosine does not see, do not count."""
+    draw = np.random.default_rng(0)
+    angles = made(draw.normal(size=(30, 4)))
+    stretched = made(angles.values * draw.uniform(0.1, 10, (30, 1)).astype(np.float32))
+    shown = draw.normal(size=(30, 2))
+    own = quality(angles, shown, metric="cosine")
+    assert quality(stretched, shown, metric="cosine") == pytest.approx(own)
+    assert quality(stretched, shown) != pytest.approx(own)
+
+
+@pytest.mark.parametrize("option", [{"metric": "cosine"}, {"neighbours": 5}])
+def test_pca_takes_no_option_that_it_would_ignore(option):
+    with pytest.raises(ValueError, match="PCA is Euclidean"):
+        project(made(np.random.default_rng(0).normal(size=(9, 3))), method="pca", **option)

@@ -308,3 +308,9 @@ def test_outcomes_and_counts_are_those_of_the_training_rows(flown, grown, own):
             for table in truths.values():
                 assert np.array_equal(table, table.T, equal_nan=True)
                 assert set(np.diag(table)) <= {0} or np.isnan(np.diag(table)).any()
+
+
+def test_a_truth_that_is_not_symmetric_is_refused():
+    table = np.arange(36.0).reshape(6, 6)
+    with pytest.raises(ValueError, match="not symmetric"):
+        truth_score(made(np.arange(6.0)[:, None]), table)

@@ -309,3 +309,9 @@ def test_tabs_and_line_breaks_are_refused(tmp_path, broken):
             inspection.save_projector(vectors, tmp_path / "none")
         assert caught.value.column == column
     assert not (tmp_path / "none").exists()
+
+
+def test_categories_that_are_numbers_are_found_by_them():
+    hours = made(np.arange(3.0)[:, None], ["5", "6", "23"])
+    assert nearest(hours, 5, k=1)["neighbour"].tolist() == ["6"]
+    assert nearest(hours, [23, "5"], k=1)["neighbour"].tolist() == ["6", "6"]

@@ -1,10 +1,10 @@
 """What a trained net0 is worth, how good a gradient is, and both over many estimators and seeds."""
 
 from tabkit.compare.comparison import cells, kept_comparison, sweep_summary, sweep_text
-from tabkit.compare.landing import Landing, decoders, landing
-from tabkit.compare.mixtures import reach, walk
+from tabkit.compare.landing import Landing, decoders, landing, reach
+from tabkit.compare.mixtures import device_of, walk
 from tabkit.compare.reference import Reference, exact_gradient, sampled_gradient
-from tabkit.compare.ruler import measure
+from tabkit.compare.ruler import Gradients, estimate, measure
 from tabkit.compare.scores import (
     Score,
     Trained,
@@ -20,12 +20,15 @@ from tabkit.compare.scores import (
     train_and_score,
 )
 from tabkit.compare.search import local_search
+from tabkit.compare.simplex import Mixture, mix
 from tabkit.compare.specs import Spec, parse_spec
 from tabkit.compare.sweeping import Cell, load_data, sweep
 
 __all__ = [
     "Cell",
+    "Gradients",
     "Landing",
+    "Mixture",
     "Reference",
     "Score",
     "Spec",
@@ -33,7 +36,9 @@ __all__ = [
     "cells",
     "decoded_curve",
     "decoders",
+    "device_of",
     "distance_correlation",
+    "estimate",
     "exact_gradient",
     "kept_comparison",
     "landing",
@@ -41,6 +46,7 @@ __all__ = [
     "local_search",
     "majority_accuracy",
     "measure",
+    "mix",
     "pair_distances",
     "parse_spec",
     "random_row_loss",

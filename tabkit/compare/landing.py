@@ -1,6 +1,6 @@
 """Where net0's predictions land among the categories, and what that costs when they are decoded."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import torch
@@ -23,7 +23,7 @@ class Landing:
     """What net0 hands to net1 for some rows, and the rows that are decoded from it.
 
     Distances are measured in the embedding tables, or (`first_layer`) as net1's first linear layer
-    sees them, which ignores some directions of a table and stretches others.
+    sees them, which stretches some directions of a table more than others.
 
     Attributes
     ----------
@@ -51,6 +51,16 @@ class Landing:
     def decoded(self) -> Int64[Tensor, "B C"]:
         """The categories that are decoded."""
         return argmax_codes(self.logits, self.net1.embedding.cardinalities)
+
+    @property
+    def own(self) -> SquaredDistance:
+        """The distance to net1's output for what was handed over, in place of the truth."""
+        return replace(self.objective, target=self.output)
+
+    @property
+    def output(self) -> Float[Tensor, "B Z"]:
+        """net1's output for what was handed over."""
+        return self.net1.embedded(self.handed, self.objective.continuous)
 
     def points(self, *, first_layer: bool = False) -> list[Float[Tensor, "B D"]]:
         """What is handed over, by column."""
@@ -211,11 +221,33 @@ def decoders(
     """
     landed = landing(net0, net1, dataset, estimator, dataset.test[:rows], seed=seed)
     codes, truth, cardinalities = landed.decoded, landed.objective, dataset.schema.cardinalities
-    output = net1.embedded(landed.handed, truth.continuous)
-    own = SquaredDistance(net1, truth.continuous, output)
-    found, _ = local_search(codes, own, cardinalities)
+    found, _ = local_search(codes, landed.own, cardinalities)
     losses = landed.losses()
     return {name: loss for name, loss in losses.items() if name != "relaxed"} | {
         "decode_search": truth(found).mean().item(),
         "decode_best": local_search(codes, truth, cardinalities)[1].mean().item(),
     }
+
+
+@torch.no_grad()
+def reach(
+    net0: RowPredictor,
+    net1: RowEncoder,
+    dataset: Dataset,
+    estimator: Estimator,
+    index: Tensor,
+    *,
+    seed: int = 0,
+) -> dict[str, float]:
+    """How near hard rows come to net1's output for what net0 hands over (squared distances).
+
+    Returns
+    -------
+    dict
+        ``argmax``, from that output to the decoded row's; ``search``, to that of the row that a
+        local search finds. If the second is small, net1 reads the mixture as a row that there is,
+        and the argmax picks another one.
+    """
+    landed = landing(net0, net1, dataset, estimator, index, seed=seed)
+    _, found = local_search(landed.decoded, landed.own, dataset.schema.cardinalities)
+    return {"argmax": landed.own(landed.decoded).mean().item(), "search": found.mean().item()}

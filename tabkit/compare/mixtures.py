@@ -5,12 +5,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tabkit.compare.scores import handed_over
-from tabkit.compare.search import local_search
-from tabkit.data import Dataset
-from tabkit.estimators import Estimator
-from tabkit.nets import RowEncoder, RowPredictor, SquaredDistance
-from tabkit.schema import Rows, argmax_codes, one_hot_simplex
+from tabkit.nets import RowEncoder
+from tabkit.schema import Rows, one_hot_simplex
 
 
 def device_of(net: nn.Module) -> torch.device:
@@ -24,36 +20,6 @@ def spacing(table: Float[Tensor, "K D"]) -> float:
         return 1.0
     distances = torch.cdist(table, table).fill_diagonal_(torch.inf)
     return distances.amin(dim=1).mean().item()
-
-
-@torch.no_grad()
-def reach(
-    net0: RowPredictor,
-    net1: RowEncoder,
-    dataset: Dataset,
-    estimator: Estimator,
-    index: Tensor,
-    *,
-    seed: int = 0,
-) -> dict[str, float]:
-    """How near hard rows come to net1's output for what net0 hands over (squared distances).
-
-    Returns
-    -------
-    dict
-        ``argmax``, from that output to the decoded row's; ``search``, to that of the row that a
-        local search finds. If the second is small, net1 reads the mixture as a row that there is,
-        and the argmax picks another one.
-    """
-    device = device_of(net1)
-    prediction = net0(dataset.signal[index].to(device))
-    handed = handed_over(estimator, prediction, net1, torch.Generator(device).manual_seed(seed))
-    output = net1.embedded(handed, prediction.continuous)
-    objective = SquaredDistance(net1, prediction.continuous, output)
-    cardinalities = dataset.schema.cardinalities
-    codes = argmax_codes(net0.logits(prediction, net1), cardinalities)
-    _, found = local_search(codes, objective, cardinalities)
-    return {"argmax": objective(codes).mean().item(), "search": found.mean().item()}
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import median
 
 import pandas as pd
@@ -89,16 +90,67 @@ def measure(
         raise ValueError("the reference is little but noise: give sampled_gradient more draws")
     rows = []
     for name, estimator in chosen.items():
-        found = draw_many(
-            estimator, logits, objective, cardinalities, draws=draws, seed=seed, warm_up=warm_up
+        found = estimate(
+            estimator,
+            logits,
+            objective,
+            cardinalities,
+            reference=reference,
+            draws=draws,
+            seed=seed,
+            warm_up=warm_up,
         )
         alone = copy.deepcopy(estimator)
         cost = {
             "evaluations": estimator.evaluations(cardinalities),
             "milliseconds": 1e3 * seconds_a_call(alone, logits, objective, cardinalities),
         }
-        rows.append({"estimator": name, **against(found, reference), **cost})
+        rows.append({"estimator": name, **found.measures, **cost})
     return pd.DataFrame(rows).set_index("estimator")
+
+
+@dataclass(frozen=True, eq=False)
+class Gradients:
+    """Many estimates of one gradient, and how they compare with the reference.
+
+    Attributes
+    ----------
+    draws : Tensor
+        (M, B, F).
+    reference : Reference
+    measures : dict
+        As the columns of `measure`, cost left out.
+    """
+
+    draws: Float[Tensor, "M B F"]
+    reference: Reference
+    measures: dict[str, float]
+
+
+def estimate(
+    estimator: Estimator,
+    logits: Float[Tensor, "B F"],
+    objective: Objective,
+    cardinalities: Sequence[int],
+    *,
+    reference: Reference,
+    draws: int = 100,
+    seed: int = 0,
+    warm_up: int = 200,
+) -> Gradients:
+    """What `measure` measures, for one estimator, with the estimates themselves.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 2 draws, or the estimator takes embeddings.
+    """
+    if draws < 2:
+        raise ValueError(f"draws must be at least 2, not {draws}")
+    found = draw_many(
+        estimator, logits, objective, cardinalities, draws=draws, seed=seed, warm_up=warm_up
+    )
+    return Gradients(found, reference, against(found, reference))
 
 
 def against(found: Float[Tensor, "M B F"], reference: Reference) -> dict[str, float]:

@@ -13,11 +13,12 @@ from tabkit.schema import DataError
 
 METRICS = ("euclidean", "cosine")
 NEIGHBOURS = 5
+Category = str | int | bool
 
 
 def nearest(
     vectors: Vectors,
-    of: str | Sequence[str] | None = None,
+    of: Category | Sequence[Category] | None = None,
     *,
     k: int = 5,
     metric: str = "euclidean",
@@ -27,7 +28,7 @@ def nearest(
     Parameters
     ----------
     of
-        A name or several; all points if not given.
+        A name or several, or categories that are numbers; all points if not given.
     metric
         ``"euclidean"`` or ``"cosine"`` (1 minus the cosine of the angle).
 
@@ -51,7 +52,7 @@ def nearest(
     >>> nearest(points, "b", k=2)["neighbour"].tolist()
     ['a', 'c']
     """
-    chosen = [of] if isinstance(of, str) else of
+    chosen = [of] if isinstance(of, Category) else of
     everyone = range(len(vectors))
     at = list(everyone if chosen is None else map(vectors.position, chosen))
     distances, order = neighbours(vectors, k=k, metric=metric)

@@ -34,10 +34,10 @@ class Projection:
     coordinates : ndarray
         (n, 2) or (n, 3).
     trustworthiness : float
-        1 if every point's neighbours on the map are its neighbours in truth (Venna and Kaski,
-        2001).
+        1 if every point's neighbours on the map are its neighbours among the vectors (Venna and
+        Kaski, 2001).
     continuity : float
-        1 if every point's true neighbours are its neighbours on the map.
+        1 if every point's neighbours among the vectors are its neighbours on the map.
     quality_neighbours : int
         How many neighbours the two look at.
     pca : PCA | None
@@ -65,7 +65,7 @@ class Projection:
         Raises
         ------
         ValueError
-            For UMAP, which has no place for a point that is none of those it was fitted to.
+            For UMAP, on whose map a place between two points means nothing.
         """
         if self.pca is None:
             raise ValueError(
@@ -127,7 +127,7 @@ def project(
     DataError
         As `nearest`.
     """
-    check_projection(vectors, method, dimensions, neighbours)
+    check_projection(vectors, method, dimensions, neighbours, metric)
     check_metric(vectors, metric)
     if method == "pca":
         pca = PCA(dimensions, svd_solver="full")
@@ -136,12 +136,12 @@ def project(
         pca = None
         width = neighbours or min(UMAP_NEIGHBOURS, len(vectors) - 1)
         coordinates = _umap(vectors, dimensions, width, metric, seed, progress)
-    trust, continuity, k = quality(vectors, coordinates, seed=seed)
+    trust, continuity, k = quality(vectors, coordinates, metric=metric, seed=seed)
     return Projection(vectors, method, coordinates.astype(np.float64), trust, continuity, k, pca)
 
 
 def check_projection(
-    vectors: Vectors, method: str, dimensions: int, neighbours: int | None
+    vectors: Vectors, method: str, dimensions: int, neighbours: int | None, metric: str
 ) -> None:
     """The points are enough, and the arguments known.
 
@@ -167,6 +167,8 @@ def check_projection(
             f"{vectors.title!r} has vectors of width {width}: they cannot be projected to "
             f"{dimensions} dimensions"
         )
+    if method == "pca" and (metric != "euclidean" or neighbours is not None):
+        raise ValueError("PCA is Euclidean and looks at no neighbours: leave out both")
     if neighbours is not None and not 2 <= neighbours < n:
         raise ValueError(
             f"neighbours must lie in 2 to {n - 1}, the other points of {vectors.title!r} "
@@ -210,7 +212,11 @@ def _start(vectors: Vectors, dimensions: int) -> Float[np.ndarray, "n d"] | str:
 
 
 def quality(
-    vectors: Vectors, coordinates: Float[np.ndarray, "n d"], *, seed: int = 0
+    vectors: Vectors,
+    coordinates: Float[np.ndarray, "n d"],
+    *,
+    metric: str = "euclidean",
+    seed: int = 0,
 ) -> tuple[float, float, int]:
     """Trustworthiness, continuity, and the number of neighbours that they look at.
 
@@ -219,6 +225,8 @@ def quality(
     n = len(vectors)
     drawn = np.random.default_rng(seed).permutation(n)[:QUALITY_POINTS]
     values, shown = vectors.values[drawn], coordinates[drawn]
+    if metric == "cosine":  # of vectors of length 1 the order of distances is that of angles
+        values = values / np.linalg.norm(values, axis=1, keepdims=True)
     k = few(len(drawn))
     trust = trustworthiness(values, shown, n_neighbors=k)
     continuity = trustworthiness(shown, values, n_neighbors=k)

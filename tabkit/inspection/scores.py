@@ -5,16 +5,16 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int64
-from scipy.stats import false_discovery_control, rankdata
+from scipy.spatial.distance import squareform
+from scipy.stats import false_discovery_control, rankdata, zscore
 
 from tabkit.data import Dataset
 from tabkit.inspection.neighbours import distances, few, neighbours
-from tabkit.inspection.truths import known_truths
+from tabkit.inspection.truths import Distances, known_truths
 from tabkit.inspection.vectors import VIEWS, Vectors, category_vectors
 from tabkit.nets import RowEncoder
 
 FEWEST = 5  # of 4 categories there are but 24 arrangements
-Distances = Float[np.ndarray, "K K"]
 Order = Int64[np.ndarray, " K"]
 
 
@@ -30,18 +30,21 @@ def truth_score(
 ) -> dict[str, int | float]:
     """How well distances between vectors match true ones, and how likely that is by accident.
 
-    Categories whose truth is unknown (NaN) are left out. The p-values are those of a permutation
-    test: the share of random exchanges of the truth among the categories, the one at hand counted
-    in, whose score is at least as good. It takes nothing for granted but that under accident the
-    categories are exchangeable (Mantel, 1967, for the correlation).
+    Categories whose truth is unknown (NaN on the diagonal) are left out. The p-values are those of
+    a permutation test: the share of random exchanges of the truth among the categories, the one at
+    hand counted in, whose score is at least as good. Without `given` it takes nothing for granted
+    but that under accident the categories are exchangeable (Mantel, 1967, for the correlation).
 
     Parameters
     ----------
     truth
-        (K, K).
+        (K, K), symmetric.
     given
-        (K, K). Look only at what this distance does not tell: the correlation is then that of
-        the residuals of both after it (the partial Mantel test of Smouse, Long and Sokal, 1986).
+        (K, K). Look only at what this distance does not tell: the correlation is then that of the
+        residuals of both ranks after a straight line through its ranks (the partial Mantel test of
+        Smouse, Long and Sokal, 1986). The neighbours' score does not take it into account. The
+        p-value is too small where the dependence on `given` is no straight line, or the places are
+        themselves structured (Guillot and Rousset, 2013, arXiv:1112.0651): read the correlation.
     k
         Neighbours; 5 if not given, but at most half of the other categories that take part.
 
@@ -50,13 +53,14 @@ def truth_score(
     dict
         `categories`, how many took part; `k`; `correlation`, Spearman's over all pairs;
         `correlation_p`; `neighbour_ratio`, the mean true distance from a category to its k
-        nearest, over that of all pairs (1 by accident, 0 at best); `neighbour_p`.
+        nearest, over that of all pairs (about 1 by accident; smaller is better, but even a perfect
+        match is above 0); `neighbour_p`.
 
     Raises
     ------
     ValueError
-        If the shapes do not fit, fewer than 5 categories take part, a distance between two of
-        them is unknown, or distances do not vary (or not beyond `given`).
+        If the shapes do not fit, a table is not symmetric, fewer than 5 categories take part, a
+        distance between two of them is unknown, or distances do not vary (or not beyond `given`).
 
     Examples
     --------
@@ -76,7 +80,7 @@ def truth_score(
     if given is not None:
         held = rankdata(given[np.ix_(known, known)][pairs])
         left, right = residual(left, held), residual(right, held)
-    left, right = standard(left), _square(standard(right), pairs, len(part))
+    left, right = zscore(left), squareform(zscore(right))
     _, near = neighbours(part, k=k, metric=metric)
 
     def correlation(order: Order) -> float:
@@ -118,6 +122,8 @@ def check_truth(
             f"needs at least {FEWEST}"
         )
     tables = [table[np.ix_(known, known)] for table in tables]
+    if not all(np.allclose(table, table.T, equal_nan=True) for table in tables):
+        raise ValueError(f"the true distances of {vectors.title!r} are not symmetric")
     if not all(np.isfinite(table).all() for table in tables):
         raise ValueError(
             f"of two points of {vectors.title!r} whose truth is known, the distance is not; "
@@ -131,7 +137,7 @@ def check_truth(
 def varied(table: Distances) -> bool:
     """Whether not all pairs are equally far apart."""
     pairs = table[np.triu_indices(len(table), 1)]
-    return bool(pairs.min() < pairs.max())
+    return bool((pairs != pairs[0]).any())
 
 
 def residual(values: Float[np.ndarray, " P"], given: Float[np.ndarray, " P"]) -> np.ndarray:
@@ -147,18 +153,6 @@ def residual(values: Float[np.ndarray, " P"], given: Float[np.ndarray, " P"]) ->
     if left.std() < 1e-9 * values.std():
         raise ValueError("the given distances tell all of the others: nothing is left to compare")
     return left
-
-
-def standard(values: Float[np.ndarray, " P"]) -> Float[np.ndarray, " P"]:
-    """Mean 0 and standard deviation 1."""
-    return (values - values.mean()) / values.std()
-
-
-def _square(values: np.ndarray, pairs: tuple[np.ndarray, np.ndarray], n: int) -> Distances:
-    """The symmetric matrix of the values of its pairs."""
-    matrix = np.zeros((n, n))
-    matrix[pairs] = values
-    return matrix + matrix.T
 
 
 def _tested(
@@ -203,7 +197,8 @@ def truth_scores(
     DataFrame
         `column`, `truth`, `view`, what `truth_score` returns, and `correlation_q`, the p-values
         adjusted for the number of tests in the table (false discovery rate; Benjamini and
-        Hochberg, 1995).
+        Hochberg, 1995). The whole table is one family: tests that are sure to find something, such
+        as that of the outcomes, make it milder for the others.
 
     Raises
     ------

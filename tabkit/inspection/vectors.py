@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -73,21 +74,26 @@ class Vectors:
     def __len__(self) -> int:
         return len(self.values)
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The points' names, in their order."""
         return tuple(map(str, self.facts.index))
 
-    def position(self, name: str) -> int:
-        """Where a name stands.
+    @cached_property
+    def positions(self) -> dict[str, int]:
+        """Where each name stands."""
+        return {name: i for i, name in enumerate(self.names)}
+
+    def position(self, name: object) -> int:
+        """Where a name stands; a category that is a number is found by it, too.
 
         Raises
         ------
         DataError
             If there is none of that name.
         """
-        if name in self.names:
-            return self.names.index(name)
+        if str(name) in self.positions:
+            return self.positions[str(name)]
         shown = ", ".join(self.names[:8]) + (", ..." if len(self) > 8 else "")
         raise DataError("names no point", f"choose one of {shown}", column=self.title, value=name)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -94,6 +95,14 @@ class _Page:
     projection: Projection
     near: pd.DataFrame
 
+    @cached_property
+    def counts(self) -> dict[str, str]:
+        return _counts(self.projection.vectors)
+
+    @cached_property
+    def groups(self) -> dict[str, pd.DataFrame]:
+        return dict(iter(self.near.groupby("name", sort=False)))
+
     @property
     def flat(self) -> bool:
         return self.projection.coordinates.shape[1] == 2
@@ -152,10 +161,9 @@ class _Page:
         )
 
     def _hover(self) -> list[str]:
-        counts = _counts(self.projection.vectors)
         lines = []
-        for name, group in self.near.groupby("name", sort=False):
-            rows = f"<br>{counts[name]} rows" if name in counts else ""
+        for name, group in self.groups.items():
+            rows = f"<br>{self.counts[name]} rows" if name in self.counts else ""
             listed = "".join(
                 f"<br>{r.rank}. {plain(r.neighbour)} {r.distance:.3g}" for r in group.itertuples()
             )
@@ -164,18 +172,17 @@ class _Page:
 
     def _chosen(self, name: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         """The line, the marks and the table of a category, attributes by name."""
-        group = self.near[self.near["name"] == name]
-        at = [self.names.index(n) for n in [*group["neighbour"], name]]
+        group = self.groups[name]
+        at = [self.projection.vectors.position(n) for n in [*group["neighbour"], name]]
         places = self.projection.coordinates[at]
         zigzag = [place for end in places[:-1] for place in (places[-1], end)]
-        counts = _counts(self.projection.vectors)
         cells = {
             "": group["rank"].tolist(),
             f"nearest to {plain(name)}": [plain(n) for n in group["neighbour"]],
             "distance": [f"{d:.3g}" for d in group["distance"]],
         }
-        if counts:
-            cells["rows"] = [counts[n] for n in group["neighbour"]]
+        if self.counts:
+            cells["rows"] = [self.counts[n] for n in group["neighbour"]]
         marks = by_axis(places) | {"text": [*map(str, group["rank"]), ""]}
         table = {"header.values": list(cells), "cells.values": list(cells.values())}
         return by_axis(np.array(zigzag)), marks, table

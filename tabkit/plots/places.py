@@ -87,8 +87,7 @@ def _draw_places(ax: Axes, at: np.ndarray, ends: np.ndarray, aspect: float) -> N
 def landings(projection: Projection, points: Mapping[str, pd.DataFrame]) -> Picture:
     """Where each estimator's predictions land among one column's categories.
 
-    A faint line joins each to the category that it is decoded to. What an estimator's frame notes
-    in its ``attrs["note"]`` stands under its name.
+    A faint line joins each to the category that it is decoded to.
 
     Parameters
     ----------
@@ -113,13 +112,10 @@ def landings(projection: Projection, points: Mapping[str, pd.DataFrame]) -> Pict
         ax.plot(*projection.coordinates[:, :2].T, "o", ms=5, color=GREY)
         ax.add_collection(LineCollection(lines.tolist(), colors=BLUE, linewidths=0.4, alpha=0.25))
         ax.plot(*lines[:, 0].T, ".", ms=3, color=BLUE, alpha=0.5)
-        note = frame.attrs.get("note", "")
-        bare(ax, f"{name}\n{note}" if note else name, equal=False)
+        bare(ax, name, equal=False)
         ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
         length = np.linalg.norm(lines[:, 0] - lines[:, 1], axis=1).mean()
-        parts.append(
-            f"{name}{f' ({note})' if note else ''} {length:.2f}, {_reached(lines)} categories"
-        )
+        parts.append(f"{name} {length:.2f}, {_reached(lines)} categories")
     for ax in axes:
         label_points(ax, projection)
     figure.suptitle(
