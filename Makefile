@@ -1,4 +1,4 @@
-# make env | lab | test | run: each sets up what it needs; the second time it starts at once.
+# make env | lab | app | test | run: each sets up what it needs; the second time it starts at once.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -6,14 +6,16 @@ BIN = $(VENV)/bin
 # OpenMP, so Linux). After 1,000 spins they sleep: as fast alone, and much faster in company.
 export GOMP_SPINCOUNT ?= 1000
 LAB_OPTIONS ?=
+APP_OPTIONS ?=
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 INSTALLED = $(VENV)/.installed
 
-.PHONY: help env lab test run format notebooks pins clean
+.PHONY: help env lab app test run format notebooks pins clean
 
 help:
 	@echo "make env        build the environment in $(VENV)"
 	@echo "make lab        open the course in JupyterLab"
+	@echo "make app        open the widgets as one dashboard, on the flights"
 	@echo "make test       check the style and pass all tests"
 	@echo "make run        the main job on the real flights, without a browser"
 	@echo "make notebooks  regenerate the notebooks from notebooks/_source"
@@ -32,6 +34,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 lab: env
 	$(BIN)/python -m jupyterlab notebooks $(LAB_OPTIONS)
+
+app: env
+	$(BIN)/python -m tabkit.widgets $(APP_OPTIONS)
 
 test: env
 	$(BIN)/ruff check .

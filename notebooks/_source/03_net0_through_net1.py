@@ -27,7 +27,7 @@
 import pandas as pd
 import torch
 
-from tabkit import RowEncoder, compare, estimators, fit_encoder, flights, freeze, plots
+from tabkit import RowEncoder, compare, estimators, fit_encoder, flights, freeze, plots, widgets
 from tabkit.lesson import check, claim, predict
 from tabkit.nets import encode_rows
 from tabkit.train import run
@@ -187,6 +187,31 @@ print(f"relaxed {cold.test.relaxed:.2f}, decoded {cold.test.decoded:.2f}, gap {c
 # %% [markdown]
 # It helps much, and it is no cure: a gap remains. Whether it beats the net without any gradient,
 # one run cannot tell; the README has the means of three seeds.
+#
+# The same dial by hand. The softmax of one flight's departure airport has three shares, so it is a
+# point in a triangle; its corners are the airports. Turn `tau` and `relaxation`, change the `row`:
+# which relaxations ever leave the corners? Where does the cloud of `gumbel_softmax` go when it gets
+# cold? Below it the same in a picture that stands still.
+
+# %%
+simplex = widgets.simplex_explorer(trained["softmax"].net0, net1, data, column="origin")
+simplex
+
+# %%
+simplex.twin()
+
+# %% [markdown]
+# And a row by hand: what net0 makes of each column, how far the decoded row lies from the true one,
+# and what changes when you overrule one category. Which single one helps most?
+
+# %%
+widgets.row_explorer(trained["softmax"].net0, net1, data)
+
+# %% [markdown]
+# Last, train while you watch: press *start*, see the gap open, and turn `tau` on the way.
+
+# %%
+widgets.training_cockpit(net1, data, estimator="softmax")
 
 # %% [markdown]
 # ## Exercises

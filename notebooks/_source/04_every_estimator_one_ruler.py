@@ -42,6 +42,7 @@ from tabkit import (
     freeze,
     planted,
     plots,
+    widgets,
 )
 from tabkit.lesson import check, claim, predict
 from tabkit.nets import encode_rows
@@ -132,11 +133,9 @@ measured = compare.measure(chosen, toy_logits, toy_objective, toy.schema.cardina
 measured[["squared_bias", "variance", "cosine", "evaluations"]].round(2)
 
 # %%
-plots.ruler(measured)
-
-# %%
 once = measured[measured["evaluations"] == 1]
 print(guess.compare(once["cosine"].idxmax()))
+plots.ruler(measured)
 
 # %% [markdown]
 # `reinforce`, `leave_one_out` and `indecater` have no bias by construction, and none shows; they
@@ -305,13 +304,16 @@ decoded = {
 # ## Turn the dial
 #
 # `tau` of straight-through Gumbel is a *surrogate* temperature: the forward sample does not depend
-# on it, only the pretended gradient does. Before you run the cell: as tau falls, does the bias
-# fall, does the variance, or neither? Try your own values; then try `"gumbel_rao"` in its place.
+# on it, only the pretended gradient does. Before you turn it: as tau falls, does the bias fall,
+# does the variance, or neither? Then try `gumbel_rao` in its place. Below the dial stands the same
+# in a picture.
 
 # %%
-dial = {f"tau={tau}": estimators.make("straight_through_gumbel", tau=tau) for tau in (0.3, 1, 3)}
-turned = compare.measure(dial, toy_logits, toy_objective, toy.schema.cardinalities, draws=200)
-turned[["squared_bias", "variance", "cosine"]].round(2)
+dial = widgets.gradient_explorer(toy_logits, toy_objective, toy.schema.cardinalities)
+dial
+
+# %%
+dial.twin()
 
 # %% [markdown]
 # A cold surrogate has less bias and far more variance; a hot one the reverse.

@@ -4,6 +4,7 @@ from tabkit.compare.comparison import cells, kept_comparison, sweep_summary, swe
 from tabkit.compare.landing import Landing, decoders, landing, reach
 from tabkit.compare.mixtures import device_of, walk
 from tabkit.compare.reference import Reference, exact_gradient, sampled_gradient
+from tabkit.compare.rows import PredictedRow, predicted_row
 from tabkit.compare.ruler import Gradients, estimate, measure
 from tabkit.compare.scores import (
     Score,
@@ -29,6 +30,7 @@ __all__ = [
     "Gradients",
     "Landing",
     "Mixture",
+    "PredictedRow",
     "Reference",
     "Score",
     "Spec",
@@ -49,6 +51,7 @@ __all__ = [
     "mix",
     "pair_distances",
     "parse_spec",
+    "predicted_row",
     "random_row_loss",
     "reach",
     "sampled_gradient",

@@ -7,11 +7,14 @@ such a picture as its twin.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from tabkit.plots.gradient import gradient, gradients
 from tabkit.plots.many import comparison, ruler, temperature_curve, temperatures, walk
 from tabkit.plots.maps import category_map, category_maps_static, row_maps
 from tabkit.plots.nets import category_bars, decoding_gap, distance_scatter, gap_opens, loss_curve
 from tabkit.plots.picture import Picture
 from tabkit.plots.places import geography, landings
+from tabkit.plots.runs import runs
+from tabkit.plots.simplex import simplex, simplexes
 from tabkit.plots.truth import agreement, movement, scores
 
 if TYPE_CHECKING:
@@ -33,13 +36,18 @@ __all__ = [
     "distance_scatter",
     "gap_opens",
     "geography",
+    "gradient",
+    "gradients",
     "landings",
     "loss_curve",
     "movement",
     "row_map",
     "row_maps",
     "ruler",
+    "runs",
     "scores",
+    "simplex",
+    "simplexes",
     "temperature_curve",
     "temperatures",
     "walk",

@@ -3,17 +3,21 @@
 import base64
 import html
 import io
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, told apart by colour-blind readers.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
+DRAWING = threading.Lock()  # matplotlib's settings are shared by all threads
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,14 @@ class Picture:
         buffer = io.BytesIO()
         FigureCanvasAgg(self.figure).print_png(buffer, metadata={"Description": self.alt})
         return buffer.getvalue()
+
+    def svg(self) -> str:
+        """The figure as an SVG element, described in words; quicker to draw than a PNG."""
+        buffer = io.StringIO()
+        with DRAWING, rc_context({"svg.fonttype": "none"}):
+            FigureCanvasSVG(self.figure).print_svg(buffer, metadata={"Date": None})
+        element = buffer.getvalue().partition("<svg ")[2]
+        return f'<svg role="img" aria-label="{html.escape(self.alt)}" {element}'
 
     def save(self, path: Path) -> None:
         """Writes the PNG, with the alternative text as its description."""

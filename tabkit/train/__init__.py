@@ -7,6 +7,7 @@ From such a file it picks up: it yields the steps that were done once more, then
 as if it had never stopped.
 """
 
+from tabkit.train.background import BackgroundRun
 from tabkit.train.encoder import encoder_loss, fit_encoder
 from tabkit.train.loop import Step
 from tabkit.train.predictor import fit_jointly, fit_predictor, predictor_loss
@@ -14,6 +15,7 @@ from tabkit.train.progress import run, watch
 from tabkit.train.schedules import Constant, Cosine, Exponential, Schedule, parse_schedule
 
 __all__ = [
+    "BackgroundRun",
     "Constant",
     "Cosine",
     "Exponential",

@@ -1,0 +1,106 @@
+"""Figures of an estimated gradient beside the exact one."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tabkit.compare import Gradients
+from tabkit.plots.picture import BLUE, GREY, ORANGE, Picture, panels_of
+
+SHOWN = 12  # categories
+DOTS = 40  # single draws
+
+
+def gradient(found: Gradients, labels: Sequence[str], *, row: int, first: int) -> Picture:
+    """One column of one row: the reference, the mean of the draws, and single draws.
+
+    Parameters
+    ----------
+    labels
+        The column's categories; those with the longest gradient are shown.
+    row
+        Which row of the logits.
+    first
+        Where the column's block begins in the logits.
+    """
+    figure = Figure(figsize=(8.2, 3.6), dpi=80, facecolor="white")
+    ax = figure.add_axes((0.09, 0.2, 0.89, 0.62))
+    _draw(ax, found, labels, row, first)
+    figure.legend(
+        *ax.get_legend_handles_labels(), loc="upper left", ncols=3, frameon=False, fontsize=9
+    )
+    ax.set_title(summary(found), fontsize=10, loc="left")
+    ax.set_ylabel("gradient of the loss")
+    return Picture(figure, _words(found, labels, row, first))
+
+
+def gradients(
+    found: Mapping[str, Gradients], labels: Sequence[str], *, row: int, first: int
+) -> Picture:
+    """A panel for each of several estimators or settings, on one scale."""
+    figure, axes = panels_of(len(found), width=3.6, height=2.5, columns=3)
+    for ax, (name, each) in zip(axes, found.items(), strict=True):
+        _draw(ax, each, labels, row, first)
+        ax.set_title(f"{name}\n{summary(each)}", fontsize=8)
+        ax.tick_params(labelsize=7)
+    limit = max(np.abs(ax.get_ylim()).max() for ax in axes)
+    for ax in axes:
+        ax.set_ylim(-limit, limit)
+    handles = axes[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper left", ncols=3, frameon=False, fontsize=8)
+    return Picture(
+        figure, " ".join(f"{n}: {_words(each, labels, row, first)}" for n, each in found.items())
+    )
+
+
+def summary(found: Gradients) -> str:
+    """Bias, variance and cosine, in the ruler's units."""
+    m = found.measures
+    return (
+        f"squared bias {m['squared_bias']:.2f}, variance {m['variance']:.2f}, "
+        f"cosine of a draw {m['cosine']:.2f}"
+    )
+
+
+def _block(found: Gradients, row: int, first: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """The draws (M, K) and the reference (K,) of one column of one row."""
+    part = (row, slice(first, first + width))
+    draws = found.draws[(slice(None), *part)].detach().cpu().numpy()
+    return draws, found.reference.gradient[part].detach().cpu().numpy()
+
+
+def _draw(ax: Axes, found: Gradients, labels: Sequence[str], row: int, first: int) -> None:
+    draws, exact = _block(found, row, first, len(labels))
+    mean, error = draws.mean(axis=0), 2 * draws.std(axis=0) / len(draws) ** 0.5
+    shown = np.sort(np.argsort(-np.abs(exact), kind="stable")[:SHOWN])
+    places = np.arange(len(shown))
+    ax.axhline(0, color=GREY, linewidth=0.8)
+    some = draws[:DOTS, shown]
+    ax.plot(
+        np.tile(places + 0.2, len(some)), some.ravel(), ".", color=BLUE, alpha=0.25, ms=4,
+        label="single draws",
+    )  # fmt: skip
+    ax.vlines(places - 0.12, 0, exact[shown], color=ORANGE, linewidth=9, label="exact")
+    ax.errorbar(
+        places + 0.2, mean[shown], yerr=error[shown], fmt="D", color=BLUE, ms=5,
+        label="mean of the draws (bar: 2 standard errors)",
+    )  # fmt: skip
+    tilt = 0 if max(map(len, labels)) * len(shown) < 70 else 30
+    ax.set_xticks(
+        places, [labels[k] for k in shown], rotation=tilt, ha="right" if tilt else "center"
+    )
+    ax.set_xlim(-0.6, len(shown) - 0.3)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def _words(found: Gradients, labels: Sequence[str], row: int, first: int) -> str:
+    draws, exact = _block(found, row, first, len(labels))
+    top = np.argsort(-np.abs(exact), kind="stable")[:4]
+    mean = draws.mean(axis=0)
+    parts = [f"{labels[k]} {exact[k]:.2g}, {mean[k]:.2g}" for k in top]
+    return (
+        f"Gradient of row {row}, exact and mean of {len(draws)} draws: {'; '.join(parts)}. "
+        f"{summary(found).capitalize()}."
+    )

@@ -1,0 +1,193 @@
+"""Trainings beside each other, drawn again and again while they go on."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
+
+from tabkit.compare import decoded_curve
+from tabkit.plots.picture import Picture
+from tabkit.train import Step
+
+RELAXED, DECODED = 25, 5  # measurements that a point of a curve is the mean of
+POINTS = 100  # of a curve: more cannot be seen, and all would have to be sent to the page
+SHOWN = 8  # runs
+# Okabe and Ito's colours with black and grey, and markers with the characters that look like them.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9", "#E69F00", "#767676")
+MARKERS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "P": "✚", "X": "✖", "*": "★"}
+
+
+class Style(NamedTuple):
+    """How a run is told from the others: colour, marker, and the marker as a character."""
+
+    colour: str
+    marker: str
+    character: str
+
+
+class Curve(NamedTuple):
+    """A moving mean of the loss, and the steps that it stands at."""
+
+    steps: np.ndarray
+    losses: np.ndarray
+
+
+class Curves(NamedTuple):
+    """Relaxed loss, mean of 25 steps, and decoded loss, mean of 5 steps that measured it."""
+
+    relaxed: Curve
+    decoded: Curve
+
+
+class Ends(NamedTuple):
+    """The last relaxed and decoded loss, NaN where there is none."""
+
+    relaxed: float
+    decoded: float
+
+    @property
+    def gap(self) -> float:
+        """The decoding gap, decoded minus relaxed."""
+        return self.decoded - self.relaxed
+
+
+def style(number: int) -> Style:
+    """Of the run with this number, from 0; those of any eight in a row differ in all."""
+    marker, character = list(MARKERS.items())[number % SHOWN]
+    return Style(COLOURS[number % SHOWN], marker, character)
+
+
+def curves(steps: Sequence[Step]) -> Curves:
+    """The two curves of a run; empty before its first step."""
+    relaxed = [(step.step, step.loss) for step in steps]
+    return Curves(_smooth(relaxed, RELAXED), _smooth(list(decoded_curve(steps)), DECODED))
+
+
+def ends(steps: Sequence[Step]) -> Ends:
+    """Where the two curves end."""
+    return Ends(
+        *(curve.losses[-1].item() if len(curve.losses) else np.nan for curve in curves(steps))
+    )
+
+
+class Drawn(NamedTuple):
+    """A run in the picture."""
+
+    name: str
+    steps: Sequence[Step]
+    curves: Curves
+    look: Style
+
+
+def runs(named: Mapping[str, Sequence[Step]]) -> Picture:
+    """Relaxed and decoded loss by step: the latest run with its gap, and the last eight together.
+
+    Always of one size, on a log scale whose limits move by rungs, so that a page may show it
+    again and again while a run goes on.
+
+    Parameters
+    ----------
+    named
+        The steps so far by the run's name, the latest run last; there may be none.
+    """
+    figure = Figure(figsize=(9.4, 3.5), dpi=80, facecolor="white")
+    latest, together = (figure.add_axes((left, 0.15, 0.28, 0.71)) for left in (0.07, 0.4))
+    shown = [Drawn(*run, curves(run[1]), style(i)) for i, run in enumerate(named.items())][-SHOWN:]
+    for run in shown:
+        _draw(together, run, width=1.2)
+    for run in shown[-1:]:
+        _draw(latest, run, width=2.0)
+        _shade_gap(latest, run)
+    _scale((latest, together), shown)
+    latest.set_ylabel("squared distance behind net1", fontsize=9)
+    title = _two_lines(shown[-1].name) if shown else "no run yet"
+    latest.set_title(title, fontsize=9, loc="left")
+    together.set_title("all runs", fontsize=9, loc="left")
+    _legend(figure, shown)
+    words = "; ".join(f"{run.name}: {_told(run.steps)}" for run in shown) or "No run yet"
+    return Picture(figure, f"Loss against training step, log scale. {words}.")
+
+
+def _smooth(losses: Sequence[tuple[int, float]], window: int) -> Curve:
+    """The mean of the last `window` losses, at most at 100 steps, the last one included."""
+    if not losses:
+        return Curve(np.empty(0), np.empty(0))
+    at, values = np.array(losses).T
+    total = np.concatenate([[0.0], values.cumsum()])
+    last = np.unique(np.linspace(0, len(at) - 1, POINTS).round().astype(int))
+    first = np.maximum(last + 1 - window, 0)
+    return Curve(at[last], (total[last + 1] - total[first]) / (last + 1 - first))
+
+
+def _draw(ax: Axes, run: Drawn, *, width: float) -> None:
+    """Relaxed solid, decoded dashed; the run's marker where each ends."""
+    colour, marker, _ = run.look
+    for (at, losses), line in zip(run.curves, ("-", "--"), strict=True):
+        ax.plot(at, losses, line, color=colour, linewidth=width)
+        ax.plot(at[-1:], losses[-1:], marker, color=colour, ms=6, clip_on=False)
+
+
+def _shade_gap(ax: Axes, run: Drawn) -> None:
+    at, decoded = run.curves.decoded
+    if len(at):
+        relaxed = np.interp(at, *run.curves.relaxed)
+        ax.fill_between(at, relaxed, decoded, color=run.look.colour, alpha=0.15, linewidth=0)
+
+
+def _scale(axes: Sequence[Axes], shown: Sequence[Drawn]) -> None:
+    """The same for all, labelled on the left."""
+    losses = np.concatenate([[], *(curve.losses for run in shown for curve in run.curves)])
+    rungs = ladder(losses[losses > 0])
+    last = max((run.steps[-1].steps for run in shown if run.steps), default=1)
+    for ax in axes:
+        ax.set(ylim=(rungs[0], rungs[-1]), yscale="log", xlim=(0, last), xlabel="step")
+        ax.yaxis.set_minor_locator(NullLocator())
+        ax.set_yticks(rungs, [f"{rung:g}" if ax is axes[0] else "" for rung in rungs])
+        ax.tick_params(labelsize=8)
+        ax.spines[["top", "right"]].set_visible(False)
+
+
+def ladder(losses: np.ndarray) -> np.ndarray:
+    """The numbers 1, 2 and 5 times powers of ten, from just below all losses to just above.
+
+    Examples
+    --------
+    >>> ladder(np.array([0.6, 3.0])).tolist()
+    [0.5, 1.0, 2.0, 5.0]
+    """
+    low, high = (losses.min(), losses.max()) if len(losses) else (1.0, 1.0)
+    tens = np.arange(np.floor(np.log10(low)), np.floor(np.log10(high)) + 2)
+    rungs = np.outer(10.0**tens, (1, 2, 5)).ravel()
+    first, last = np.searchsorted(rungs, low, side="right") - 1, np.searchsorted(rungs, high)
+    return rungs[first : max(last, first + 1) + 1]
+
+
+def _legend(figure: Figure, shown: Sequence[Drawn]) -> None:
+    black = {"color": "black", "xdata": [], "ydata": []}
+    lines = [
+        Line2D(**black, linestyle="-", label="relaxed: what is trained"),
+        Line2D(**black, linestyle="--", label="decoded: the row"),
+    ]
+    marks = [
+        Line2D([], [], color=colour, marker=marker, label=_two_lines(run.name))
+        for run in shown
+        for colour, marker, _ in [run.look]
+    ]
+    place = {"loc": "upper left", "bbox_to_anchor": (0.7, 0.93)}
+    figure.legend(handles=[*lines, *marks], **place, frameon=False, fontsize=7.5)
+
+
+def _two_lines(name: str) -> str:
+    return name.replace(", ", "\n", 1)
+
+
+def _told(steps: Sequence[Step]) -> str:
+    if not steps:
+        return "no step yet"
+    last = ends(steps)
+    at = f"step {steps[-1].step} of {steps[-1].steps}, {last.relaxed:.3g} relaxed"
+    return at if np.isnan(last.gap) else f"{at}, {last.decoded:.3g} decoded, gap {last.gap:.3g}"

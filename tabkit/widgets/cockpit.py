@@ -1,0 +1,280 @@
+"""net0's training at the controls: started, paused, steered and compared while it goes on."""
+
+import html
+import math
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets
+import pandas as pd
+
+from tabkit import plots
+from tabkit.data import Dataset
+from tabkit.nets import RowEncoder
+from tabkit.relaxations import Knob
+from tabkit.widgets.explorer import Control, Twin, alert
+from tabkit.widgets.later import Patient
+from tabkit.widgets.trainings import (
+    Training,
+    prepare,
+    runs_table,
+    schedule_of,
+    sentence,
+    trainable,
+    why_fixed,
+)
+
+
+def training_cockpit(
+    net1: RowEncoder,
+    dataset: Dataset,
+    *,
+    estimator: str = "straight_through_gumbel",
+    tau: Knob = 1.0,
+    schedule: str = "",
+    lr: Knob = 3e-3,
+    batch: int = 256,
+    steps: int = 600,
+    seed: int = 0,
+) -> "Cockpit":
+    """A widget: trains net0s behind a frozen net1, and shows how relaxed and decoded loss part.
+
+    Start, pause, continue, stop; tau may move while a run goes on and acts from the next step.
+    Runs stay beside each other until reset. Training has a thread of its own.
+
+    Parameters
+    ----------
+    schedule
+        Of tau, such as ``"cosine/2/0.25"``; it takes the place of `tau`.
+
+    Raises
+    ------
+    ValueError
+        If the estimator cannot train behind this net1, or a value is out of its range.
+    """
+    offered = trainable(net1)
+    if estimator not in offered:
+        raise ValueError(f"estimator must be one of {', '.join(offered)}, not {estimator!r}")
+    controls = {
+        "estimator": ipywidgets.Dropdown(options=offered, value=estimator),
+        "tau": log_slider("tau", tau, low=0.01, high=10.0, step=0.05),
+        "schedule": ipywidgets.Text(
+            schedule, placeholder="of tau: cosine/2/0.25", continuous_update=False
+        ),
+        "lr": log_slider("lr", lr, low=1e-5, high=10.0, step=0.1, description="learning rate"),
+        "batch": ipywidgets.BoundedIntText(batch, min=1, max=4096),
+        "steps": ipywidgets.BoundedIntText(steps, min=1, max=5_000),
+        "seed": ipywidgets.BoundedIntText(seed, min=0, max=2**31 - 1),
+    }
+    for name, value in {"batch": batch, "steps": steps, "seed": seed}.items():
+        check_range(name, value, controls[name].min, controls[name].max)
+    schedule_of(schedule)
+    return Cockpit(net1, dataset, controls)
+
+
+def log_slider(
+    name: str, value: Knob, *, low: float, high: float, step: float, description: str = ""
+) -> ipywidgets.FloatLogSlider:
+    """A slider over powers of ten, `step` apart, one of which is `value`.
+
+    A browser moves a slider to the nearest of its places when it first shows it; were `value` none
+    of them, it would be changed.
+
+    Raises
+    ------
+    ValueError
+        If the value is out of range.
+    """
+    check_range(name, value, low, high)
+    at = math.log10(value)
+    down, up = (math.floor(abs(math.log10(end) - at) / step + 1e-9) * step for end in (low, high))
+    return ipywidgets.FloatLogSlider(
+        value, min=at - down, max=at + up, step=step, description=description, readout_format=".2g"
+    )
+
+
+def check_range(name: str, value: Knob, low: Knob, high: Knob) -> None:
+    """A value must lie between its ends.
+
+    Raises
+    ------
+    ValueError
+        Otherwise.
+    """
+    if not low <= value <= high:
+        raise ValueError(f"{name} must lie between {low:g} and {high:g}, not {value:g}")
+
+
+class Cockpit(Patient):
+    """Controls, buttons, the curves of all runs, and their table.
+
+    `trainings` are the runs since the last reset, each with its net0. Closing the widget stops
+    what goes on.
+    """
+
+    def __init__(self, net1: RowEncoder, dataset: Dataset, controls: dict[str, Control]) -> None:
+        self.net1, self.dataset = net1, dataset
+        self.trainings: list[Training] = []
+        self.buttons = {
+            "start": self.button("start", "train with these settings", self.launch),
+            "pause": self.button("pause", "pause or continue the run", self.pause_or_continue),
+            "stop": self.button("stop", "end the run and keep it", self.halt),
+        }
+        self.note, self.status, self.table = (ipywidgets.HTML() for _ in range(3))
+        self.note.layout.min_height = self.status.layout.min_height = "2em"
+        super().__init__(
+            "training_cockpit",
+            ("net1", "dataset"),
+            controls,
+            self.checked,
+            height=340,
+            adjust=self.steer,
+            still=self.stand_still,
+        )
+        above, *below = self.children
+        buttons = ipywidgets.HBox(list(self.buttons.values()))
+        self.children = [above, self.note, buttons, self.status, *below, self.table]
+
+    def button(self, name: str, tooltip: str, action: Callable[[], None]) -> ipywidgets.Button:
+        """A button whose errors are shown."""
+        made = ipywidgets.Button(description=name, tooltip=tooltip)
+        made.add_class(f"tabkit-{name}")
+        made.on_click(lambda _: self.attempt(action))
+        return made
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The controls' values by name, without the last digits that a slider's logarithm adds."""
+        found = super().state
+        return {k: float(f"{v:.12g}") if isinstance(v, float) else v for k, v in found.items()}
+
+    @property
+    def current(self) -> Training | None:
+        """The run that goes on, paused or not."""
+        going = [training for training in self.trainings if training.going]
+        return going[-1] if going else None
+
+    def launch(self) -> None:
+        """Starts a run with the settings.
+
+        Raises
+        ------
+        RuntimeError
+            If one goes on.
+        """
+        going = self.current
+        if going is not None:
+            raise RuntimeError(f"{going.name} goes on: stop it first")
+        number = self.trainings[-1].number + 1 if self.trainings else 1
+        training = prepare(self.net1, self.dataset, self.state, number=number)
+        self.trainings.append(training)
+        training.run.start()
+        training.run.follow(lambda: self.follow(training))
+
+    def pause_or_continue(self) -> None:
+        """Pauses the run, or goes on with it."""
+        going = self.current
+        if going is None:
+            return
+        if going.run.state == "paused":
+            going.run.resume()
+        else:
+            going.run.pause()
+
+    def halt(self) -> None:
+        """Ends the run after the step in progress, and keeps it."""
+        going = self.current
+        if going is not None:
+            going.run.stop()
+
+    def steer(self) -> None:
+        """Hands tau to the run that goes on, and says how things stand."""
+        going = self.current
+        if going is not None:
+            going.steer(self.state["tau"])
+        self.report()
+
+    def reset(self) -> None:
+        """Ends and clears all runs, and brings back the first settings."""
+        self.halt()
+        self.trainings = []
+        super().reset()
+
+    def close(self) -> None:
+        """Ends the run too."""
+        for training in getattr(self, "trainings", ()):
+            training.run.stop()
+        super().close()
+
+    def attempt(self, action: Callable[[], None]) -> None:
+        """Does something and shows what came of it, or the error in words."""
+        with self.turn:
+            try:
+                action()
+                self.draw()
+                self.report()
+            except Exception as error:
+                self.message.value = alert(error)
+            else:
+                self.message.value = ""
+
+    def checked(self, **settings: Any) -> str:
+        """The picture, if the settings are sound."""
+        schedule_of(settings["schedule"])
+        return self.curves().svg()
+
+    def curves(self) -> plots.Picture:
+        """The picture of all runs."""
+        return plots.runs({training.name: training.run.steps for training in self.trainings})
+
+    def draw(self) -> None:
+        """Shows the curves as they are now."""
+        self.picture.value = self.curves().svg()
+
+    def follow(self, training: Training) -> None:
+        """Shows how a run stands, and the error that ended it; called from the run's thread."""
+        with self.turn:
+            try:
+                self.draw()
+                self.report()
+                if training.run.error is not None and training in self.trainings:
+                    raise training.run.error
+            except Exception as error:
+                self.message.value = alert(error)
+
+    def report(self) -> None:
+        """Says how things stand, and offers what can be done now."""
+        going = self.current
+        state = going.run.state if going else "ready"
+        self.buttons["start"].disabled = going is not None
+        self.buttons["pause"].disabled = state not in {"running", "paused"}
+        self.buttons["stop"].disabled = state not in {"running", "paused"}
+        self.buttons["pause"].description = "continue" if state == "paused" else "pause"
+        fixed = why_fixed(self.state)
+        for name, control in self.controls.items():
+            control.disabled = bool(fixed) if name == "tau" else going is not None
+        moves = "tau may be moved: it acts from the next step." if going else ""
+        self.note.value = line(fixed or moves)
+        self.status.value = line(sentence(self.trainings))
+        self.table.value = runs_table(self.trainings)
+
+    def stand_still(self) -> Twin:
+        """All runs that have steps; without any, one with the settings, trained here and now."""
+        done = [training for training in self.trainings if training.run.steps] or [self.trained()]
+        named = {training.name: training.run.steps for training in done}
+        rows = pd.DataFrame([training.record for training in done], index=list(named))
+        return Twin(plots.gap_opens(named), rows.round(3))
+
+    def trained(self) -> Training:
+        """A run with the settings, at its end; it stays out of the widget."""
+        training = prepare(self.net1, self.dataset, self.state)
+        training.run.start()
+        training.run.join()
+        if training.run.error is not None:
+            raise training.run.error
+        return training
+
+
+def line(text: str) -> str:
+    """Text that takes one line, whatever it says."""
+    return f'<p style="margin:0;line-height:2em">{html.escape(text)}</p>'

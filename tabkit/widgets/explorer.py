@@ -1,0 +1,165 @@
+"""What every widget is: named controls, a picture with its words, errors shown, reset, and code."""
+
+import html
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import ipywidgets
+import pandas as pd
+
+from tabkit.plots import Picture
+
+Control = ipywidgets.ValueWidget
+ALERT = "color:#b00020;background:#fff;margin:0;padding:2px 6px"
+# ipywidgets gives a slider's handle no name, and its value as the exponent where the scale is
+# logarithmic; a screen reader needs both. A style's load event is the way to run this without a
+# front-end extension: whenever the recipe changes, and so after every move.
+SPOKEN = (
+    "for (const slider of this.closest('.widget-vbox').querySelectorAll('.widget-slider')) {"
+    " const handle = slider.querySelector('[role=slider]');"
+    " handle?.setAttribute('aria-label', slider.querySelector('.widget-label').textContent);"
+    " const shown = slider.querySelector('.widget-readout')?.textContent;"
+    " if (shown) handle?.setAttribute('aria-valuetext', shown) }"
+)
+
+
+class Explorer(ipywidgets.VBox):
+    """Controls, and below them what `show` makes of their values.
+
+    Whatever `show` raises is shown in words below the picture; the next change that works takes it
+    away. `state` and `code` say how things stand, `reset` brings back the start.
+
+    Parameters
+    ----------
+    name
+        Of the public function that returns this widget.
+    given
+        The names of its positional arguments, for `code`.
+    controls
+        By the name of the keyword argument that each stands for.
+    show
+        Takes the controls' values by name and returns what to show, as HTML.
+    height
+        Of the picture, in pixels, so that nothing jumps.
+    adjust
+        Called before `show` whenever a control has changed, such as to offer another column's
+        categories.
+    still
+        Returns the static twin.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        given: Sequence[str],
+        controls: Mapping[str, Control],
+        show: Callable[..., str],
+        *,
+        height: int,
+        adjust: Callable[[], None] | None = None,
+        still: Callable[[], "Twin"] | None = None,
+    ) -> None:
+        self.name, self.given, self.controls = name, tuple(given), dict(controls)
+        self.show, self.adjust, self.still = show, adjust, still
+        self.held = False
+        self.picture = ipywidgets.HTML(layout={"min_height": f"{height}px"})
+        self.message = ipywidgets.HTML(layout={"min_height": "2em"})
+        self.recipe = ipywidgets.HTML()
+        self.reset_button = ipywidgets.Button(description="reset", tooltip="back to the start")
+        self.reset_button.on_click(lambda _: self.reset())
+        for key, control in self.controls.items():
+            dress(control, key)
+            control.observe(lambda _: self.update(), "value")
+        rows = ipywidgets.HBox(
+            [*self.controls.values(), self.reset_button], layout={"flex_flow": "row wrap"}
+        )
+        super().__init__([rows, self.picture, self.message, self.recipe])
+        self.add_class(f"tabkit-{name.replace('_', '-')}")
+        self.start = self.state
+        self.update()
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The controls' values by name."""
+        return {key: control.value for key, control in self.controls.items()}
+
+    @property
+    def code(self) -> str:
+        """The call that reproduces the state."""
+        chosen = [f"{key}={value!r}" for key, value in self.state.items()]
+        return f"widgets.{self.name}({', '.join([*self.given, *chosen])})"
+
+    def update(self) -> None:
+        """Shows the state, or the error that it leads to."""
+        if self.held:
+            return
+        try:
+            with self.hold():
+                if self.adjust is not None:
+                    self.adjust()
+            self.picture.value = self.show(**self.state)
+        except Exception as error:
+            self.message.value = alert(error)
+        else:
+            self.message.value = ""
+        self.recipe.value = recipe(self.code)
+
+    def reset(self) -> None:
+        """Brings back the controls' first values."""
+        with self.hold():
+            for key, value in self.start.items():
+                self.controls[key].value = value
+                if self.adjust is not None:
+                    self.adjust()
+        self.update()
+
+    def twin(self) -> "Twin":
+        """The same in a static figure and a table, for pages where nothing can move."""
+        if self.still is None:
+            raise NotImplementedError(f"{self.name} has no static twin")
+        return self.still()
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Lets several controls change before anything is shown."""
+        held, self.held = self.held, True
+        try:
+            yield
+        finally:
+            self.held = held
+
+
+class Twin:
+    """A static figure with its table."""
+
+    def __init__(self, picture: Picture, table: pd.DataFrame) -> None:
+        self.picture, self.table = picture, table
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, object]:
+        data, _metadata = self.picture._repr_mimebundle_()
+        return data | {"text/html": f"{data['text/html']}{self.table.to_html()}"}
+
+
+def dress(control: Control, name: str) -> None:
+    """Gives a control its name: to read, to be read out, and to be found by."""
+    control.description = control.description or name.replace("_", " ")
+    control.tooltip = control.tooltip or control.description
+    control.style.description_width = "7em"
+    control.layout.width = control.layout.width or "21em"
+    control.add_class(f"tabkit-{name.replace('_', '-')}")
+
+
+def alert(error: Exception) -> str:
+    """An error in words, for eyes and screen readers."""
+    text = html.escape(f"{type(error).__name__}: {error}")
+    return f'<p role="alert" style="{ALERT}">{text}</p>'
+
+
+def recipe(code: str) -> str:
+    """A button that copies the call, and the call; names the sliders for screen readers."""
+    copy = "navigator.clipboard.writeText(this.nextElementSibling.innerText)"
+    return (
+        f'<button type="button" onclick="{copy}">copy as code</button> '
+        f'<code>{html.escape(code)}</code><style onload="{html.escape(SPOKEN)}"></style>'
+    )

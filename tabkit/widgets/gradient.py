@@ -1,0 +1,102 @@
+"""An estimator's gradient beside the exact one."""
+
+from collections.abc import Sequence
+from itertools import accumulate
+
+import ipywidgets
+import pandas as pd
+from jaxtyping import Float
+from torch import Tensor
+
+from tabkit import compare, estimators, plots
+from tabkit.estimators import Estimator, Objective
+from tabkit.widgets.explorer import Explorer, Twin
+
+WARM_UP = 20  # calls; the ruler's own 200 take too long for a dial
+TAUS = (0.3, 1.0, 3.0)
+
+
+def gradient_explorer(
+    logits: Float[Tensor, "B F"],
+    objective: Objective,
+    cardinalities: Sequence[int],
+    *,
+    reference: compare.Reference | None = None,
+    labels: Sequence[Sequence[str]] | None = None,
+    estimator: str = "straight_through_gumbel",
+    tau: float = 1.0,
+    draws: int = 40,
+    row: int = 0,
+    column: int = 0,
+    seed: int = 0,
+) -> Explorer:
+    """A widget: the ruler, with its bias, variance and cosine as temperature and draws move.
+
+    Bias, variance and cosine are those of all rows together; the bars are one column of one row.
+
+    Parameters
+    ----------
+    reference
+        The exact gradient if not given, which needs a joint table of at most 10,000 rows.
+    labels
+        The categories' names, by column; their codes if not given.
+
+    Raises
+    ------
+    ValueError
+        As `compare.exact_gradient`.
+    """
+    if reference is None:
+        reference = compare.exact_gradient(logits, objective, cardinalities)
+    known = labels or [[str(k) for k in range(width)] for width in cardinalities]
+    starts = [0, *accumulate(cardinalities)]
+    controls = {
+        "estimator": ipywidgets.Dropdown(options=measurable(), value=estimator),
+        "tau": ipywidgets.FloatLogSlider(tau, min=-2, max=1, step=0.05),
+        "draws": ipywidgets.IntSlider(draws, min=20, max=400, step=20),
+        "row": ipywidgets.BoundedIntText(row, min=0, max=len(logits) - 1),
+        "column": ipywidgets.BoundedIntText(column, min=0, max=len(cardinalities) - 1),
+        "seed": ipywidgets.BoundedIntText(seed, min=0, max=2**31 - 1),
+    }
+
+    def estimated(estimator: str, tau: float, draws: int, seed: int) -> compare.Gradients:
+        return compare.estimate(
+            tempered(estimator, tau),
+            logits,
+            objective,
+            cardinalities,
+            reference=reference,
+            draws=draws,
+            seed=seed,
+            warm_up=WARM_UP,
+        )
+
+    def show(estimator: str, tau: float, draws: int, row: int, column: int, seed: int) -> str:
+        found = estimated(estimator, tau, draws, seed)
+        return plots.gradient(found, known[column], row=row, first=starts[column]).svg()
+
+    def still() -> Twin:
+        state = widget.state
+        row, column = state.pop("row"), state.pop("column")
+        found = {f"tau {t:g}": estimated(**state | {"tau": t}) for t in TAUS}
+        table = pd.DataFrame({name: each.measures for name, each in found.items()}).T
+        picture = plots.gradients(found, known[column], row=row, first=starts[column])
+        return Twin(picture, table[["squared_bias", "variance", "cosine"]].round(2))
+
+    given = ("logits", "objective", "cardinalities")
+    widget = Explorer("gradient_explorer", given, controls, show, height=300, still=still)
+    return widget
+
+
+def measurable() -> list[str]:
+    """The estimators that have a gradient for logits, need no true categories, and are no sum."""
+    names = [n for n in estimators.names() if estimators.make(n).head == "logits"]
+    return [n for n in names if n not in ("cross_entropy", "exact")]
+
+
+def tempered(name: str, tau: float) -> Estimator:
+    """An estimator by name, at a temperature if it has one."""
+    made = estimators.make(name)
+    if "tau" in made.knobs:
+        made.change(tau=tau)
+    return made

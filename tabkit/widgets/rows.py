@@ -1,0 +1,179 @@
+"""One row: its signal, what net0 predicts, and what overruling it by hand changes."""
+
+import html
+from functools import lru_cache
+
+import ipywidgets
+import pandas as pd
+
+from tabkit.compare.rows import PredictedRow, check_category, check_row, predicted_row
+from tabkit.data import Dataset
+from tabkit.inspection.vectors import find_column
+from tabkit.nets import RowEncoder, RowPredictor
+from tabkit.plots.explore import distance_bars, row_twin
+from tabkit.plots.picture import BLUE, ORANGE
+from tabkit.widgets.explorer import Explorer, Twin
+from tabkit.widgets.tables import CARD, Markup, bar, cut, scrolled, table
+
+AS_DECODED = "(as decoded)"
+TOP = 3
+COLUMNS, SIGNAL = 300, 210  # pixels, of the tables: what is longer scrolls
+
+
+def row_explorer(
+    net0: RowPredictor,
+    net1: RowEncoder,
+    dataset: Dataset,
+    *,
+    row: int = 0,
+    column: str | None = None,
+    category: str | None = None,
+) -> Explorer:
+    """A widget: a test row's signal, net0's simplexes, the decoded row and the true one.
+
+    Shows the squared distances behind net1 from the true row, what overruling one category of the
+    decoded row by hand makes of them, and which single overruling would help most.
+
+    Parameters
+    ----------
+    row
+        Position among the test rows.
+    column, category
+        What is overruled, and by which label; as decoded if not given.
+
+    Raises
+    ------
+    DataError
+        If the column or the category does not exist.
+    ValueError
+        If the row does not.
+    """
+    columns = [c.name for c in dataset.schema.categorical]
+    column = columns[0] if column is None else column
+    labels = find_column(dataset, column)[1].labels
+    category = AS_DECODED if category is None else category
+    check_row(dataset, row)
+    if category != AS_DECODED:
+        check_category(dataset, column, category)
+    controls = {
+        "row": ipywidgets.BoundedIntText(row, min=0, max=len(dataset.test) - 1),
+        "column": ipywidgets.Dropdown(options=columns, value=column, description="overrule"),
+        "category": ipywidgets.Dropdown(
+            options=(AS_DECODED, *labels), value=category, description="by category"
+        ),
+    }
+    predicted = lru_cache(64)(lambda row: predicted_row(net0, net1, dataset, row))
+    shown = [column]
+
+    def adjust() -> None:
+        chosen = controls["column"].value
+        if chosen != shown[0]:
+            shown[0] = chosen
+            controls["category"].options = (AS_DECODED, *find_column(dataset, chosen)[1].labels)
+            controls["category"].value = AS_DECODED
+
+    def show(row: int, column: str, category: str) -> str:
+        return row_page(predicted(row), () if category == AS_DECODED else (column, category))
+
+    def still() -> Twin:
+        found = predicted(controls["row"].value)
+        return Twin(row_twin(found), row_table(found))
+
+    given = ("net0", "net1", "dataset")
+    return Explorer(
+        "row_explorer",
+        given,
+        controls,
+        show,
+        height=COLUMNS + SIGNAL + 20,
+        adjust=adjust,
+        still=still,
+    )
+
+
+def row_page(row: PredictedRow, overruled: tuple[str, ...]) -> str:
+    """All that is shown of a row, as HTML."""
+    columns = scrolled(column_table(row), "predicted columns", height=COLUMNS)
+    signal = scrolled(signal_table(row.signal), "signal", height=SIGNAL)
+    words = html.escape(f"{overruling_words(row, overruled)} {best_words(row)}")
+    return (
+        f'<div style="{CARD}">{columns}'
+        f'<div style="display:flex;flex-flow:row wrap;gap:16px;margin-top:8px">'
+        f'<div style="width:470px;height:{SIGNAL}px">{distance_bars(row, overruled)}'
+        f'<p style="margin:8px 0">{words}</p></div>'
+        f'<div style="flex:1 1 320px;min-width:0">{signal}</div></div></div>'
+    )
+
+
+def signal_table(signal: pd.DataFrame) -> str:
+    """What net0 sees, in own units where they are known."""
+    rows = [
+        (str(name), "" if pd.isna(s.own) else f"{s.own:.4g}", f"{s.deviations:+.2f}")
+        for name, s in signal.iterrows()
+    ]
+    return table("Signal", ("name", "own unit", "standard deviations"), rows)
+
+
+def column_table(row: PredictedRow) -> str:
+    """The simplex of each column: the largest share is decoded; the true category is marked."""
+    best = row.best
+    rows = [
+        (
+            str(name),
+            cut(column.true, pixels=90),
+            Markup("✓ hit" if column.hit else "<b>✗ missed</b>"),
+            *largest(row.shares[name], column.true),
+            cut(f"{best.change[name]:+.3f} by {best.category[name]}"),
+        )
+        for name, column in row.columns.iterrows()
+    ]
+    head = ("column", "true", "", "decoded (largest)", "second", "third", "best overruling")
+    return table("Every column as predicted", head, rows)
+
+
+def largest(shares: pd.Series, true: str) -> list[Markup]:
+    """The largest shares with bars; fewer where there are fewer categories."""
+    top = shares.sort_values(ascending=False, kind="stable")[:TOP]
+    cells = [
+        Markup(
+            f"{bar(share, ORANGE if label == true else BLUE)}{cut(label, pixels=76)}"
+            f"{' ✓' if label == true else ''}"
+        )
+        for label, share in top.items()
+    ]
+    return [*cells, *[Markup("")] * (TOP - len(cells))]
+
+
+def overruling_words(row: PredictedRow, overruled: tuple[str, ...]) -> str:
+    """What the overruling changes."""
+    if not overruled:
+        return "Nothing is overruled."
+    column, category = overruled
+    if row.columns["decoded"][column] == category:
+        return f"{column} is decoded as {category} already."
+    found = row.overrulings.loc[overruled]
+    way = "nearer" if found.change < 0 else "farther"
+    return (
+        f"With {column} {category} in place of {row.columns['decoded'][column]} the row lies "
+        f"{abs(found.change):.3f} {way}: {row.decoded:.3f} becomes {found.distance:.3f}."
+    )
+
+
+def best_words(row: PredictedRow) -> str:
+    """Which single overruling would help most."""
+    best = row.best.iloc[0]
+    true = row.columns["true"][best.name]
+    kind = "the true category" if best.category == true else f"though the true one is {true}"
+    change = f"{best.name} {best.category}, {kind}"
+    if best.change >= 0:
+        return f"No single overruling brings it nearer; the least harm does {change}."
+    return (
+        f"Of all {len(row.overrulings) - len(row.columns)} single overrulings the best is "
+        f"{change}: {row.decoded:.3f} becomes {best.distance:.3f}."
+    )
+
+
+def row_table(row: PredictedRow) -> pd.DataFrame:
+    """The columns with the best overruling of each."""
+    best = row.best.rename(columns={"category": "best overruled by"})
+    return row.columns.join(best).round(3)

@@ -1,0 +1,117 @@
+"""One column's logits under any relaxation, temperature and seed."""
+
+import ipywidgets
+import pandas as pd
+import torch
+from torch import Tensor
+
+from tabkit import compare, plots, relaxations
+from tabkit.data import Dataset
+from tabkit.inspection.vectors import find_column
+from tabkit.nets import RowEncoder, RowPredictor
+from tabkit.schema import split_blocks
+from tabkit.widgets.explorer import Explorer, Twin
+
+TAUS = (0.25, 1.0, 4.0)
+SHOWN = ("softmax", "gumbel_softmax", "straight_through_gumbel")
+
+
+def simplex_explorer(
+    net0: RowPredictor,
+    net1: RowEncoder,
+    dataset: Dataset,
+    *,
+    column: str | None = None,
+    row: int = 0,
+    relaxation: str = "softmax",
+    tau: float = 1.0,
+    seed: int = 0,
+    logits: str = "",
+) -> Explorer:
+    """A widget: the simplex of one column, from net0's logits for a test row or set by hand.
+
+    Shows the shares, the entropy, and how far the soft embedding lies from the nearest category;
+    for three categories also draws in the triangle.
+
+    Parameters
+    ----------
+    column
+        The first with three categories if not given, or the first of all.
+    row
+        Position among the test rows.
+    logits
+        Numbers with commas between, in place of net0's.
+    """
+    columns = [c.name for c in dataset.schema.categorical]
+    three = [c.name for c in dataset.schema.categorical if c.cardinality == 3]
+    controls = {
+        "column": ipywidgets.Dropdown(options=columns, value=column or [*three, columns[0]][0]),
+        "row": ipywidgets.BoundedIntText(row, min=0, max=len(dataset.test) - 1),
+        "relaxation": ipywidgets.Dropdown(options=relaxations.names(), value=relaxation),
+        "tau": ipywidgets.FloatLogSlider(tau, min=-2, max=1, step=0.05),
+        "seed": ipywidgets.BoundedIntText(seed, min=0, max=2**31 - 1),
+        "logits": ipywidgets.Text(logits, placeholder="by hand: 1, 0, 2"),
+    }
+
+    def mixture(
+        column: str, row: int, relaxation: str, tau: float, seed: int, logits: str
+    ) -> tuple[compare.Mixture, tuple[str, ...], int]:
+        number, spec = find_column(dataset, column)
+        own = typed(logits) if logits.strip() else row_logits(net0, net1, dataset, row)[number]
+        chosen = tempered(relaxation, tau)
+        table = net1.embedding.tables[number].weight.detach()
+        truth = dataset.rows.codes[dataset.test[row], number].item()
+        return compare.mix(own, chosen, table, seed=seed), spec.labels, truth
+
+    def show(**state: object) -> str:
+        found, labels, truth = mixture(**state)
+        return plots.simplex(found, labels, truth=truth).svg()
+
+    def still() -> Twin:
+        settings = [{"relaxation": name, "tau": t} for name in SHOWN for t in TAUS]
+        drawn = [mixture(**widget.state | setting) for setting in settings]
+        names = [f"{s['relaxation']}, tau {s['tau']:g}" for s in settings]
+        found = {name: mixed for name, (mixed, _, _) in zip(names, drawn, strict=True)}
+        _, labels, truth = drawn[0]
+        table = {n: {"entropy (nats)": m.entropy, "distance": m.distance} for n, m in found.items()}
+        return Twin(plots.simplexes(found, labels, truth=truth), pd.DataFrame(table).T.round(2))
+
+    given = ("net0", "net1", "dataset")
+    widget = Explorer("simplex_explorer", given, controls, show, height=290, still=still)
+    return widget
+
+
+def tempered(name: str, tau: float) -> relaxations.Relaxation:
+    """A relaxation by name, at a temperature if it has one."""
+    made = relaxations.make(name)
+    if "tau" in made.knobs:
+        made.change(tau=tau)
+    return made
+
+
+def typed(text: str) -> Tensor:
+    """Logits from numbers with commas between.
+
+    Raises
+    ------
+    ValueError
+        If a part is no finite number.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    try:
+        logits = torch.tensor([float(part) for part in parts])
+    except ValueError:
+        raise ValueError(f"{text!r} is not a list of numbers such as 1, 0, 2") from None
+    if not logits.isfinite().all():
+        raise ValueError(f"{text!r} has a logit that is not finite")
+    return logits
+
+
+@torch.no_grad()
+def row_logits(
+    net0: RowPredictor, net1: RowEncoder, dataset: Dataset, row: int
+) -> tuple[Tensor, ...]:
+    """net0's logits for a test row, by column."""
+    signal = dataset.signal[dataset.test[row : row + 1]].to(compare.device_of(net1))
+    logits = net0.logits(net0(signal), net1)
+    return tuple(block[0] for block in split_blocks(logits, dataset.schema.cardinalities))

@@ -1,0 +1,348 @@
+"""Real JupyterLab in a real browser: opens notebooks, works widgets, and lists what went wrong."""
+
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import nbformat
+
+try:
+    from playwright.sync_api import expect, sync_playwright
+except ImportError:  # the tests are skipped, or fail, with these words
+    expect = sync_playwright = None
+
+WORDS = "needs a browser: apt-get install chromium; pip install playwright"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SETTINGS = {
+    "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},
+    "@jupyterlab/apputils-extension:notification": {
+        "fetchNews": "false",
+        "checkForUpdates": False,
+        "doNotDisturbMode": True,
+    },
+}
+DIRECTORIES = [
+    "JUPYTER_CONFIG_DIR",
+    "JUPYTER_DATA_DIR",
+    "JUPYTER_RUNTIME_DIR",
+    "JUPYTERLAB_SETTINGS_DIR",
+    "JUPYTERLAB_WORKSPACES_DIR",
+    "IPYTHONDIR",
+]
+TOKEN = "tabkit"
+STARTUP = 60  # seconds; only a server that never answers meets it
+
+# Small nets, trained by the first notebook of a run and picked up by the later ones.
+NETS = """
+from tabkit import RowEncoder, RowPredictor, estimators, fit_encoder, fit_predictor, flights
+from tabkit import freeze, widgets
+dataset = flights(rows=5_000, held_out=500)
+net1 = RowEncoder(dataset.schema, embedding_std=0.03)
+for _ in fit_encoder(net1, dataset, steps=50, batch=512, checkpoint="net1.pt"): pass
+net1 = freeze(net1)
+net0 = RowPredictor(dataset.signal.shape[1], net1)
+softmax = estimators.make("softmax")
+for _ in fit_predictor(net0, net1, dataset, softmax, steps=50, checkpoint="net0.pt"): pass
+"""
+
+# All code cells have run, or the errors of those that failed: from the model, not from the page.
+RAN = """() => {
+    const cells = [...jupyterapp.shell.currentWidget.content.model.cells];
+    const code = cells.filter(c => c.type == 'code');
+    const errors = code.flatMap(c => c.sharedModel.outputs).filter(o => o.output_type == 'error');
+    if (errors.length) return errors.map(o => `${o.ename}: ${o.evalue}`);
+    return code.every(c => c.executionCount && c.executionState != 'running') ? [] : null;
+}"""
+EVALUATE = """async code => {
+    const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+    const ask = {code: '', store_history: false, user_expressions: {it: code}};
+    const it = (await kernel.requestExecute(ask).done).content.user_expressions.it;
+    return it.status == 'ok' ? it.data['text/plain'] : `${it.ename}: ${it.evalue}`;
+}"""
+# From the key to the frame that holds the new picture, in milliseconds.
+WATCH = """widget => {
+    const picture = () => widget.querySelector('svg[role=img]');
+    let pressed = null, before = null;
+    window.tabkitLatency = [];
+    const press = () => { pressed = performance.now(); before = picture(); };
+    widget.addEventListener('keydown', press, true);
+    new MutationObserver(() => {
+        if (pressed === null || !picture() || picture() === before) return;
+        const start = pressed; pressed = null;
+        requestAnimationFrame(() => window.tabkitLatency.push(performance.now() - start));
+    }).observe(widget, {childList: true, subtree: true});
+}"""
+
+
+def chromium():
+    """The browser's path, or None."""
+    chosen = os.environ.get("TABKIT_CHROMIUM") or shutil.which("chromium")
+    return chosen or ("/usr/bin/chromium" if Path("/usr/bin/chromium").exists() else None)
+
+
+def missing():
+    """Why no browser can be driven here; empty if one can."""
+    return "" if chromium() and sync_playwright else WORDS
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def isolated(folder):
+    """An environment whose Jupyter reads and writes below `folder` only."""
+    return os.environ | {name: str(folder / name) for name in DIRECTORIES}
+
+
+class Server:
+    """A process that serves pages on loopback; ended by its own handle."""
+
+    def __init__(self, command, folder, port, *, ready):
+        self.log, self.port = folder / "server.log", port
+        self.origin = f"http://127.0.0.1:{port}"
+        self.started = time.perf_counter()
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                command, env=isolated(folder), cwd=folder, stdout=log, stderr=subprocess.STDOUT
+            )
+        self.wait(self.origin + ready)
+
+    def wait(self, url):
+        while time.perf_counter() - self.started < STARTUP:
+            assert self.process.poll() is None, self.log.read_text()
+            try:
+                urllib.request.urlopen(url).close()
+                return
+            except OSError:
+                time.sleep(0.1)
+        self.stop()
+        raise TimeoutError(f"{url} does not answer: {self.log.read_text()}")
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Lab(Server):
+    """JupyterLab, with directories of its own and no wish to go outside."""
+
+    def __init__(self, folder):
+        (folder / "app").mkdir()
+        (folder / "notebooks").mkdir()
+        (folder / "app" / "overrides.json").write_text(json.dumps(SETTINGS))
+        self.notebooks = folder / "notebooks"
+        port = free_port()
+        command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
+        options = {
+            "ServerApp.ip": "127.0.0.1",
+            "ServerApp.port": port,
+            "ServerApp.port_retries": 0,
+            "ServerApp.root_dir": self.notebooks,
+            "IdentityProvider.token": TOKEN,
+            "LabApp.app_settings_dir": folder / "app",
+            "LabApp.expose_app_in_browser": True,
+            "LabApp.extension_manager": "readonly",
+        }
+        words = [f"--{name}={value}" for name, value in options.items()]
+        super().__init__([*command, *words], folder, port, ready="/api")
+
+    def write(self, name, cells):
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+        notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+        nbformat.write(notebook, self.notebooks / f"{name}.ipynb")
+        return f"{self.origin}/lab/tree/{name}.ipynb?token={TOKEN}&reset"
+
+
+class Watched:
+    """A page that remembers what went wrong in it, and whom it asked for anything."""
+
+    def __init__(self, browser):
+        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        self.page = context.new_page()
+        self.page.set_default_timeout(30_000)
+        self.errors, self.outside = [], []
+        self.page.on("console", self.hear)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", lambda request: self.notice(request.url))
+        self.page.on("websocket", lambda socket: self.notice(socket.url))
+
+    def hear(self, message):
+        if message.type == "error":
+            self.errors.append(f"{message.text} ({message.location.get('url')})")
+
+    def notice(self, url):
+        parts = urllib.parse.urlsplit(url)
+        if parts.scheme in {"http", "https", "ws", "wss"} and parts.hostname != "127.0.0.1":
+            self.outside.append(url)
+
+    def widget(self, name, number=0):
+        """The widget of the public function `name`; the first of several unless told."""
+        found = self.page.locator(f".tabkit-{name.replace('_', '-')}").nth(number)
+        found.wait_for()
+        return Widget(self.page, found, name)
+
+    def faults(self):
+        return {"errors": self.errors, "outside": self.outside}
+
+    def check(self):
+        """Nothing went wrong so far."""
+        found = self.faults()
+        assert not any(found.values()), found
+
+    def close(self):
+        self.page.context.close()
+
+
+class Notebook(Watched):
+    """A notebook in Lab, all its cells run."""
+
+    def __init__(self, browser, lab, name, cells, *, theme="light"):
+        super().__init__(browser)
+        self.page.goto(lab.write(name, cells))
+        self.page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+        self.set_theme(theme)
+        self.page.get_by_role("menuitem", name="Run", exact=True).click()
+        self.page.locator('.lm-Menu-item[data-command="runmenu:run-all"]').click()
+        errors = self.page.wait_for_function(RAN, timeout=120_000).json_value()
+        assert errors == []
+
+    def set_theme(self, theme):
+        """``"light"`` or ``"dark"``."""
+        light = json.dumps(theme == "light")
+        name = f"JupyterLab {theme.title()}"
+        change = "name => jupyterapp.commands.execute('apputils:change-theme', {theme: name})"
+        self.page.evaluate(change, name)
+        self.page.locator(f"body[data-jp-theme-light={light}]").wait_for(state="attached")
+
+    def evaluate(self, code):
+        """What an expression is in the kernel, as `repr`."""
+        return self.page.evaluate(EVALUATE, code)
+
+    def log(self):
+        """What Lab's log console holds: errors that no cell shows."""
+        panel = self.page.locator(".jp-LogConsolePanel")
+        if not panel.is_visible():  # the command closes it, too
+            self.page.evaluate("() => jupyterapp.commands.execute('logconsole:open')")
+        panel.wait_for()
+        return panel.locator(".jp-OutputArea-child").all_text_contents()
+
+    def faults(self):
+        return {**super().faults(), "cells": self.page.evaluate(RAN), "log": self.log()}
+
+
+class Widget:
+    """An `Explorer` in a page; controls go by the names of their keyword arguments."""
+
+    def __init__(self, page, root, name):
+        self.page, self.root, self.name = page, root, name
+
+    def control(self, name):
+        return self.root.locator(f".tabkit-{name.replace('_', '-')}").first
+
+    def press(self, name, *keys):
+        """Keys on a slider's handle."""
+        for key in keys:
+            self.control(name).locator(".noUi-handle").press(key)
+
+    def choose(self, name, option):
+        self.control(name).locator("select").select_option(option)
+
+    def type(self, name, text):
+        """Replaces what stands in a field, key by key, and leaves the field."""
+        field = self.control(name).locator("input")
+        field.press("ControlOrMeta+a")
+        field.press("Delete")
+        field.press_sequentially(text)
+        field.press("Tab")
+
+    def field(self, name):
+        """What stands in a field."""
+        return self.control(name).locator("input").input_value()
+
+    @property
+    def picture(self):
+        return self.root.locator("svg[role=img]").first
+
+    @property
+    def words(self):
+        """The picture's description."""
+        return self.picture.get_attribute("aria-label")
+
+    @property
+    def alert(self):
+        return self.root.get_by_role("alert")
+
+    @property
+    def code(self):
+        """The call that reproduces the state, as shown."""
+        return self.root.locator("code").last.inner_text()
+
+    def until(self, *parts):
+        """Waits until the code says so: then picture and message are those of that state, too."""
+        for part in parts:
+            expect(self.root.locator("code").last).to_contain_text(part)
+
+    def button(self, name):
+        return self.root.get_by_role("button", name=name, exact=True)
+
+    def reset(self):
+        """Back to the state in which this was first called; waits until all of it is shown."""
+        first = self.root.evaluate("(widget, code) => widget.dataset.first ??= code", self.code)
+        self.button("reset").click()
+        expect(self.root.locator("code").last).to_have_text(first)
+
+    def copied(self):
+        """What `copy as code` puts into the clipboard."""
+        self.button("copy as code").click()
+        return self.page.evaluate("navigator.clipboard.readText()")
+
+    def after(self, act):
+        """The picture's words once `act()` has changed them."""
+        before = self.words
+        act()
+        expect(self.picture).not_to_have_attribute("aria-label", before)
+        return self.words
+
+    def latency(self, name, keys):
+        """Median milliseconds from a key on a slider to the frame with the new picture.
+
+        Printed, and added to the file that TABKIT_LATENCY names.
+        """
+        self.root.evaluate(WATCH)
+        for number, key in enumerate(keys):
+            self.press(name, key)
+            self.page.wait_for_function("n => window.tabkitLatency.length > n", arg=number)
+        found = statistics.median(self.page.evaluate("window.tabkitLatency"))
+        report(f"{self.name}: {found:.0f} ms from key to picture (median of {len(keys)})")
+        return found
+
+
+def report(line):
+    """A measurement: no test may fail by the clock of a busy machine."""
+    print(line)
+    if file := os.environ.get("TABKIT_LATENCY"):
+        with Path(file).open("a") as out:
+            out.write(f"{line}\n")

@@ -1,0 +1,104 @@
+"""The gradient explorer reads straight from the ruler."""
+
+import re
+
+import pytest
+import torch
+
+from tabkit import SquaredDistance, compare, estimators, plots, widgets
+from tabkit.compare.reference import draw_many
+from tabkit.nets import encode_rows
+from tabkit.widgets.gradient import measurable
+
+
+@pytest.fixture
+def problem(dataset, net1):
+    some = dataset.test[:4]
+    logits = torch.randn(4, dataset.schema.width, generator=torch.Generator().manual_seed(0))
+    rows = dataset.rows[some]
+    objective = SquaredDistance(net1, rows.continuous, encode_rows(net1, rows))
+    return logits, objective, dataset.schema.cardinalities
+
+
+@pytest.fixture
+def widget(problem):
+    return widgets.gradient_explorer(*problem)
+
+
+def words(widget):
+    return re.search(r'aria-label="([^"]*)"', widget.picture.value).group(1)
+
+
+def test_the_estimates_are_the_rulers(problem):
+    reference = compare.exact_gradient(*problem)
+    chosen = estimators.make("straight_through_gumbel", tau=0.7)
+    found = compare.estimate(chosen, *problem, reference=reference, draws=50, seed=3)
+    assert torch.equal(found.draws, draw_many(chosen, *problem, draws=50, seed=3))
+    ruler = compare.measure({"it": chosen}, *problem, reference=reference, draws=50, seed=3)
+    for name, value in found.measures.items():
+        assert ruler.loc["it", name] == pytest.approx(value, nan_ok=True)
+    with pytest.raises(ValueError, match="at least 2, not 1"):
+        compare.estimate(chosen, *problem, reference=reference, draws=1)
+
+
+def test_the_figure_shows_the_exact_gradient_and_the_mean(problem):
+    reference = compare.exact_gradient(*problem)
+    found = compare.estimate(
+        estimators.make("leave_one_out"), *problem, reference=reference, draws=30
+    )
+    first, width = problem[2][0], problem[2][1]
+    labels = [f"k{k}" for k in range(width)]
+    picture = plots.gradient(found, labels, row=2, first=first)
+    exact = reference.gradient[2, first : first + width]
+    top = exact.abs().argmax().item()
+    mean = found.draws[:, 2, first + top].mean()
+    assert f"k{top} {exact[top]:.2g}, {mean:.2g}" in picture.alt
+    assert f"squared bias {found.measures['squared_bias']:.2f}" in picture.alt.lower()
+
+
+def test_the_widget_shows_the_measures_as_tau_moves(widget, problem):
+    reference = compare.exact_gradient(*problem)
+    for tau in (0.1, 3.0):
+        widget.controls["tau"].value = tau
+        chosen = estimators.make("straight_through_gumbel", tau=tau)
+        found = compare.estimate(chosen, *problem, reference=reference, draws=40)
+        assert f"variance {found.measures['variance']:.2f}" in words(widget)
+
+
+@pytest.mark.parametrize("name", measurable())
+def test_every_estimator_is_shown(problem, name):
+    widget = widgets.gradient_explorer(*problem, estimator=name, draws=20)
+    assert widget.message.value == ""
+    assert "Squared bias" in words(widget)
+
+
+def test_rows_and_columns_are_chosen(widget, problem):
+    seen = set()
+    for row in range(4):
+        for column in range(len(problem[2])):
+            widget.controls["row"].value, widget.controls["column"].value = row, column
+            seen.add(words(widget))
+    assert len(seen) == 4 * len(problem[2])
+
+
+def test_the_code_reproduces_the_state(widget, problem):
+    widget.controls["draws"].value, widget.controls["seed"].value = 60, 5
+    names = ("logits", "objective", "cardinalities")
+    again = eval(widget.code, {"widgets": widgets, **dict(zip(names, problem, strict=True))})
+    assert again.state == widget.state
+    assert words(again) == words(widget)
+
+
+def test_the_twin_compares_temperatures(widget):
+    twin = widget.twin()
+    assert twin.table.index.tolist() == ["tau 0.3", "tau 1", "tau 3"]
+    assert len(twin.picture.figure.axes) == 3
+    variances = twin.table["variance"]
+    assert variances["tau 0.3"] > variances["tau 3"]
+
+
+def test_without_a_small_joint_table_a_reference_is_needed(problem):
+    logits, _, _ = problem
+    wide = [100, 100, logits.shape[1]]
+    with pytest.raises(ValueError, match="joint table"):
+        widgets.gradient_explorer(torch.zeros(1, sum(wide)), lambda s: s.sum(dim=1), wide)
