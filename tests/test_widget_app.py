@@ -30,6 +30,12 @@ def test_a_widget_is_made_when_its_tab_is_first_opened(dataset, net1):
         assert made.message.value == ""
 
 
+def test_the_gradient_tab_shows_a_gradient(dataset, net1):
+    net0 = app.RowPredictor(dataset.signal.shape[1], net1)
+    words = app.gradient_of(net0, net1, dataset).picture.value
+    assert "variance 0.00" not in words
+
+
 def test_what_fails_to_be_made_says_why_and_is_tried_again():
     answers = iter([ValueError("not yet"), ipywidgets.Label("here")])
 

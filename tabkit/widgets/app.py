@@ -8,19 +8,27 @@ from typing import Any
 
 import ipywidgets
 import torch
+from torch.special import entr
 
 from tabkit import compare, widgets
 from tabkit.data import Dataset
 from tabkit.estimators import make
 from tabkit.nets import RowEncoder, RowPredictor, SquaredDistance, encode_rows, freeze
+from tabkit.schema import split_blocks
 from tabkit.train import Step, fit_encoder, fit_predictor, run
 from tabkit.widgets.explorer import Explorer, alert
 
 Nets = tuple[RowPredictor, RowEncoder, Dataset]
 Drive = Callable[[Iterable[Step], str], object]
-GRADIENT_ROWS = 4
-# For a projector: everything half as large again.
-STYLE = "<style>.tabkit-app { zoom: 1.5 } .tabkit-app .lm-TabBar-tab { min-width: 8em }</style>"
+# A draw of the reference tries every category of every column: some tenths of a second.
+GRADIENT_ROWS, REFERENCE_DRAWS = 2, 20
+# For a projector: everything larger, as far as its width allows.
+STYLE = """<style>
+.tabkit-app { zoom: 1.2 }
+@media (min-width: 1700px) { .tabkit-app { zoom: 1.6 } }
+.tabkit-app .lm-TabBar-tab { min-width: 8em }
+.tabkit-app .widget-tab-contents { overflow: auto }
+</style>"""
 
 
 class Lazy(ipywidgets.VBox):
@@ -33,6 +41,7 @@ class Lazy(ipywidgets.VBox):
     def visit(self) -> None:
         if self.made:
             return
+        self.children = [ipywidgets.Label("one moment ...")]
         try:
             self.children = [self.maker()]
             self.made = True
@@ -55,17 +64,23 @@ def dashboard(net0: RowPredictor, net1: RowEncoder, dataset: Dataset) -> ipywidg
     return tabs
 
 
-@torch.no_grad()
 def gradient_of(net0: RowPredictor, net1: RowEncoder, dataset: Dataset) -> Explorer:
-    """The gradient explorer at net0's predictions for a few test rows."""
-    some = dataset.test[:GRADIENT_ROWS]
-    rows, prediction = dataset.rows[some], net0(dataset.signal[some])
+    """The gradient explorer at net0's predictions for a few test rows, where net0 is least sure."""
+    some, cardinalities = dataset.test[:GRADIENT_ROWS], dataset.schema.cardinalities
+    rows = dataset.rows[some]
+    with torch.no_grad():
+        prediction = net0(dataset.signal[some])
+        logits = net0.logits(prediction, net1)
     objective = SquaredDistance(net1, prediction.continuous, encode_rows(net1, rows), rows.codes)
-    problem = net0.logits(prediction, net1), objective, dataset.schema.cardinalities
-    with torch.enable_grad():
-        reference = compare.sampled_gradient(*problem)
-    labels = [column.labels for column in dataset.schema.categorical]
-    return widgets.gradient_explorer(*problem, reference=reference, labels=labels)
+    problem = logits, objective, cardinalities
+    blocks = split_blocks(logits, cardinalities)
+    doubts = [entr(block[0].softmax(-1)).sum().item() for block in blocks]
+    return widgets.gradient_explorer(
+        *problem,
+        reference=compare.sampled_gradient(*problem, draws=REFERENCE_DRAWS),
+        labels=[column.labels for column in dataset.schema.categorical],
+        column=doubts.index(max(doubts)),
+    )
 
 
 def ready_nets(

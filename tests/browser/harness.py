@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import socket
-import statistics
 import subprocess
 import sys
 import time
@@ -14,10 +13,14 @@ from pathlib import Path
 
 import nbformat
 
+from browser.widget import Widget, expect
+
 try:
-    from playwright.sync_api import expect, sync_playwright
+    from playwright.sync_api import sync_playwright
 except ImportError:  # the tests are skipped, or fail, with these words
-    expect = sync_playwright = None
+    sync_playwright = None
+
+__all__ = ["NETS", "Lab", "Notebook", "Server", "Watched", "Widget", "expect", "free_port"]
 
 WORDS = "needs a browser: apt-get install chromium; pip install playwright"
 FLAGS = [
@@ -75,25 +78,14 @@ EVALUATE = """async code => {
     const it = (await kernel.requestExecute(ask).done).content.user_expressions.it;
     return it.status == 'ok' ? it.data['text/plain'] : `${it.ename}: ${it.evalue}`;
 }"""
-# From the key to the frame that holds the new picture, in milliseconds.
-WATCH = """widget => {
-    const picture = () => widget.querySelector('svg[role=img]');
-    let pressed = null, before = null;
-    window.tabkitLatency = [];
-    const press = () => { pressed = performance.now(); before = picture(); };
-    widget.addEventListener('keydown', press, true);
-    new MutationObserver(() => {
-        if (pressed === null || !picture() || picture() === before) return;
-        const start = pressed; pressed = null;
-        requestAnimationFrame(() => window.tabkitLatency.push(performance.now() - start));
-    }).observe(widget, {childList: true, subtree: true});
-}"""
 
 
 def chromium():
     """The browser's path, or None."""
-    chosen = os.environ.get("TABKIT_CHROMIUM") or shutil.which("chromium")
-    return chosen or ("/usr/bin/chromium" if Path("/usr/bin/chromium").exists() else None)
+    path = Path(
+        os.environ.get("TABKIT_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+    )
+    return path if path.exists() else None
 
 
 def missing():
@@ -251,98 +243,3 @@ class Notebook(Watched):
 
     def faults(self):
         return {**super().faults(), "cells": self.page.evaluate(RAN), "log": self.log()}
-
-
-class Widget:
-    """An `Explorer` in a page; controls go by the names of their keyword arguments."""
-
-    def __init__(self, page, root, name):
-        self.page, self.root, self.name = page, root, name
-
-    def control(self, name):
-        return self.root.locator(f".tabkit-{name.replace('_', '-')}").first
-
-    def press(self, name, *keys):
-        """Keys on a slider's handle."""
-        for key in keys:
-            self.control(name).locator(".noUi-handle").press(key)
-
-    def choose(self, name, option):
-        self.control(name).locator("select").select_option(option)
-
-    def type(self, name, text):
-        """Replaces what stands in a field, key by key, and leaves the field."""
-        field = self.control(name).locator("input")
-        field.press("ControlOrMeta+a")
-        field.press("Delete")
-        field.press_sequentially(text)
-        field.press("Tab")
-
-    def field(self, name):
-        """What stands in a field."""
-        return self.control(name).locator("input").input_value()
-
-    @property
-    def picture(self):
-        return self.root.locator("svg[role=img]").first
-
-    @property
-    def words(self):
-        """The picture's description."""
-        return self.picture.get_attribute("aria-label")
-
-    @property
-    def alert(self):
-        return self.root.get_by_role("alert")
-
-    @property
-    def code(self):
-        """The call that reproduces the state, as shown."""
-        return self.root.locator("code").last.inner_text()
-
-    def until(self, *parts):
-        """Waits until the code says so: then picture and message are those of that state, too."""
-        for part in parts:
-            expect(self.root.locator("code").last).to_contain_text(part)
-
-    def button(self, name):
-        return self.root.get_by_role("button", name=name, exact=True)
-
-    def reset(self):
-        """Back to the state in which this was first called; waits until all of it is shown."""
-        first = self.root.evaluate("(widget, code) => widget.dataset.first ??= code", self.code)
-        self.button("reset").click()
-        expect(self.root.locator("code").last).to_have_text(first)
-
-    def copied(self):
-        """What `copy as code` puts into the clipboard."""
-        self.button("copy as code").click()
-        return self.page.evaluate("navigator.clipboard.readText()")
-
-    def after(self, act):
-        """The picture's words once `act()` has changed them."""
-        before = self.words
-        act()
-        expect(self.picture).not_to_have_attribute("aria-label", before)
-        return self.words
-
-    def latency(self, name, keys):
-        """Median milliseconds from a key on a slider to the frame with the new picture.
-
-        Printed, and added to the file that TABKIT_LATENCY names.
-        """
-        self.root.evaluate(WATCH)
-        for number, key in enumerate(keys):
-            self.press(name, key)
-            self.page.wait_for_function("n => window.tabkitLatency.length > n", arg=number)
-        found = statistics.median(self.page.evaluate("window.tabkitLatency"))
-        report(f"{self.name}: {found:.0f} ms from key to picture (median of {len(keys)})")
-        return found
-
-
-def report(line):
-    """A measurement: no test may fail by the clock of a busy machine."""
-    print(line)
-    if file := os.environ.get("TABKIT_LATENCY"):
-        with Path(file).open("a") as out:
-            out.write(f"{line}\n")

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from browser.harness import Server, expect, free_port, report
+from browser.harness import Server, expect, free_port
+from browser.widget import report
 
 SMALL = ["--rows", "5000", "--encoder-steps", "30", "--steps", "30"]
 TABS = {
@@ -78,7 +79,13 @@ def test_an_error_is_told_in_words_and_then_forgotten(app):
 
 def test_the_type_is_large_enough_for_a_projector(app):
     label = visit(app, "simplex").root.locator(".widget-label").first
-    assert label.bounding_box()["height"] >= 40
+    size = "label => parseFloat(getComputedStyle(label).fontSize) * label.currentCSSZoom"
+    seen = {}
+    for width in (1280, 1920):
+        app.page.set_viewport_size({"width": width, "height": width * 9 // 16})
+        seen[width] = label.evaluate(size)
+    assert seen[1280] >= 15
+    assert seen[1920] >= 20
 
 
 def test_only_this_machine_was_asked_and_nothing_went_wrong(app):
