@@ -43,32 +43,31 @@ def through(p, slope):
     return (jacobian @ slope[..., None])[..., 0]
 
 
-def straight_argmax(logits, D, g, generator):
+def straight_argmax(logits, D, g, noise, generator):
     return through((logits / 0.7).softmax(1), g) / 0.7
 
 
-def straight_sample(logits, D, g, generator):
+def straight_sample(logits, D, g, noise, generator):
     return through((logits / 0.7).softmax(1), g) / 0.7
 
 
-def straight_gumbel(logits, D, g, generator):
-    return through(((logits + gumbel_noise(logits, generator)) / 0.7).softmax(1), g) / 0.7
+def straight_gumbel(logits, D, g, noise, generator):
+    return through(((logits + noise) / 0.7).softmax(1), g) / 0.7
 
 
-def decoupled(logits, D, g, generator):
-    noise = gumbel_noise(logits, generator)
+def decoupled(logits, D, g, noise, generator):
     assert torch.equal((logits / 0.3 + noise).argmax(1), D.argmax(1))
     return through((logits / 0.7 + noise).softmax(1), g) / 0.7
 
 
-def gumbel_rao(logits, D, g, generator):
+def gumbel_rao(logits, D, g, noise, generator):
     assert torch.equal(sample_one_hot(logits, generator), D)
     shape = (5, *logits.shape)
     perturbed = conditional_gumbels(logits.expand(shape), D.expand(shape), generator)
     return through((perturbed / 0.7).softmax(2), g.expand(shape)).mean(0) / 0.7
 
 
-def gapped(logits, D, g, generator):
+def gapped(logits, D, g, noise, generator):
     moved = logits.clone()
     for row, drawn in enumerate(D.argmax(1).tolist()):
         largest = logits[row].max()
@@ -77,12 +76,12 @@ def gapped(logits, D, g, generator):
     return through((moved / 0.7).softmax(1), g) / 0.7
 
 
-def reinmax(logits, D, g, generator):
+def reinmax(logits, D, g, noise, generator):
     p, q = logits.softmax(1), (D + (logits / 0.7).softmax(1)) / 2
     return 2 * through(q, g) - through(p, g) / 2
 
 
-def zgr(logits, D, g, generator):
+def zgr(logits, D, g, noise, generator):
     p = logits.softmax(1)
     return (through(p, g) + (g * (D - p)).sum(1, keepdim=True) * (D - p)) / 2
 
@@ -104,8 +103,9 @@ def test_the_gradient_is_the_declared_product_of_jacobian_and_slope(name):
     declared, knobs = DECLARED[name]
     logits, slope = normal(50, F), normal(50, F, seed=1)
     point, found = pulled_back(relaxations.make(name, **knobs), logits, slope, CARDINALITIES)
-    generator = stream()
-    columns = zip(*(v.split(CARDINALITIES, 1) for v in (logits, point, slope)), strict=True)
+    noise, generator = gumbel_noise(logits, stream()), stream()  # of whole rows, or by column
+    values = (logits, point, slope, noise)
+    columns = zip(*(v.split(CARDINALITIES, 1) for v in values), strict=True)
     expected = torch.cat([declared(*column, generator) for column in columns], 1)
     torch.testing.assert_close(found, expected)
 

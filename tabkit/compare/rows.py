@@ -12,7 +12,8 @@ from torch import Tensor
 from tabkit.compare.mixtures import device_of
 from tabkit.data import Dataset
 from tabkit.nets import RowEncoder, RowPredictor, SquaredDistance, encode_rows
-from tabkit.schema import Continuous, DataError, Schema, argmax_codes, map_blocks, split_blocks
+from tabkit.relaxations import softmax_blocks
+from tabkit.schema import Continuous, DataError, Schema, argmax_codes, split_blocks
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +93,7 @@ def predicted_row(
     device, cardinalities = device_of(net1), dataset.schema.cardinalities
     prediction = net0(dataset.signal[index].to(device))
     logits = net0.logits(prediction, net1)
-    simplex = map_blocks(lambda block: block.softmax(dim=1), cardinalities, logits)
+    simplex = softmax_blocks(logits, cardinalities)
     codes = argmax_codes(logits, cardinalities)
     target = encode_rows(net1, dataset.rows[index])
     objective = SquaredDistance(net1, prediction.continuous, target)

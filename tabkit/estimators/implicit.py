@@ -11,13 +11,12 @@ from torch import Tensor
 from tabkit.estimators.registry import LogitEstimator, Objective, attach_gradient, register
 from tabkit.relaxations import (
     Knob,
+    argmax_blocks,
     check_count,
     check_share,
     check_temperature,
     gumbel_noise,
-    one_hot_argmax,
 )
-from tabkit.schema import map_blocks
 
 
 @dataclass(kw_only=True)
@@ -59,9 +58,7 @@ class Implicit(LogitEstimator):
         generator: torch.Generator | None,
     ) -> tuple[Float[Tensor, ""], Float[Tensor, "B F"]]:
         perturbed = logits + self.noise_tau * gumbel_noise(logits, generator)
-        row = map_blocks(one_hot_argmax, cardinalities, perturbed).requires_grad_(
-            torch.is_grad_enabled()
-        )
+        row = argmax_blocks(perturbed, cardinalities).requires_grad_(torch.is_grad_enabled())
         losses = objective(row)
         if not torch.is_grad_enabled():
             return losses.mean(), logits
@@ -115,8 +112,8 @@ class IMLE(Implicit):
         slope: Float[Tensor, "B F"],
         cardinalities: Sequence[int],
     ) -> Float[Tensor, "B F"]:
-        here = map_blocks(one_hot_argmax, cardinalities, perturbed)
-        there = map_blocks(one_hot_argmax, cardinalities, perturbed - self.step * slope)
+        here = argmax_blocks(perturbed, cardinalities)
+        there = argmax_blocks(perturbed - self.step * slope, cardinalities)
         return (here - there) / self.step
 
 
@@ -158,8 +155,8 @@ class AdaptiveIMLE(Implicit):
         cardinalities: Sequence[int],
     ) -> Float[Tensor, "B F"]:
         step = self._step(logits, slope)
-        uphill = map_blocks(one_hot_argmax, cardinalities, perturbed + step * slope)
-        downhill = map_blocks(one_hot_argmax, cardinalities, perturbed - step * slope)
+        uphill = argmax_blocks(perturbed + step * slope, cardinalities)
+        downhill = argmax_blocks(perturbed - step * slope, cardinalities)
         change = (uphill - downhill) / 2
         self._adapt(change)
         return change / (step or 1.0)

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from tabkit import relaxations
-from tabkit.schema import allowed_logits, map_blocks
+from tabkit.schema import allowed_logits
 
 Objective = Callable[[Float[Tensor, "B F"]], Float[Tensor, " B"]]
 Head = Literal["logits", "embedding"]
@@ -152,14 +152,14 @@ def sample_rows(
 ) -> Float[Tensor, "B F"]:
     """One hard row per row of logits, each column drawn from its softmax."""
     perturbed = logits.detach() + relaxations.gumbel_noise(logits, generator)
-    return map_blocks(relaxations.one_hot_argmax, cardinalities, perturbed)
+    return relaxations.argmax_blocks(perturbed, cardinalities)
 
 
 def probabilities(
     logits: Float[Tensor, "B F"], cardinalities: Sequence[int]
 ) -> Float[Tensor, "B F"]:
     """The softmax of each block, detached."""
-    return map_blocks(lambda block: block.softmax(dim=1), cardinalities, logits.detach())
+    return relaxations.softmax_blocks(logits.detach(), cardinalities)
 
 
 def attach_gradient(

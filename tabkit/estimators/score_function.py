@@ -19,12 +19,13 @@ from tabkit.estimators.registry import (
 )
 from tabkit.relaxations import (
     Knob,
+    argmax_blocks,
     check_count,
     check_share,
     check_temperature,
     conditional_gumbels,
     gumbel_noise,
-    one_hot_argmax,
+    softmax_blocks,
 )
 from tabkit.schema import map_blocks
 
@@ -185,13 +186,13 @@ class Rebar(LogitEstimator):
         tau = check_temperature(self.tau)
         log_p = map_blocks(lambda block: block.log_softmax(dim=1), cardinalities, logits)
         free = log_p + gumbel_noise(log_p, generator)
-        row = map_blocks(one_hot_argmax, cardinalities, free)
+        row = argmax_blocks(free, cardinalities)
 
         def conditional(log_p: Tensor, vertex: Tensor) -> Tensor:
             return conditional_gumbels(log_p, vertex, generator)
 
         def relaxed(perturbed: Tensor) -> Float[Tensor, "B F"]:
-            return map_blocks(lambda block: (block / tau).softmax(dim=1), cardinalities, perturbed)
+            return softmax_blocks(perturbed / tau, cardinalities)
 
         tied = map_blocks(conditional, cardinalities, log_p, row)
         return row, relaxed(free), relaxed(tied)

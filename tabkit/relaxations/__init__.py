@@ -20,10 +20,12 @@ from tabkit.relaxations.noise import (
     straight_through,
     through_jacobian,
 )
+from tabkit.relaxations.ragged import argmax_blocks, softmax_blocks
 from tabkit.relaxations.registry import (
     Knob,
     Relaxation,
     Tunable,
+    WholeRow,
     check_count,
     check_share,
     check_temperature,
@@ -65,6 +67,8 @@ __all__ = [
     "StraightThroughGumbel",
     "StraightThroughSample",
     "Tunable",
+    "WholeRow",
+    "argmax_blocks",
     "check_count",
     "check_share",
     "check_temperature",
@@ -76,6 +80,7 @@ __all__ = [
     "one_hot_argmax",
     "register",
     "sample_one_hot",
+    "softmax_blocks",
     "straight_through",
     "through_jacobian",
 ]

@@ -1,5 +1,6 @@
 """Relaxations by Gumbel noise: soft, straight-through, decoupled, Rao-Blackwellised."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,14 +11,14 @@ from torch import Tensor
 from tabkit.relaxations.noise import (
     conditional_gumbels,
     gumbel_noise,
-    one_hot_argmax,
     sample_one_hot,
     straight_through,
 )
+from tabkit.relaxations.ragged import argmax_blocks, softmax_blocks
 from tabkit.relaxations.registry import (
     Knob,
-    Relaxation,
     Tempered,
+    WholeRow,
     check_count,
     check_temperature,
     register,
@@ -26,7 +27,7 @@ from tabkit.relaxations.registry import (
 
 @register("gumbel_softmax")
 @dataclass(kw_only=True)
-class GumbelSoftmax(Tempered):
+class GumbelSoftmax(Tempered, WholeRow):
     """A random point of the simplex: softmax of logits plus Gumbel noise, at temperature tau.
 
     As tau falls to 0 the points become samples of the categories; as it grows they become the
@@ -44,15 +45,19 @@ class GumbelSoftmax(Tempered):
     gradient: ClassVar[str] = "unbiased for the relaxed points, biased for the categories"
     source: ClassVar[str] = "Jang et al. 2017, arXiv:1611.01144"
 
-    def block(
-        self, logits: Float[Tensor, "B K"], generator: torch.Generator | None
-    ) -> Float[Tensor, "B K"]:
-        return self.soft(logits + gumbel_noise(logits, generator))
+    def relax(
+        self,
+        logits: Float[Tensor, "B F"],
+        cardinalities: Sequence[int],
+        generator: torch.Generator | None,
+    ) -> Float[Tensor, "B F"]:
+        perturbed = logits + gumbel_noise(logits, generator)
+        return self.soft_blocks(perturbed, cardinalities)
 
 
 @register("straight_through_gumbel")
 @dataclass(kw_only=True)
-class StraightThroughGumbel(Tempered):
+class StraightThroughGumbel(Tempered, WholeRow):
     """Forward a sampled category, backward the Gumbel-softmax of the same noise.
 
     The forward sample does not depend on tau: it is an exact draw from softmax(logits), so tau is
@@ -70,16 +75,20 @@ class StraightThroughGumbel(Tempered):
     gradient: ClassVar[str] = "biased: the Gumbel-softmax's Jacobian at the vertex's loss gradient"
     source: ClassVar[str] = "Jang et al. 2017, arXiv:1611.01144"
 
-    def block(
-        self, logits: Float[Tensor, "B K"], generator: torch.Generator | None
-    ) -> Float[Tensor, "B K"]:
+    def relax(
+        self,
+        logits: Float[Tensor, "B F"],
+        cardinalities: Sequence[int],
+        generator: torch.Generator | None,
+    ) -> Float[Tensor, "B F"]:
         perturbed = logits + gumbel_noise(logits, generator)
-        return straight_through(one_hot_argmax(perturbed), self.soft(perturbed))
+        hard = argmax_blocks(perturbed, cardinalities)
+        return straight_through(hard, self.soft_blocks(perturbed, cardinalities))
 
 
 @register("decoupled_straight_through_gumbel")
 @dataclass(kw_only=True)
-class DecoupledStraightThroughGumbel(Relaxation):
+class DecoupledStraightThroughGumbel(WholeRow):
     """Straight-through Gumbel with one temperature for the sample and one for the gradient.
 
     Forward a draw from softmax(logits / sampling_tau), so that the temperature, unlike in
@@ -102,13 +111,17 @@ class DecoupledStraightThroughGumbel(Relaxation):
         check_temperature(self.sampling_tau, "sampling_tau")
         check_temperature(self.surrogate_tau, "surrogate_tau")
 
-    def block(
-        self, logits: Float[Tensor, "B K"], generator: torch.Generator | None
-    ) -> Float[Tensor, "B K"]:
+    def relax(
+        self,
+        logits: Float[Tensor, "B F"],
+        cardinalities: Sequence[int],
+        generator: torch.Generator | None,
+    ) -> Float[Tensor, "B F"]:
         self.__post_init__()
         noise = gumbel_noise(logits, generator)
-        hard = one_hot_argmax(logits / self.sampling_tau + noise)
-        return straight_through(hard, (logits / self.surrogate_tau + noise).softmax(dim=1))
+        hard = argmax_blocks(logits / self.sampling_tau + noise, cardinalities)
+        soft = softmax_blocks(logits / self.surrogate_tau + noise, cardinalities)
+        return straight_through(hard, soft)
 
 
 @register("gumbel_rao")

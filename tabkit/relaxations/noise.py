@@ -1,5 +1,7 @@
 """Gumbel noise, free and conditional, samples, and how a hard point borrows a soft gradient."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -64,12 +66,22 @@ def conditional_gumbels(
 
 
 def straight_through(hard: Float[Tensor, "*S"], soft: Float[Tensor, "*S"]) -> Float[Tensor, "*S"]:
-    """Forward `hard`, backward `soft`.
+    """Forward `hard`, to the last bit, backward `soft`."""
+    return _StraightThrough.apply(hard.detach(), soft)
 
-    Added in this order because ``soft - soft.detach()`` is exactly 0, which leaves `hard` intact
-    to the last bit; ``hard + soft - soft.detach()`` would not.
-    """
-    return hard + (soft - soft.detach())
+
+class _StraightThrough(torch.autograd.Function):
+    """``hard + soft - soft.detach()`` without its roundings and its three passes over memory."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hard: Float[Tensor, "*S"], soft: Float[Tensor, "*S"]
+    ) -> Float[Tensor, "*S"]:
+        return hard.view_as(hard)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Float[Tensor, "*S"]) -> tuple[None, Float[Tensor, "*S"]]:
+        return None, gradient
 
 
 def through_jacobian(

@@ -1,5 +1,6 @@
 """Relaxations that hand over a sampled category and differ in the gradient they pretend."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,10 +15,12 @@ from tabkit.relaxations.noise import (
     straight_through,
     through_jacobian,
 )
+from tabkit.relaxations.ragged import argmax_blocks
 from tabkit.relaxations.registry import (
     Knob,
     Relaxation,
     Tempered,
+    WholeRow,
     check_count,
     check_temperature,
     register,
@@ -26,7 +29,7 @@ from tabkit.relaxations.registry import (
 
 @register("straight_through_sample")
 @dataclass(kw_only=True)
-class StraightThroughSample(Tempered):
+class StraightThroughSample(Tempered, WholeRow):
     """Forward a sampled category, backward the softmax at temperature tau.
 
     The sample is drawn from softmax(logits) whatever tau is: tau is a surrogate temperature.
@@ -44,10 +47,14 @@ class StraightThroughSample(Tempered):
     gradient: ClassVar[str] = "biased: the softmax's Jacobian at the sampled vertex's loss gradient"
     source: ClassVar[str] = "Bengio et al. 2013, arXiv:1308.3432"
 
-    def block(
-        self, logits: Float[Tensor, "B K"], generator: torch.Generator | None
-    ) -> Float[Tensor, "B K"]:
-        return straight_through(sample_one_hot(logits, generator), self.soft(logits))
+    def relax(
+        self,
+        logits: Float[Tensor, "B F"],
+        cardinalities: Sequence[int],
+        generator: torch.Generator | None,
+    ) -> Float[Tensor, "B F"]:
+        hard = argmax_blocks(logits.detach() + gumbel_noise(logits, generator), cardinalities)
+        return straight_through(hard, self.soft_blocks(logits, cardinalities))
 
 
 @register("reinmax")

@@ -1,5 +1,6 @@
 """Deterministic relaxations: softmax, the sparse projections, and the argmax itself."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,13 +9,14 @@ from entmax import entmax15, sparsemax
 from jaxtyping import Float
 from torch import Tensor
 
-from tabkit.relaxations.noise import one_hot_argmax, straight_through
-from tabkit.relaxations.registry import Relaxation, Tempered, check_temperature, register
+from tabkit.relaxations.noise import straight_through
+from tabkit.relaxations.ragged import argmax_blocks
+from tabkit.relaxations.registry import Tempered, WholeRow, check_temperature, register
 
 
 @register("softmax")
 @dataclass(kw_only=True)
-class Softmax(Tempered):
+class Softmax(Tempered, WholeRow):
     """Softmax at temperature tau: a mixture of categories, the more mixed the larger tau.
 
     It maximises ``<x, logits> + tau * H(x)`` over the simplex, H the Shannon entropy.
@@ -32,10 +34,13 @@ class Softmax(Tempered):
     gradient: ClassVar[str] = "exact, of the mixture's loss"
     source: ClassVar[str] = "Bridle 1990"
 
-    def block(
-        self, logits: Float[Tensor, "B K"], generator: torch.Generator | None
-    ) -> Float[Tensor, "B K"]:
-        return self.soft(logits)
+    def relax(
+        self,
+        logits: Float[Tensor, "B F"],
+        cardinalities: Sequence[int],
+        generator: torch.Generator | None,
+    ) -> Float[Tensor, "B F"]:
+        return self.soft_blocks(logits, cardinalities)
 
 
 @register("sparsemax")
@@ -93,7 +98,7 @@ class Entmax15(Tempered):
 
 @register("hard_argmax")
 @dataclass(kw_only=True)
-class HardArgmax(Relaxation):
+class HardArgmax(WholeRow):
     """The vertex of the largest logit: what decoding does.
 
     Gradient
@@ -110,15 +115,18 @@ class HardArgmax(Relaxation):
     gradient: ClassVar[str] = "none for the logits"
     source: ClassVar[str] = "the decoding rule itself"
 
-    def block(
-        self, logits: Float[Tensor, "B K"], generator: torch.Generator | None
-    ) -> Float[Tensor, "B K"]:
-        return one_hot_argmax(logits)
+    def relax(
+        self,
+        logits: Float[Tensor, "B F"],
+        cardinalities: Sequence[int],
+        generator: torch.Generator | None,
+    ) -> Float[Tensor, "B F"]:
+        return argmax_blocks(logits, cardinalities)
 
 
 @register("straight_through_argmax")
 @dataclass(kw_only=True)
-class StraightThroughArgmax(Tempered):
+class StraightThroughArgmax(Tempered, WholeRow):
     """Forward the vertex of the largest logit, backward the softmax at temperature tau.
 
     Gradient
@@ -133,7 +141,11 @@ class StraightThroughArgmax(Tempered):
     gradient: ClassVar[str] = "biased: the softmax's Jacobian at the vertex's loss gradient"
     source: ClassVar[str] = "Bengio et al. 2013, arXiv:1308.3432"
 
-    def block(
-        self, logits: Float[Tensor, "B K"], generator: torch.Generator | None
-    ) -> Float[Tensor, "B K"]:
-        return straight_through(one_hot_argmax(logits), self.soft(logits))
+    def relax(
+        self,
+        logits: Float[Tensor, "B F"],
+        cardinalities: Sequence[int],
+        generator: torch.Generator | None,
+    ) -> Float[Tensor, "B F"]:
+        hard = argmax_blocks(logits, cardinalities)
+        return straight_through(hard, self.soft_blocks(logits, cardinalities))

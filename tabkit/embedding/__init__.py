@@ -1,0 +1,5 @@
+"""Embedding layers that take integer codes *or* a simplex."""
+
+from tabkit.embedding.soft import SoftEmbedding
+
+__all__ = ["SoftEmbedding"]

@@ -1,0 +1,116 @@
+"""Softmax and argmax of all columns at once, over blocks of unequal width.
+
+On a CPU the values are laid out feature by feature, (F, B): a block is then contiguous memory, and
+its reduction runs over whole rows of B numbers instead of over a few categories at a time. On a GPU
+the blocks are padded to one width, so that a few kernels serve all columns.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from tabkit.schema import split_blocks
+
+
+def softmax_blocks(
+    logits: Float[Tensor, "B F"], cardinalities: Sequence[int]
+) -> Float[Tensor, "B F"]:
+    """The softmax of each column's block.
+
+    Gradient
+    --------
+    Exact.
+
+    Examples
+    --------
+    >>> softmax_blocks(torch.zeros(1, 3), (2, 1))
+    tensor([[0.5000, 0.5000, 1.0000]])
+    """
+    split_blocks(logits, cardinalities)  # the blocks must sum to F
+    if logits.is_cuda:
+        return unpad(pad(logits, cardinalities, -torch.inf).softmax(dim=2), cardinalities)
+    return _Softmax.apply(logits.T.contiguous(), tuple(cardinalities)).T
+
+
+def argmax_blocks(
+    values: Float[Tensor, "B F"], cardinalities: Sequence[int]
+) -> Float[Tensor, "B F"]:
+    """The vertex of the largest value of each column's block; it has no gradient.
+
+    Of equal values one is taken.
+
+    Examples
+    --------
+    >>> argmax_blocks(torch.tensor([[0.2, 0.1, 0.0]]), (2, 1))
+    tensor([[1., 0., 1.]])
+    """
+    split_blocks(values, cardinalities)  # the blocks must sum to F
+    if values.is_cuda:
+        places = pad(values.detach(), cardinalities, -torch.inf).argmax(dim=2)  # (B, C)
+        offsets = _padding(tuple(cardinalities), values.device)[0][:, 0]
+        return torch.zeros_like(values).scatter_(1, places + offsets, 1.0)
+    rows = values.detach().T.contiguous()
+    hot = torch.empty_like(rows, dtype=torch.bool)
+    blocks = zip(rows.split(tuple(cardinalities)), hot.split(tuple(cardinalities)), strict=True)
+    for block, place in blocks:
+        torch.eq(block, block.amax(dim=0), out=place)
+    if int(hot.count_nonzero()) != len(cardinalities) * len(values):
+        _break_ties(hot.split(tuple(cardinalities)))
+    return hot.to(values.dtype).T
+
+
+def _break_ties(blocks: Sequence[Bool[Tensor, "_ B"]]) -> None:
+    """Leaves one of the largest values of each block, in place."""
+    for block in blocks:
+        first = block.to(torch.uint8).argmax(dim=0, keepdim=True)
+        block.zero_().scatter_(0, first, True)
+
+
+class _Softmax(torch.autograd.Function):
+    """Softmax over blocks of the first dimension, (F, B); one node of the graph for all columns."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, logits: Float[Tensor, "F B"], widths: tuple[int, ...]
+    ) -> Float[Tensor, "F B"]:
+        simplex = torch.cat([block.softmax(dim=0) for block in logits.split(widths)])
+        ctx.save_for_backward(simplex)
+        ctx.widths = widths
+        return simplex
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Float[Tensor, "F B"]) -> tuple[Float[Tensor, "F B"], None]:
+        (simplex,) = ctx.saved_tensors
+        pairs = zip(gradient.split(ctx.widths), simplex.split(ctx.widths), strict=True)
+        jacobian = torch.ops.aten._softmax_backward_data
+        return torch.cat([jacobian(g, p, 0, p.dtype) for g, p in pairs]), None
+
+
+def pad(
+    values: Float[Tensor, "B F"], cardinalities: Sequence[int], filling: float
+) -> Float[Tensor, "B C K"]:
+    """The blocks side by side, (B, C, largest K), filled up."""
+    index, inside, _ = _padding(tuple(cardinalities), values.device)
+    padded = values.index_select(1, index.reshape(-1)).reshape(len(values), *index.shape)
+    return torch.where(inside, padded, filling)
+
+
+def unpad(padded: Float[Tensor, "B C K"], cardinalities: Sequence[int]) -> Float[Tensor, "B F"]:
+    """The inverse of `pad`."""
+    return padded.flatten(1).index_select(1, _padding(tuple(cardinalities), padded.device)[2])
+
+
+@lru_cache(maxsize=64)
+def _padding(
+    cardinalities: tuple[int, ...], device: torch.device
+) -> tuple[Int64[Tensor, "C K"], Bool[Tensor, "C K"], Int64[Tensor, " F"]]:
+    """Where each padded place reads, whether it lies inside its block, and the way back."""
+    widths = torch.tensor(cardinalities, device=device)[:, None]
+    steps = torch.arange(max(cardinalities), device=device)
+    inside = steps < widths
+    index = (widths.cumsum(0) - widths) + torch.minimum(steps, widths - 1)
+    return index, inside, inside.flatten().nonzero()[:, 0]
