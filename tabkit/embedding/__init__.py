@@ -1,5 +1,6 @@
 """Embedding layers that take integer codes *or* a simplex."""
 
+from tabkit.embedding.folded import FoldedLinear
 from tabkit.embedding.soft import SoftEmbedding
 
-__all__ = ["SoftEmbedding"]
+__all__ = ["FoldedLinear", "SoftEmbedding"]

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tabkit.estimators.registry import (
     Bias,
+    ExchangingObjective,
     LogitEstimator,
     Objective,
     attach_gradient,
@@ -20,7 +21,7 @@ from tabkit.estimators.registry import (
     sample_rows,
 )
 from tabkit.relaxations import Knob, check_count, sample_one_hot
-from tabkit.schema import map_blocks
+from tabkit.schema import argmax_codes, map_blocks
 
 
 @register("exact")
@@ -145,8 +146,13 @@ def try_columns(
 ) -> Float[Tensor, "B F"]:
     """The loss of each hard row with one category exchanged, by the category that comes in.
 
-    Where the category is the row's own it is `loss`, which is not evaluated again.
+    Where the category is the row's own it is `loss`, which is not evaluated again. An
+    `ExchangingObjective` is asked for exchanges, which is faster than whole rows.
     """
+    if isinstance(objective, ExchangingObjective):
+        exchange = objective.exchanges(argmax_codes(row, cardinalities))
+        losses = torch.cat([exchange(c) for c in range(len(cardinalities))], dim=1)
+        return torch.where(row > 0, loss[:, None], losses.to(row.dtype))
     tried = row * loss[:, None]
     for place in block_slices(cardinalities):
         block, changed = row[:, place], row.clone()
@@ -154,6 +160,23 @@ def try_columns(
             changed[:, place] = block.roll(shift, dims=1)
             tried[:, place] += changed[:, place] * objective(changed)[:, None]
     return tried
+
+
+def exchanger(
+    row: Float[Tensor, "B F"], objective: Objective, cardinalities: Sequence[int]
+) -> Callable[[int, Float[Tensor, "B K"]], Float[Tensor, " B"]]:
+    """A function of a column and a vertex (B, K) to the losses of the rows with that put in."""
+    if isinstance(objective, ExchangingObjective):
+        exchange = objective.exchanges(argmax_codes(row, cardinalities))
+        return lambda column, hot: exchange(column, hot.argmax(dim=1, keepdim=True))[:, 0]
+    places = block_slices(cardinalities)
+
+    def replaced(column: int, hot: Float[Tensor, "B K"]) -> Float[Tensor, " B"]:
+        changed = row.clone()
+        changed[:, places[column]] = hot
+        return objective(changed)
+
+    return replaced
 
 
 def block_slices(cardinalities: Sequence[int]) -> list[slice]:
@@ -215,13 +238,12 @@ class TopKSample(LogitEstimator):
         loss = objective(row)
         if not torch.is_grad_enabled():
             return loss.mean()
+        replaced = exchanger(row, objective, cardinalities)
         parts = []
-        for place in block_slices(cardinalities):
+        for column, place in enumerate(block_slices(cardinalities)):
 
-            def excess(hot: Tensor, place: slice = place) -> Float[Tensor, " B"]:
-                changed = row.clone()
-                changed[:, place] = hot
-                return objective(changed) - loss
+            def excess(hot: Tensor, column: int = column) -> Float[Tensor, " B"]:
+                return replaced(column, hot) - loss
 
             parts.append(self._column(logits.detach()[:, place], excess, generator))
         return attach_gradient(loss.mean(), logits, torch.cat(parts, dim=1))

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
@@ -41,6 +42,17 @@ class LabelledObjective(Protocol):
     """An objective that knows the true codes (B, C) of its rows."""
 
     codes: Int64[Tensor, "B C"] | None
+
+
+@runtime_checkable
+class ExchangingObjective(Protocol):
+    """An objective that knows what it costs to exchange one category of hard rows.
+
+    `exchanges(codes)` returns a function of a column and, if wanted, of the categories (B, M) that
+    come in, else every category in turn, to the losses (B, M).
+    """
+
+    def exchanges(self, codes: Int64[Tensor, "B C"]) -> Callable[..., Float[Tensor, "B M"]]: ...
 
 
 class Estimator(relaxations.Tunable, ABC):
@@ -101,6 +113,24 @@ def evaluate(objective: Objective, simplex: Float[Tensor, "B _"]) -> Float[Tenso
     return loss
 
 
+@dataclass(frozen=True)
+class Typed:
+    """An objective that gets its simplexes in one type, and whose losses are checked."""
+
+    objective: Objective
+    dtype: torch.dtype
+
+    def __call__(self, simplex: Float[Tensor, "B F"]) -> Float[Tensor, " B"]:
+        return evaluate(self.objective, simplex.to(self.dtype))
+
+
+class TypedExchanging(Typed):
+    """The same of an `ExchangingObjective`."""
+
+    def exchanges(self, codes: Int64[Tensor, "B C"]) -> Callable[..., Float[Tensor, "B M"]]:
+        return self.objective.exchanges(codes)
+
+
 class LogitEstimator(Estimator):
     """An estimator that works out the logits' gradient itself.
 
@@ -116,10 +146,9 @@ class LogitEstimator(Estimator):
         cardinalities: Sequence[int],
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, ""]:
-        values, dtype = allowed_logits(logits, cardinalities), logits.dtype
-        return self.estimate(
-            values, lambda row: evaluate(objective, row.to(dtype)), cardinalities, generator
-        )
+        values = allowed_logits(logits, cardinalities)
+        kind = TypedExchanging if isinstance(objective, ExchangingObjective) else Typed
+        return self.estimate(values, kind(objective, logits.dtype), cardinalities, generator)
 
     @abstractmethod
     def estimate(

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tabkit.data import Dataset
 from tabkit.nets import RowEncoder
-from tabkit.train.loop import Loop, Step, check_sizes, identity_of
+from tabkit.train.loop import Loop, Part, Step, check_sizes, identity_of
 
 
 def fit_encoder(
@@ -48,11 +48,11 @@ def fit_encoder(
     settings = {"batch": batch, "partners": partners, **identity_of(checkpoint, dataset)}
     loop = Loop("encoder", {"net1": net1}, steps, lr, seed, settings, checkpoint)
 
-    def loss_of(_: int) -> tuple[Tensor, None]:
+    def parts_of(_: int) -> Iterator[Part]:
         index = loop.draw(dataset.train, batch)
-        return encoder_loss(net1, dataset, index, partners), None
+        yield Part(encoder_loss(net1, dataset, index, partners))
 
-    return loop.run(loss_of)
+    return loop.run(parts_of)
 
 
 def encoder_loss(

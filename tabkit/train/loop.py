@@ -3,10 +3,10 @@
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -15,7 +15,24 @@ from torch import Tensor, nn
 from tabkit.data import Dataset
 
 CHECKPOINT_EVERY = 200  # steps
-LossOf = Callable[[int], tuple[Float[Tensor, ""], float | None]]
+
+
+class Part(NamedTuple):
+    """What one part of a batch contributes to a step.
+
+    Attributes
+    ----------
+    loss : its loss, a mean over its rows
+    decoded : the decoded loss of the same rows, if it was measured
+    share : its share of the batch's rows
+    """
+
+    loss: Float[Tensor, ""]
+    decoded: float | None = None
+    share: float = 1.0
+
+
+PartsOf = Callable[[int], Iterable[Part]]
 
 
 @runtime_checkable
@@ -82,7 +99,7 @@ class Loop:
         if self.stateful is not None:
             self.stateful.load({})
 
-    def run(self, loss_of: LossOf) -> Iterator[Step]:
+    def run(self, parts_of: PartsOf) -> Iterator[Step]:
         """Yields a step per update: those of the checkpoint first, then new ones.
 
         Saves every 200 steps, at the end, and when it is abandoned or interrupted; only an
@@ -94,17 +111,17 @@ class Loop:
         try:
             yield from list(self.records)
             while len(self.records) < self.steps:
-                yield self._step(loss_of)
+                yield self._step(parts_of)
         except GeneratorExit:
             if self.records and self.seen == self._signature():  # nobody else has written since
                 self._save(self._moment())
             raise
 
-    def _step(self, loss_of: LossOf) -> Step:
+    def _step(self, parts_of: PartsOf) -> Step:
         started, before, step = time.perf_counter(), self._moment(), len(self.records) + 1
         try:
-            loss, decoded = loss_of(step)
-            self._backward(loss)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss, decoded = self._backward(parts_of(step))
         except KeyboardInterrupt:
             if self.records:
                 self._save(before)
@@ -113,19 +130,25 @@ class Loop:
         self.schedule.step()
         sat = self.records[-1].seconds if self.records else 0.0
         seconds = sat + time.perf_counter() - started
-        self.records.append(Step(step, self.steps, loss.item(), seconds, decoded))
+        self.records.append(Step(step, self.steps, loss, seconds, decoded))
         if step % CHECKPOINT_EVERY == 0 or step == self.steps:
             self._save(self._moment())
         return self.records[-1]
 
-    def _backward(self, loss: Float[Tensor, ""]) -> None:
-        if not loss.isfinite():
-            raise FloatingPointError(
-                f"the loss is {loss.item()}: lower the learning rate (lr={self.lr}) or look for "
-                "extreme values in the data"
-            )
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+    def _backward(self, parts: Iterable[Part]) -> tuple[float, float | None]:
+        """Sums the gradients of the parts, one by one; the batch's loss and decoded loss."""
+        losses, decoded = 0.0, None
+        for part in parts:
+            if not part.loss.isfinite():
+                raise FloatingPointError(
+                    f"the loss is {part.loss.item()}: lower the learning rate (lr={self.lr}) or "
+                    "look for extreme values in the data"
+                )
+            (part.loss * part.share).backward()
+            losses += part.loss.item() * part.share
+            if part.decoded is not None:
+                decoded = (decoded or 0.0) + part.decoded * part.share
+        return losses, decoded
 
     def draw(self, index: Tensor, batch: int) -> Tensor:
         """A batch of row positions, with replacement."""

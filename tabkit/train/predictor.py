@@ -9,10 +9,17 @@ from torch import Tensor
 
 from tabkit.data import Dataset
 from tabkit.estimators import Estimator
-from tabkit.nets import RowEncoder, RowPredictor, SquaredDistance, encode_rows, is_frozen
+from tabkit.nets import (
+    FoldedEncoder,
+    RowEncoder,
+    RowPredictor,
+    SquaredDistance,
+    encode_rows,
+    is_frozen,
+)
 from tabkit.schema import argmax_codes
 from tabkit.train.encoder import check_siamese, encoder_loss
-from tabkit.train.loop import Loop, Step, check_sizes, identity_of
+from tabkit.train.loop import Loop, Part, Step, check_sizes, identity_of
 from tabkit.train.schedules import Schedule, apply_schedules, start_schedules
 
 
@@ -27,6 +34,7 @@ def fit_predictor(
     lr: float = 3e-3,
     schedules: Mapping[str, Schedule] | None = None,
     decode_every: int = 0,
+    micro_batch: int | None = None,
     seed: int = 0,
     checkpoint: str | os.PathLike[str] | None = None,
 ) -> Iterator[Step]:
@@ -43,6 +51,10 @@ def fit_predictor(
         A `Schedule` for each knob that shall change, such as ``{"tau": Cosine(2, 0.2)}``.
     decode_every
         Measure the decoded loss of the batch every so many steps; never if 0.
+    micro_batch
+        At most so many rows of a batch at a time, their gradients summed: for large batches in
+        little memory. To float precision the result is that of the whole batch, but for estimators
+        that draw column by column (then the noise is another) or keep a moving baseline.
 
     Yields
     ------
@@ -57,7 +69,7 @@ def fit_predictor(
     FloatingPointError
         If the loss is not finite.
     """
-    check_sizes(steps=steps, batch=batch)
+    check_sizes(steps=steps, batch=batch, micro_batch=micro_batch or batch)
     check_predictor(net0, estimator, decode_every)
     if not is_frozen(net1):
         raise ValueError("net1 still trains: call tabkit.freeze(net1) first")
@@ -71,24 +83,39 @@ def fit_predictor(
     }
     loop = Loop("predictor", {"net0": net0}, steps, lr, seed, settings, checkpoint, estimator)
 
-    def loss_of(step: int) -> tuple[Tensor, float | None]:
+    folded = net1.folded(validate_args=False)  # the estimators hand over simplexes
+    device = next(net1.parameters()).device
+    targets = None
+    if steps * batch >= len(dataset.rows):  # each row is needed about once: encode all of them now
+        targets = encode_rows(net1, dataset.rows)
+
+    def parts_of(step: int) -> Iterator[Part]:
         apply_schedules(estimator, schedules, step, steps)
         index = loop.draw(dataset.train, batch)
-        loss, decoded = predictor_loss(net0, net1, dataset, index, estimator, loop.noise)
-        return loss, decoded().item() if is_due(step, decode_every) else None
+        for part in index.split(micro_batch or batch):
+            target = None if targets is None else targets[part.to(device)]
+            loss, decoded = predictor_loss(
+                net0, folded, dataset, part, estimator, loop.noise, target=target
+            )
+            hard = decoded().item() if is_due(step, decode_every) else None
+            yield Part(loss, hard, len(part) / batch)
 
-    return finished(loop.run(loss_of), lambda: apply_schedules(estimator, schedules, steps, steps))
+    return finished(loop.run(parts_of), lambda: apply_schedules(estimator, schedules, steps, steps))
 
 
 def predictor_loss(
     net0: RowPredictor,
-    net1: RowEncoder,
+    net1: RowEncoder | FoldedEncoder,
     dataset: Dataset,
     index: Tensor,
     estimator: Estimator,
     noise: torch.Generator | None,
+    *,
+    target: Float[Tensor, "B Z"] | None = None,
 ) -> tuple[Float[Tensor, ""], Callable[[], Float[Tensor, ""]]]:
     """The relaxed loss of the rows at `index`, and a function that measures the decoded loss.
+
+    The target is net1's output for the true rows, which is found here if it is not given.
 
     Raises
     ------
@@ -98,12 +125,12 @@ def predictor_loss(
     device = next(net1.parameters()).device
     rows = dataset.rows[index].to(device)
     prediction = net0(dataset.signal[index].to(device))
-    if not all(part.isfinite().all() for part in prediction):
+    if not all(is_finite(part) for part in prediction):
         raise FloatingPointError(
             "net0's output is not finite: lower the learning rate or look for extreme values in "
             "the data"
         )
-    target = encode_rows(net1, rows)
+    target = encode_rows(net1, rows) if target is None else target
     objective = SquaredDistance(net1, prediction.continuous, target, rows.codes)
     cardinalities = net1.embedding.cardinalities
     loss = estimator(
@@ -167,20 +194,28 @@ def fit_jointly(
     modules = {"net0": net0, "net1": net1}
     loop = Loop("joint", modules, steps, lr, seed, settings, checkpoint, estimator)
 
-    def loss_of(step: int) -> tuple[Tensor, float | None]:
+    def parts_of(step: int) -> Iterator[Part]:
         apply_schedules(estimator, schedules, step, steps)
         index = loop.draw(dataset.train, batch)
         relaxed, decoded = predictor_loss(net0, net1, dataset, index, estimator, loop.noise)
         loss = encoder_loss(net1, dataset, index, partners) + weight * relaxed
-        return loss, decoded().item() if is_due(step, decode_every) else None
+        yield Part(loss, decoded().item() if is_due(step, decode_every) else None)
 
-    return finished(loop.run(loss_of), lambda: apply_schedules(estimator, schedules, steps, steps))
+    return finished(loop.run(parts_of), lambda: apply_schedules(estimator, schedules, steps, steps))
 
 
 def finished(steps: Iterator[Step], then: Callable[[], None]) -> Iterator[Step]:
     """The steps, and after the last of them, even if it was replayed, something more."""
     yield from steps
     then()
+
+
+def is_finite(values: Float[Tensor, "B _"]) -> bool:
+    """Whether all values are, in one pass that makes no copy."""
+    if values.numel() == 0:
+        return True
+    low, high = values.detach().aminmax()
+    return bool(low.isfinite() & high.isfinite())
 
 
 def is_due(step: int, every: int) -> bool:

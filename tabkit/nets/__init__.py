@@ -1,0 +1,16 @@
+"""The two nets, `RowEncoder` (net1, siamese) and `RowPredictor` (net0), and what joins them."""
+
+from tabkit.nets.encoder import FoldedEncoder, RowEncoder, encode_rows, freeze, is_frozen
+from tabkit.nets.objective import SquaredDistance
+from tabkit.nets.predictor import Prediction, RowPredictor
+
+__all__ = [
+    "FoldedEncoder",
+    "Prediction",
+    "RowEncoder",
+    "RowPredictor",
+    "SquaredDistance",
+    "encode_rows",
+    "freeze",
+    "is_frozen",
+]

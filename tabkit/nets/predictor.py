@@ -1,0 +1,84 @@
+"""`RowPredictor`, net0: from a signal to a row."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tabkit.nets.encoder import FoldedEncoder, RowEncoder, Simplex
+from tabkit.nets.mlp import mlp
+from tabkit.schema import Rows, argmax_codes
+
+
+class Prediction(NamedTuple):
+    """What net0 outputs.
+
+    Shape
+    -----
+    categorical : logits (B, F) in nats, or an embedding (B, C*D)
+    continuous : (B, N), in standard deviations
+    """
+
+    categorical: Float[Tensor, "B _"]
+    continuous: Float[Tensor, "B N"]
+
+
+class RowPredictor(nn.Module):
+    """net0: predicts a row from a signal.
+
+    Parameters
+    ----------
+    in_features
+        Width of the signal.
+    net1
+        The encoder behind which it will be trained; it gives the shapes of the output.
+    head
+        ``"logits"`` for logits (B, F), or ``"embedding"`` for an embedding (B, C*D).
+    width, depth
+        Width and number of hidden layers (ReLU).
+    seed
+        Seed of the initial weights; the global seed is neither read nor set.
+
+    Shape
+    -----
+    Input: (B, in_features). Output: a `Prediction`.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        net1: RowEncoder,
+        *,
+        head: str = "logits",
+        width: int = 256,
+        depth: int = 2,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        widths = {
+            "logits": sum(net1.embedding.cardinalities),
+            "embedding": net1.embedding.out_features,
+        }
+        if head not in widths:
+            raise ValueError(f"head must be one of {', '.join(widths)}, not {head!r}")
+        self.head = head
+        self.sizes = (widths[head], net1.continuous_features)
+        generator = torch.Generator().manual_seed(seed)
+        self.mlp = mlp(in_features, sum(self.sizes), width=width, depth=depth, generator=generator)
+
+    def forward(self, signal: Float[Tensor, "B S"]) -> Prediction:
+        return Prediction(*self.mlp(signal).split(self.sizes, dim=1))
+
+    def logits(self, prediction: Prediction, net1: RowEncoder | FoldedEncoder) -> Simplex:
+        """Logits (B, F); for an embedding, minus its squared distances to the tables' rows."""
+        if self.head == "logits":
+            return prediction.categorical
+        return net1.embedding.negative_distances(prediction.categorical)
+
+    @torch.no_grad()
+    def decode(self, signal: Float[Tensor, "B S"], net1: RowEncoder | FoldedEncoder) -> Rows:
+        """The hard rows that net0 predicts: the argmax of each block, or the nearest embedding."""
+        prediction = self(signal)
+        codes = argmax_codes(self.logits(prediction, net1), net1.embedding.cardinalities)
+        return Rows(codes, prediction.continuous)
