@@ -84,10 +84,10 @@ class FoldedLinear(nn.Module):
     ) -> Float[Tensor, "B R"]:
         rest = torch.addmm(self.bias, continuous, self.continuous)
         if not categorical.is_floating_point():
-            return rest + self.summed(categorical)
+            return rest.add_(self.summed(categorical))
         if self.validate_args:
             check_simplex(categorical, self.cardinalities)
-        return torch.addmm(rest, categorical, self.categories)
+        return rest.addmm_(categorical, self.categories)
 
     def summed(self, codes: Int64[Tensor, "B C"]) -> Float[Tensor, "B R"]:
         """The sum of the categories' rows."""

@@ -68,7 +68,10 @@ class RowPredictor(nn.Module):
         self.mlp = mlp(in_features, sum(self.sizes), width=width, depth=depth, generator=generator)
 
     def forward(self, signal: Float[Tensor, "B S"]) -> Prediction:
-        return Prediction(*self.mlp(signal).split(self.sizes, dim=1))
+        hidden, last = self.mlp[:-1](signal), self.mlp[-1]
+        output = (last.weight @ hidden.T).add_(last.bias[:, None])  # (F + N, B), as in `ragged`
+        categorical, continuous = output.split(self.sizes)
+        return Prediction(categorical.T, continuous.T)
 
     def logits(self, prediction: Prediction, net1: RowEncoder | FoldedEncoder) -> Simplex:
         """Logits (B, F); for an embedding, minus its squared distances to the tables' rows."""

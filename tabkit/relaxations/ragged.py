@@ -33,7 +33,7 @@ def softmax_blocks(
     split_blocks(logits, cardinalities)  # the blocks must sum to F
     if logits.is_cuda:
         return unpad(pad(logits, cardinalities, -torch.inf).softmax(dim=2), cardinalities)
-    return _Softmax.apply(logits.T.contiguous(), tuple(cardinalities)).T
+    return _Softmax.apply(logits, tuple(cardinalities))
 
 
 def argmax_blocks(
@@ -53,41 +53,45 @@ def argmax_blocks(
         places = pad(values.detach(), cardinalities, -torch.inf).argmax(dim=2)  # (B, C)
         offsets = _padding(tuple(cardinalities), values.device)[0][:, 0]
         return torch.zeros_like(values).scatter_(1, places + offsets, 1.0)
-    rows = values.detach().T.contiguous()
-    hot = torch.empty_like(rows, dtype=torch.bool)
-    blocks = zip(rows.split(tuple(cardinalities)), hot.split(tuple(cardinalities)), strict=True)
-    for block, place in blocks:
+    rows, widths = values.detach().T.contiguous(), tuple(cardinalities)
+    hot = torch.empty_like(rows)
+    for block, place in zip(rows.split(widths), hot.split(widths), strict=True):
         torch.eq(block, block.amax(dim=0), out=place)
-    if int(hot.count_nonzero()) != len(cardinalities) * len(values):
-        _break_ties(hot.split(tuple(cardinalities)))
-    return hot.to(values.dtype).T
+    if not bool((hot.sum(dim=0) == len(widths)).all()):
+        _break_ties(hot.split(widths))
+    return hot.T
 
 
-def _break_ties(blocks: Sequence[Bool[Tensor, "_ B"]]) -> None:
+def _break_ties(blocks: Sequence[Float[Tensor, "_ B"]]) -> None:
     """Leaves one of the largest values of each block, in place."""
     for block in blocks:
-        first = block.to(torch.uint8).argmax(dim=0, keepdim=True)
-        block.zero_().scatter_(0, first, True)
+        first = block.argmax(dim=0, keepdim=True)
+        block.zero_().scatter_(0, first, 1.0)
 
 
 class _Softmax(torch.autograd.Function):
-    """Softmax over blocks of the first dimension, (F, B); one node of the graph for all columns."""
+    """Softmax over blocks of (B, F), feature by feature; one node of the graph for all columns."""
 
     @staticmethod
     def forward(
-        ctx: Any, logits: Float[Tensor, "F B"], widths: tuple[int, ...]
-    ) -> Float[Tensor, "F B"]:
-        simplex = torch.cat([block.softmax(dim=0) for block in logits.split(widths)])
+        ctx: Any, logits: Float[Tensor, "B F"], widths: tuple[int, ...]
+    ) -> Float[Tensor, "B F"]:
+        rows = logits.T.contiguous()
+        simplex = torch.empty_like(rows)
+        for block, place in zip(rows.split(widths), simplex.split(widths), strict=True):
+            torch.softmax(block, 0, out=place)
+        simplex = simplex.T
         ctx.save_for_backward(simplex)
-        ctx.widths = widths
+        ctx.widths, ctx.by_row = widths, logits.is_contiguous()
         return simplex
 
     @staticmethod
-    def backward(ctx: Any, gradient: Float[Tensor, "F B"]) -> tuple[Float[Tensor, "F B"], None]:
+    def backward(ctx: Any, gradient: Float[Tensor, "B F"]) -> tuple[Float[Tensor, "B F"], None]:
         (simplex,) = ctx.saved_tensors
-        pairs = zip(gradient.split(ctx.widths), simplex.split(ctx.widths), strict=True)
+        pairs = zip(gradient.T.split(ctx.widths), simplex.T.split(ctx.widths), strict=True)
         jacobian = torch.ops.aten._softmax_backward_data
-        return torch.cat([jacobian(g, p, 0, p.dtype) for g, p in pairs]), None
+        moved = torch.cat([jacobian(g, p, 0, p.dtype) for g, p in pairs]).T
+        return (moved.contiguous() if ctx.by_row else moved), None
 
 
 def pad(

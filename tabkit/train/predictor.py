@@ -17,7 +17,7 @@ from tabkit.nets import (
     encode_rows,
     is_frozen,
 )
-from tabkit.schema import argmax_codes
+from tabkit.schema import argmax_codes, least_and_largest
 from tabkit.train.encoder import check_siamese, encoder_loss
 from tabkit.train.loop import Loop, Part, Step, check_sizes, identity_of
 from tabkit.train.schedules import Schedule, apply_schedules, start_schedules
@@ -214,7 +214,7 @@ def is_finite(values: Float[Tensor, "B _"]) -> bool:
     """Whether all values are, in one pass that makes no copy."""
     if values.numel() == 0:
         return True
-    low, high = values.detach().aminmax()
+    low, high = least_and_largest(values)
     return bool(low.isfinite() & high.isfinite())
 
 
