@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from tabkit.embedding import layouts
 from tabkit.schema import Schema, check_cardinalities, check_codes, check_simplex, split_blocks
 
 
@@ -22,6 +24,10 @@ class SoftEmbedding(nn.Module):
         A `Schema`, or the cardinality K of each column.
     D
         Width of one column's embedding.
+    layout
+        How the columns are laid out for the product or the lookup: a name of `layouts.names`. If
+        not given, frozen tables get the layout that `layouts.best` picks, and trained ones a
+        product or a lookup a column, which needs no preparing.
     validate_args
         Check codes and simplexes on every call, as `torch.distributions` does.
     std
@@ -59,6 +65,7 @@ class SoftEmbedding(nn.Module):
         columns: Schema | Sequence[int],
         D: int,
         *,
+        layout: str | None = None,
         validate_args: bool = True,
         std: float | None = None,
         generator: torch.Generator | None = None,
@@ -72,15 +79,24 @@ class SoftEmbedding(nn.Module):
         cardinalities = columns.cardinalities if isinstance(columns, Schema) else columns
         widths = check_cardinalities(cardinalities)
         drawn = [torch.empty(k, D).normal_(std=std, generator=generator) for k in widths]
-        self._hold([nn.Embedding.from_pretrained(w, freeze=False) for w in drawn], validate_args)
+        tables = [nn.Embedding.from_pretrained(w, freeze=False) for w in drawn]
+        self._hold(tables, layout, validate_args)
 
-    def _hold(self, tables: Sequence[nn.Embedding], validate_args: bool) -> None:
+    def _hold(
+        self, tables: Sequence[nn.Embedding], layout: str | None, validate_args: bool
+    ) -> None:
         self.tables = nn.ModuleList(tables)
-        self.validate_args = validate_args
+        self.layout, self.validate_args = layout, validate_args
+        if layout is not None:
+            layouts.make(layout, self.cardinalities, self.widths)  # refuses what it cannot hold
 
     @classmethod
     def from_embeddings(
-        cls, embeddings: Sequence[nn.Embedding], *, validate_args: bool = True
+        cls,
+        embeddings: Sequence[nn.Embedding],
+        *,
+        layout: str | None = None,
+        validate_args: bool = True,
     ) -> "SoftEmbedding":
         """Wraps trained `nn.Embedding`s, one per column; the tables are shared, not copied.
 
@@ -102,7 +118,7 @@ class SoftEmbedding(nn.Module):
         check_cardinalities([e.num_embeddings for e in embeddings])
         layer = cls.__new__(cls)  # not by __init__, which would draw tables
         nn.Module.__init__(layer)
-        layer._hold(embeddings, validate_args)
+        layer._hold(embeddings, layout, validate_args)
         return layer
 
     @property
@@ -126,18 +142,23 @@ class SoftEmbedding(nn.Module):
     def forward(
         self, categorical: Int64[Tensor, "B C"] | Float[Tensor, "B F"]
     ) -> Float[Tensor, "B CD"]:
-        if categorical.is_floating_point():
-            return self._mix(categorical)
-        return self._look_up(categorical)
+        soft = categorical.is_floating_point()
+        if self.validate_args:
+            (check_simplex if soft else check_codes)(categorical, self.cardinalities)
+        if self.layout is None and any(t.weight.requires_grad for t in self.tables):
+            return self._mix(categorical) if soft else self._look_up(categorical)
+        kind, device, rows = (
+            "simplex" if soft else "codes",
+            categorical.device.type,
+            len(categorical),
+        )
+        layout = _layout(self.layout, self.cardinalities, self.widths, kind, device, rows)
+        return layout(categorical, [t.weight for t in self.tables])
 
     def _look_up(self, codes: Int64[Tensor, "B C"]) -> Float[Tensor, "B CD"]:
-        if self.validate_args:
-            check_codes(codes, self.cardinalities)
         return torch.cat([t(codes[:, c]) for c, t in enumerate(self.tables)], dim=1)
 
     def _mix(self, simplex: Float[Tensor, "B F"]) -> Float[Tensor, "B CD"]:
-        if self.validate_args:
-            check_simplex(simplex, self.cardinalities)
         blocks = split_blocks(simplex, self.cardinalities)
         return torch.cat([b @ t.weight for b, t in zip(blocks, self.tables, strict=True)], dim=1)
 
@@ -171,6 +192,21 @@ class SoftEmbedding(nn.Module):
             tables = [w @ m.T for w, m in zip(tables, metrics, strict=True)]
         pairs = zip(points, tables, strict=True)
         return torch.cat([_negative_squared_distances(e, w) for e, w in pairs], dim=1)
+
+
+@lru_cache(maxsize=64)
+def _layout(
+    name: str | None,
+    cardinalities: tuple[int, ...],
+    widths: tuple[int, ...],
+    kind: layouts.Kind,
+    device: str,
+    rows: int,
+) -> layouts.Layout:
+    """The layout of that name, or the best one."""
+    if name is not None:
+        return layouts.make(name, cardinalities, widths)
+    return layouts.best(cardinalities, widths, kind=kind, device=device, rows=rows)
 
 
 def _negative_squared_distances(
