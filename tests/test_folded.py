@@ -29,13 +29,26 @@ def simplex_of(rows, generator):
     return torch.cat([b / b.sum(1, keepdim=True) for b in blocks], 1)
 
 
+def narrow(N, bias):
+    """Embeddings so narrow that tables and weight are cheaper apart."""
+    tables = [nn.Embedding(k, 1) for k in CARDINALITIES]
+    embedding = SoftEmbedding.from_embeddings(tables).double()
+    return embedding, nn.Linear(3 + N, 7, bias=bias).double()
+
+
 @pytest.mark.parametrize("N", [0, 2])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("rows", [0, 1, 5])
-def test_a_simplex_and_its_gradient_are_those_of_the_two_layers(N, bias, rows, generator):
-    embedding, linear = layers(N, bias)
+@pytest.mark.parametrize("make", [layers, narrow])
+@pytest.mark.parametrize("feature_major", [True, False])
+def test_a_simplex_and_its_gradient_are_those_of_the_two_layers(
+    N, bias, rows, make, feature_major, generator
+):
+    embedding, linear = make(N, bias)
     folded = FoldedLinear(embedding, linear)
-    simplex = simplex_of(rows, generator).requires_grad_()
+    assert (folded.layout is not None) == (make is narrow)
+    simplex = simplex_of(rows, generator)
+    simplex = (simplex.T.contiguous().T if feature_major else simplex).requires_grad_()
     continuous = torch.rand(rows, N, generator=generator, dtype=torch.float64).requires_grad_()
     found, expected = folded(simplex, continuous), whole(embedding, linear, simplex, continuous)
     torch.testing.assert_close(found, expected)

@@ -20,7 +20,7 @@ COLUMNS = {  # cardinalities and widths
 }
 KNOBS = {
     "bucketed": [{"spread": 1.5}, {"spread": 100.0}],
-    "grouped_block_diagonal": [{"columns": 1}, {"columns": 2}, {"features": 7}],
+    "grouped_block_diagonal": [{"columns": 1}, {"columns": 9}, {"columns": 9, "features": 7}],
 }
 ONE_WIDTH = ["padded", "embedding_bag", "fused"]
 CODES_ONLY = ["index", "fused"]
@@ -218,11 +218,13 @@ def test_knobs_decide_which_columns_share_a_product():
     assert shapes("padded") == [(4, 9, 2)]
     assert shapes("bucketed") == [(2, 4, 2), (1, 5, 2), (1, 9, 2)]
     assert shapes("bucketed", spread=1.25) == [(3, 5, 2), (1, 9, 2)]
-    assert shapes("grouped_block_diagonal") == [(22, 8)]
-    assert shapes("grouped_block_diagonal", columns=1, features=99) == shapes("slices")
+    assert shapes("grouped_block_diagonal") == [(13, 4), (9, 4)]
+    assert shapes("grouped_block_diagonal", columns=9) == [(22, 8)]
     assert shapes("grouped_block_diagonal", columns=3) == [(17, 6), (5, 2)]
-    assert shapes("grouped_block_diagonal", features=13) == [(13, 4), (9, 4)]
-    assert shapes("grouped_block_diagonal", features=1) == [(4, 2), (9, 2), (4, 2), (5, 2)]
+    assert shapes("grouped_block_diagonal", columns=9, features=17) == [(17, 6), (5, 2)]
+    assert shapes("grouped_block_diagonal", columns=9, features=16) == [(13, 4), (9, 4)]
+    assert shapes("grouped_block_diagonal", features=1) == shapes("slices")
+    assert shapes("grouped_block_diagonal", columns=1) == shapes("slices")
 
 
 def test_columns_in_place_are_not_copied():
@@ -303,13 +305,15 @@ def test_the_best_layout_takes_what_it_is_for():
 def test_the_best_layout_is_the_one_that_was_measured():
     def best(*columns, **where):
         layout = layouts.best(*columns, **where)
-        return layout.name, getattr(layout, "features", None)
+        return layout.name, getattr(layout, "columns", None)
 
     alike, large = (5, 8, 6), (2, 2, 2, 2, 2, 1000)
     assert best(alike, (2, 2, 2), kind="codes") == ("fused", None)
     assert best(alike, (2, 2, 3), kind="codes") == ("index", None)
-    assert best(alike, (2, 2, 2)) == ("grouped_block_diagonal", 64)
-    assert best(alike, (2, 2, 2), rows=32) == ("grouped_block_diagonal", 128)
+    assert best(alike, (8, 8, 8)) == ("grouped_block_diagonal", 2)
+    assert best(alike, (4, 8, 12)) == ("grouped_block_diagonal", 2)
+    assert best(alike, (32, 32, 32)) == ("grouped_block_diagonal", 1)
+    assert best(alike, (8, 8, 8), rows=32) == ("grouped_block_diagonal", 5)
     assert best(alike, (2, 2, 2), device="cuda") == ("padded", None)
     assert best(alike, (2, 2, 3), device="cuda") == ("bucketed", None)
     assert best(large, (2,) * 6, device="cuda") == ("bucketed", None)

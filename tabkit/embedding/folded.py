@@ -7,6 +7,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 
+from tabkit.embedding import layouts
 from tabkit.embedding.soft import SoftEmbedding
 from tabkit.schema import check_codes, check_simplex
 
@@ -16,7 +17,10 @@ class FoldedLinear(nn.Module):
 
     A mixture of embeddings times a weight is the same mixture of the products, so the tables need
     be multiplied with the weight only once. A row then costs one matrix product, and no embedding.
-    The values are those at the time of folding: fold nets that are frozen.
+    With many categories to few embedded features the product is wider than what it saves: where
+    `layouts.best` and the linear layer take fewer multiplications, a simplex goes through them (on
+    the CPU; on a GPU the number of kernels decides). The values are those at the time of folding:
+    fold nets that are frozen.
 
     Parameters
     ----------
@@ -76,6 +80,22 @@ class FoldedLinear(nn.Module):
         self.register_buffer("continuous", rest.T.contiguous())
         self.register_buffer("bias", bias.clone())
         self.register_buffer("offsets", widths.cumsum(0) - widths)
+        self._split(embedding, torch.cat(parts, dim=1).T, tables)
+
+    def _split(
+        self, embedding: SoftEmbedding, weight: Float[Tensor, "CD R"], tables: Sequence[Tensor]
+    ) -> None:
+        """Keeps tables and weight apart, too, if that is the cheaper way for a simplex."""
+        layout = layouts.best(embedding.cardinalities, embedding.widths, device=weight.device)
+        operand = layout.prepare(tables)
+        multiplications = sum(w.numel() for w in operand) + weight.numel()
+        apart = weight.device.type == "cpu" and multiplications < self.categories.numel()
+        self.layout = layout if apart else None
+        self.parts = len(operand) if apart else 0
+        if apart:
+            self.register_buffer("embedded", weight.contiguous())
+            for number, part in enumerate(operand):
+                self.register_buffer(f"operand_{number}", part)
 
     def forward(
         self,
@@ -87,7 +107,10 @@ class FoldedLinear(nn.Module):
             return rest.add_(self.summed(categorical))
         if self.validate_args:
             check_simplex(categorical, self.cardinalities)
-        return rest.addmm_(categorical, self.categories)
+        if self.layout is None:
+            return rest.addmm_(categorical, self.categories)
+        operand = tuple(getattr(self, f"operand_{number}") for number in range(self.parts))
+        return rest.addmm_(self.layout.mix(categorical, operand), self.embedded)
 
     def summed(self, codes: Int64[Tensor, "B C"]) -> Float[Tensor, "B R"]:
         """The sum of the categories' rows."""

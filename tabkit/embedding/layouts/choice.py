@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import torch
 
+from tabkit.embedding.layouts.products import GroupedBlockDiagonal
 from tabkit.embedding.layouts.registry import Layout, make
 
-FEW_ROWS = 64
+FEW_ROWS = 128
 MOST_PADDING = 4.0
 
 
@@ -20,13 +21,16 @@ def best(
 ) -> Layout:
     """The layout to use for a kind of input, where the tables are frozen and prepared once.
 
-    For codes it is one lookup in one table, or a lookup a column if the widths differ. For a
-    simplex on the CPU it is the grouped block-diagonal product, with groups of at most 64
-    categories, or 128 where rows are few and so calls dear. Forward and backward on one core took
-    .51 of the time of a product a column at 32 rows, .65 at 100, .81 at 1,000 and .96 at 20,000,
-    where memory decides (geometric means over 10 and 50 columns, D = 8). Batched products took
-    .9 to 4 times that of a product a column from 1,000 rows on, since they copy the simplex; bags
-    and sparse products 3 to 26 times.
+    For codes it is one lookup in one table, or a lookup a column if the widths differ or there are
+    more categories than codes, where laying the tables end to end costs more than it saves. For a
+    simplex on the CPU it is the grouped block-diagonal product, whose groups give about 16 numbers
+    a row, the width at which a product of few columns is fastest: 4 columns of D = 4, 2 of 8, one
+    of 16 or more. Where rows are few, and so calls dear, groups are up to 40 wide. Forward and
+    backward on one core took .47 of the time of a product a column at 32 rows, .71 at 1,000 and
+    .82 at 20,000, where memory decides (geometric means over 10 and 50 columns of three kinds,
+    D = 8). At 1,000 rows batched products took .8 to 5 times that of a product a column, since
+    they copy the simplex (padded to far wider columns, 47 times), bags 2 to 7 times and the sparse
+    product 9 to 22 times.
 
     On CUDA, where this was not measured, each kernel's launch costs what a small product does, so
     that the fewest kernels should win: one batched product, unless padding the columns to the
@@ -48,16 +52,24 @@ def best(
     --------
     >>> best((3, 2), (4, 4), kind="codes").name
     'fused'
-    >>> best((30, 20), (4, 4), rows=32)
-    GroupedBlockDiagonal(cardinalities=(30, 20), widths=(4, 4), columns=5, features=128)
+    >>> best((3000, 2), (4, 4), kind="codes", rows=100).name
+    'index'
+    >>> best((30, 20), (8, 8))
+    GroupedBlockDiagonal(cardinalities=(30, 20), widths=(8, 8), columns=2, features=None)
     """
     if kind == "codes":
-        return make("fused" if len(set(widths)) == 1 else "index", cardinalities, widths)
+        small = rows is None or sum(cardinalities) <= rows * len(cardinalities)
+        fused = small and len(set(widths)) == 1
+        return make("fused" if fused else "index", cardinalities, widths)
     if kind != "simplex":
         raise ValueError(f"kind is 'codes' or 'simplex', not {kind!r}")
     if torch.device(device).type == "cpu":
-        features = 128 if rows is not None and rows <= FEW_ROWS else 64
-        return make("grouped_block_diagonal", cardinalities, widths, features=features)
+        few = rows is not None and rows <= FEW_ROWS
+        columns = (40 if few else 16) * len(widths) // sum(widths)
+        features = 128 if few else None
+        return GroupedBlockDiagonal(
+            cardinalities, widths, columns=max(1, columns), features=features
+        )
     padding = len(cardinalities) * max(cardinalities) / sum(cardinalities)
     if len(set(widths)) == 1 and padding <= MOST_PADDING:
         return make("padded", cardinalities, widths)

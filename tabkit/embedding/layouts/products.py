@@ -71,14 +71,16 @@ class BlockDiagonal(Layout):
 class GroupedBlockDiagonal(Layout):
     """Neighbouring columns share one small block-diagonal product.
 
-    A group's blocks are one slice of the simplex, so that nothing is gathered.
+    A group's blocks are one slice of the simplex, so that nothing is gathered. A simplex that lies
+    in memory feature by feature is multiplied so, and gets its gradient so, without a copy.
 
     Parameters
     ----------
     columns
         How many columns a group has at most.
     features
-        How wide the blocks of a group are together, at most; a column that is wider is alone.
+        How wide the blocks of a group are together, at most, if there is a limit; a column that is
+        wider is alone.
 
     Raises
     ------
@@ -86,23 +88,24 @@ class GroupedBlockDiagonal(Layout):
         If a knob is below 1.
     """
 
-    columns: int = field(default=5, kw_only=True)
-    features: int = field(default=64, kw_only=True)
+    columns: int = field(default=2, kw_only=True)
+    features: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for knob in ("columns", "features"):
-            if getattr(self, knob) < 1:
-                raise ValueError(f"{knob} must be at least 1, not {getattr(self, knob)}")
+        for name, knob in (("columns", self.columns), ("features", self.features)):
+            if knob is not None and knob < 1:
+                raise ValueError(f"{name} must be at least 1, not {knob}")
         self._groups = self._grouped()
         self._features = [sum(self.cardinalities[g]) for g in self._groups]
 
     def _grouped(self) -> list[slice]:
         """Consecutive columns, as slices of the list of columns."""
+        most = self.features or sum(self.cardinalities)
         ends = [0]
         for c in range(1, len(self.cardinalities)):
             full = c - ends[-1] == self.columns
-            if full or sum(self.cardinalities[ends[-1] : c + 1]) > self.features:
+            if full or sum(self.cardinalities[ends[-1] : c + 1]) > most:
                 ends.append(c)
         return [slice(*ends) for ends in pairwise([*ends, len(self.cardinalities)])]
 
@@ -113,4 +116,7 @@ class GroupedBlockDiagonal(Layout):
         if len(operand) == 1:
             return packed @ operand[0]
         blocks = split_blocks(packed, self._features)
-        return torch.cat([b @ w for b, w in zip(blocks, operand, strict=True)], dim=1)
+        pairs = zip(blocks, operand, strict=True)
+        if packed.is_contiguous():
+            return torch.cat([b @ w for b, w in pairs], dim=1)
+        return torch.cat([w.T @ b.T for b, w in pairs]).T

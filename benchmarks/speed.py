@@ -1,0 +1,377 @@
+"""What differentiable categories cost, as ratios in one process.
+
+    python benchmarks/speed.py                 # prints, and writes runs/speed_*.csv
+
+- steps: a full training step of net0 through a frozen net1 (forward, backward, Adam), over that of
+  a plain MLP with the same matrices, which hands net0's last layer to net1's first as it is.
+- inputs: net1's input, from the simplex to the first linear layer's output and back to the
+  simplex, over what training by integer codes costs there: a lookup a column, the linear layer,
+  and back to tables and weights.
+- scale: time a row-visit of net0's training, and the peak memory of a large table.
+
+The contestants take turns, so that a slow moment of the machine hits all of them; a ratio is the
+median over the rounds of ratios within a round, and the quartiles say how far they scatter.
+"""
+
+import argparse
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+import tabkit
+from tabkit import RowEncoder, RowPredictor, SquaredDistance, estimators, freeze, planted
+from tabkit.data import Dataset
+from tabkit.embedding import layouts
+from tabkit.nets import encode_rows
+from tabkit.nets.mlp import linear, mlp
+from tabkit.train.loop import write_atomically
+
+COLUMNS = (10, 50)
+ROWS = 1024  # of a training step
+CARDINALITY = (5, 30)
+WIDTH = 256
+STEPS = ("softmax", "straight_through_argmax", "gumbel_softmax", "straight_through_gumbel")
+PART = 2048  # rows at a time through net1's input
+INPUT_ROWS = (1_000, 200_000)
+POOL = 32_768  # different rows among the 200,000
+VISITS = (10_000, 100_000, 1_000_000)
+Work = Callable[[], object]
+
+
+def table(columns: int, rows: int) -> tuple[Dataset, RowEncoder]:
+    """Planted rows with as many continuous columns, and a frozen net1."""
+    dataset = planted(rows, categorical=columns, continuous=columns, cardinality=CARDINALITY)
+    return dataset, freeze(RowEncoder(dataset.schema, width=WIDTH))
+
+
+def training(net0: nn.Module, loss: Callable[[], Tensor]) -> Work:
+    """One step of Adam."""
+    optimizer = torch.optim.Adam(net0.parameters(), lr=1e-3)
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        loss().backward()
+        optimizer.step()
+
+    return step
+
+
+def plain_step(signal: Tensor, target: Tensor, net1: RowEncoder) -> Work:
+    """The MLP with the same matrices: net0's output goes into net1's layers as it is."""
+    generator = torch.Generator().manual_seed(0)
+    width = sum(net1.embedding.cardinalities) + net1.continuous_features
+    sizes = {"width": WIDTH, "depth": 2, "generator": generator}
+    net0 = mlp(signal.shape[1], width, **sizes).to(signal.device)
+    behind = freeze(mlp(width, target.shape[1], **sizes)).to(signal.device)
+    return training(net0, lambda: (behind(net0(signal)) - target).pow(2).sum(dim=1).mean())
+
+
+def net0_step(name: str, signal: Tensor, target: Tensor, net1: RowEncoder) -> Work:
+    """net0 through an estimator and the folded net1, as `fit_predictor` trains it."""
+    net0 = RowPredictor(signal.shape[1], net1, width=WIDTH).to(signal.device)
+    folded, estimator = net1.folded(validate_args=False), estimators.make(name)
+    noise = torch.Generator(signal.device).manual_seed(0)
+
+    def loss() -> Tensor:
+        prediction = net0(signal)
+        objective = SquaredDistance(folded, prediction.continuous, target)
+        return estimator(
+            prediction.categorical,
+            objective,
+            cardinalities=net1.embedding.cardinalities,
+            generator=noise,
+        )
+
+    return training(net0, loss)
+
+
+def forum_step(name: str, signal: Tensor, target: Tensor, net1: RowEncoder) -> Work:
+    """The loop over columns that one writes first: relax, multiply with the table, concatenate."""
+    net0 = RowPredictor(signal.shape[1], net1, width=WIDTH).to(signal.device)
+    widths, N = net1.embedding.cardinalities, net1.continuous_features
+    tables = [t.weight for t in net1.embedding.tables]
+
+    def relaxed(logits: Tensor) -> Tensor:
+        if name == "gumbel_softmax":
+            logits = logits - torch.empty_like(logits).exponential_().log()
+        return logits.softmax(dim=1)
+
+    def loss() -> Tensor:
+        *blocks, continuous = net0.mlp(signal).split([*widths, N], dim=1)
+        mixed = [relaxed(b) @ t for b, t in zip(blocks, tables, strict=True)]
+        output = net1.mlp(torch.cat([*mixed, continuous], dim=1))
+        return (output - target).pow(2).sum(dim=1).mean()
+
+    return training(net0, loss)
+
+
+def steps(columns: int, device: torch.device) -> dict[str, Work]:
+    """The contestants of a training step; the first is the reference."""
+    dataset, net1 = table(columns, 2 * ROWS)
+    net1 = net1.to(device)
+    signal = dataset.signal[dataset.train[:ROWS]].to(device)
+    target = encode_rows(net1, dataset.rows[dataset.train[:ROWS]])
+    works = {"plain MLP": plain_step(signal, target, net1)}
+    works |= {name: net0_step(name, signal, target, net1) for name in STEPS}
+    for name in ("softmax", "gumbel_softmax"):
+        works[f"loop over columns: {name}"] = forum_step(name, signal, target, net1)
+    if device.type == "cuda":
+        works |= compiled({name: works[name] for name in ("plain MLP", *STEPS)})
+    return works
+
+
+def compiled(works: dict[str, Work]) -> dict[str, Work]:
+    """The same by torch.compile, without and with CUDA graphs."""
+    modes = {"compiled": "default", "CUDA graphs": "reduce-overhead"}
+    return {
+        f"{name}, {label}": torch.compile(work, mode=mode)
+        for name, work in works.items()
+        for label, mode in modes.items()
+    }
+
+
+def inputs(columns: int, rows: int, device: torch.device) -> dict[str, Work]:
+    """The contestants at net1's input; the first is the reference."""
+    _, net1 = table(columns, 2 * PART)
+    net1, drawn = net1.to(device), torch.Generator().manual_seed(0)
+    K, D = net1.embedding.cardinalities, net1.embedding.widths
+    many = min(rows, POOL)
+    codes = torch.stack([torch.randint(k, (many,), generator=drawn) for k in K], 1).to(device)
+    simplex = torch.cat([torch.rand(many, k, generator=drawn).softmax(dim=1) for k in K], dim=1).to(
+        device
+    )
+    continuous = torch.randn(many, net1.continuous_features, generator=drawn).to(device)
+    slope = torch.randn(PART, WIDTH, generator=drawn).to(device)
+    folded = net1.folded(validate_args=False).first
+    trained = nn.ModuleList(nn.Embedding(k, d) for k, d in zip(K, D, strict=True)).to(device)
+    layer = linear(net1.mlp[0].in_features, WIDTH, drawn).to(device)
+    tables = [t.weight.detach() for t in net1.embedding.tables]
+
+    def parts() -> Iterator[slice]:
+        for start in range(0, rows, PART):
+            begin = start % many
+            yield slice(begin, begin + min(PART, rows - start, many - begin))
+
+    def by_index() -> None:
+        for part in parts():
+            embedded = [t(codes[part, c]) for c, t in enumerate(trained)]
+            output = layer(torch.cat([*embedded, continuous[part]], dim=1))
+            output.backward(slope[: len(output)])
+        layer.zero_grad()
+        trained.zero_grad()
+
+    def soft(through: Callable[[Tensor, Tensor], Tensor]) -> Work:
+        def work() -> None:
+            for part in parts():
+                leaf = simplex[part].detach().requires_grad_()
+                output = through(leaf, continuous[part])
+                output.backward(slope[: len(output)])
+
+        return work
+
+    def laid_out(name: str) -> Work:
+        layout = (
+            layouts.best(K, D, device=device, rows=PART)
+            if name == "best"
+            else layouts.make(name, K, D)
+        )
+        operand = layout.prepare(tables)
+
+        def through(leaf: Tensor, others: Tensor) -> Tensor:
+            mixed = layout.mix(layout.pack(leaf), operand)
+            return net1.mlp[0](torch.cat([mixed, others], dim=1))
+
+        return soft(through)
+
+    works = {"index per column": by_index, "folded": soft(folded), "best": laid_out("best")}
+    if rows <= PART:
+        works |= {name: laid_out(name) for name in layouts.names("simplex")}
+    return works
+
+
+def race(works: dict[str, Work], rounds: int, device: torch.device) -> pd.DataFrame:
+    """Times in milliseconds by round (rows) and contestant (columns)."""
+
+    def timed(work: Work) -> float:
+        wait(device)
+        started = time.perf_counter()
+        work()
+        wait(device)
+        return 1e3 * (time.perf_counter() - started)
+
+    for work in works.values():
+        work()
+        work()
+    return pd.DataFrame({n: timed(w) for n, w in works.items()} for _ in range(rounds))
+
+
+def wait(device: torch.device) -> None:
+    """Until the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def summary(times: pd.DataFrame) -> pd.DataFrame:
+    """Median time, and the median and quartiles of the ratio to the first contestant."""
+    ratios = times.div(times.iloc[:, 0], axis=0)
+    quartiles = ratios.quantile([0.25, 0.5, 0.75])
+    return pd.DataFrame(
+        {
+            "ms": times.median(),
+            "ratio": quartiles.loc[0.5],
+            "ratio_q1": quartiles.loc[0.25],
+            "ratio_q3": quartiles.loc[0.75],
+            "rounds": len(times),
+        }
+    ).rename_axis("contestant")
+
+
+def setting(device: torch.device) -> dict[str, object]:
+    """Where the times were taken."""
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+    return {
+        "device": gpu or device.type,
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "tabkit": tabkit.__version__,
+    }
+
+
+def processor() -> str:
+    """The processor's name, where the system tells it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or platform.machine()
+
+
+def all_steps(threads: Sequence[int], rounds: int, device: torch.device) -> pd.DataFrame:
+    """The table of training steps."""
+    found = []
+    for columns in COLUMNS:
+        works = steps(columns, device)
+        for count in threads:
+            torch.set_num_threads(count)
+            part = summary(race(works, rounds, device)).reset_index()
+            found.append(part.assign(columns=columns, rows=ROWS, threads=count))
+            print(part.round(3).to_string(index=False, header=columns == COLUMNS[0]), flush=True)
+    return pd.concat(found).assign(**setting(device))
+
+
+def all_inputs(threads: Sequence[int], rounds: int, device: torch.device) -> pd.DataFrame:
+    """The table of net1's input."""
+    found = []
+    for columns in COLUMNS:
+        for rows in INPUT_ROWS:
+            works = inputs(columns, rows, device)
+            for count in threads:
+                torch.set_num_threads(count)
+                many = rounds if rows <= PART else max(3, rounds // 8)
+                part = summary(race(works, many, device)).reset_index()
+                found.append(part.assign(columns=columns, rows=rows, threads=count))
+                print(part.round(3).to_string(index=False), flush=True)
+    return pd.concat(found).assign(**setting(device))
+
+
+def visits(columns: int, count: int, device: torch.device) -> float:
+    """Seconds of net0's training on so many row-visits, through softmax, after a warm-up."""
+    dataset, net1 = table(columns, 20_000)
+    net0 = RowPredictor(dataset.signal.shape[1], net1.to(device), width=WIDTH).to(device)
+    softmax = estimators.make("softmax")
+    tabkit.train.run(tabkit.fit_predictor(net0, net1, dataset, softmax, steps=3, batch=ROWS))
+    rounds = max(1, count // ROWS)
+    wait(device)
+    started = time.perf_counter()
+    tabkit.train.run(tabkit.fit_predictor(net0, net1, dataset, softmax, steps=rounds, batch=ROWS))
+    wait(device)
+    return (time.perf_counter() - started) * count / (rounds * ROWS)
+
+
+def all_visits(counts: Sequence[int], threads: int, device: torch.device) -> pd.DataFrame:
+    """The table of scale."""
+    torch.set_num_threads(threads)
+    found = []
+    for columns in COLUMNS:
+        for count in counts:
+            seconds = visits(columns, count, device)
+            found.append((columns, count, seconds, 1e6 * seconds / count))
+            print(f"{columns} columns, {count:,} row-visits: {seconds:.1f} s", flush=True)
+    names = ["columns", "visits", "seconds", "microseconds_a_visit"]
+    return pd.DataFrame(found, columns=names).assign(threads=threads, **setting(device))
+
+
+def large_table(rows: int = 200_000, columns: int = 50) -> dict[str, float]:
+    """Peak memory in GiB of training and decoding on a large table, in this process.
+
+    The batch is the whole table, in micro-batches.
+    """
+    dataset, net1 = table(columns, rows)
+    net0 = RowPredictor(dataset.signal.shape[1], net1, width=WIDTH)
+    gumbel, signal = estimators.make("gumbel_softmax"), dataset.signal
+    steps = tabkit.fit_predictor(
+        net0, net1, dataset, gumbel, steps=1, batch=rows, micro_batch=4 * ROWS
+    )
+    tabkit.train.run(steps)
+    decoded = net0.decode(signal, net1)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 2**30
+    return {"rows": len(decoded), "columns": columns, "peak_gib": peak}
+
+
+def peak_memory() -> pd.DataFrame:
+    """`large_table` in a process of its own, so that the peak is its own."""
+    code = "import speed; r = speed.large_table(); print(r['rows'], r['columns'], r['peak_gib'])"
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    out = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    rows, columns, peak = out.stdout.split()[-3:]
+    found = {"rows": int(rows), "columns": int(columns), "peak_gib": float(peak)}
+    print(f"{int(rows):,} rows of {columns} + {columns} columns: {float(peak):.2f} GiB at the peak")
+    return pd.DataFrame([found | setting(torch.device("cpu"))])
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    made.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+    made.add_argument("--rounds", type=int, default=40, help="rounds of each race")
+    made.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="CPU threads")
+    made.add_argument("--visits", type=int, nargs="+", default=list(VISITS), help="row-visits")
+    made.add_argument("--tables", nargs="+", default=list(TABLES), choices=list(TABLES))
+    made.add_argument("--out", type=Path, default=Path("runs"), help="folder of the tables")
+    return made
+
+
+TABLES = {
+    "steps": lambda a: all_steps(a.threads, a.rounds, torch.device(a.device)),
+    "inputs": lambda a: all_inputs(a.threads, a.rounds, torch.device(a.device)),
+    "visits": lambda a: all_visits(a.visits, max(a.threads), torch.device(a.device)),
+    "memory": lambda a: peak_memory(),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measures, prints and writes."""
+    asked = parser().parse_args(arguments)
+    label = "" if asked.device == "cpu" else "_" + asked.device.split(":")[0]
+    for name in asked.tables:
+        started = time.perf_counter()
+        found = TABLES[name](asked)
+        file = asked.out / f"speed_{name}{label}.csv"
+        write_atomically(file, lambda path, found=found: found.to_csv(path, index=False))
+        print(f"{file}: {time.perf_counter() - started:.0f} s\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
