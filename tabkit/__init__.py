@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from tabkit import estimators, relaxations
 from tabkit.data import Dataset, flights, from_frame, planted
-from tabkit.embedding import SoftEmbedding
+from tabkit.embedding import SampledSoftEmbedding, SoftEmbedding
 from tabkit.nets import RowEncoder, RowPredictor, SquaredDistance, freeze
 from tabkit.schema import DataError, Rows, Schema
 from tabkit.train import Step, fit_encoder, fit_jointly, fit_predictor
@@ -21,6 +21,7 @@ __all__ = [
     "RowEncoder",
     "RowPredictor",
     "Rows",
+    "SampledSoftEmbedding",
     "Schema",
     "SoftEmbedding",
     "SquaredDistance",

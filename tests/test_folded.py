@@ -218,3 +218,12 @@ def test_targets_are_the_same_encoded_at_once_or_step_by_step(steps, dataset, ne
         [b.softmax(1) for b in prediction.categorical.split(dataset.schema.cardinalities, 1)], 1
     )
     assert first.loss == pytest.approx(cost(simplex).mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("head", ["logits", "embedding"])
+def test_rows_are_decoded_in_batches_as_at_once(head, dataset, net1):
+    net0 = RowPredictor(dataset.signal.shape[1], net1, head=head, width=16)
+    whole, parts = (net0.decode(dataset.signal, net1, batch=b) for b in (10_000, 70))
+    assert torch.equal(parts.codes, whole.codes)
+    torch.testing.assert_close(parts.continuous, whole.continuous)
+    assert len(net0.decode(dataset.signal[:0], net1)) == 0

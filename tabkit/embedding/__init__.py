@@ -2,6 +2,7 @@
 
 from tabkit.embedding import layouts
 from tabkit.embedding.folded import FoldedLinear
+from tabkit.embedding.sampled import SampledSoftEmbedding
 from tabkit.embedding.soft import SoftEmbedding
 
-__all__ = ["FoldedLinear", "SoftEmbedding", "layouts"]
+__all__ = ["FoldedLinear", "SampledSoftEmbedding", "SoftEmbedding", "layouts"]

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tabkit.nets.encoder import FoldedEncoder, RowEncoder, Simplex
+from tabkit.nets.encoder import Codes, FoldedEncoder, RowEncoder, Simplex
 from tabkit.nets.mlp import mlp
 from tabkit.schema import Rows, argmax_codes
 
@@ -80,8 +80,23 @@ class RowPredictor(nn.Module):
         return net1.embedding.negative_distances(prediction.categorical)
 
     @torch.no_grad()
-    def decode(self, signal: Float[Tensor, "B S"], net1: RowEncoder | FoldedEncoder) -> Rows:
-        """The hard rows that net0 predicts: the argmax of each block, or the nearest embedding."""
+    def decode(
+        self,
+        signal: Float[Tensor, "B S"],
+        net1: RowEncoder | FoldedEncoder,
+        *,
+        batch: int = 16_384,
+    ) -> Rows:
+        """The hard rows that net0 predicts: the argmax of each block, or the nearest embedding.
+
+        Many rows are decoded in batches, so that their logits need not fit into memory at once.
+        """
+        parts = [self._decode(part, net1) for part in signal.split(batch)]
+        return Rows(*(torch.cat(values) for values in zip(*parts, strict=True)))
+
+    def _decode(
+        self, signal: Float[Tensor, "A S"], net1: RowEncoder | FoldedEncoder
+    ) -> tuple[Codes, Float[Tensor, "A N"]]:
         prediction = self(signal)
-        codes = argmax_codes(self.logits(prediction, net1), net1.embedding.cardinalities)
-        return Rows(codes, prediction.continuous)
+        logits = self.logits(prediction, net1)
+        return argmax_codes(logits, net1.embedding.cardinalities), prediction.continuous
