@@ -336,7 +336,7 @@ def test_the_chunks_do_not_show(chunk, monkeypatch, generator):
 
     expected = run()
     monkeypatch.setattr(streamed, "CHUNK", chunk)
-    monkeypatch.setattr("tabkit.embedding.sampled.CHUNK", chunk)
+    monkeypatch.setattr("tabkit.embedding.weights.CHUNK", chunk)
     assert_all_close(run(), expected)
 
 
