@@ -67,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     job.add_argument(
         "--rows", type=positive, default=None, help="use a random subset of so many flights"
     )
+    job.add_argument("--device", default="cpu", help="where the nets work, such as cuda (cpu)")
     job.add_argument(
         "--out",
         type=Path,
@@ -173,6 +174,7 @@ def configuration(arguments: argparse.Namespace) -> str:
         "steps": arguments.steps,
         "encoder_steps": arguments.encoder_steps,
         "rows": arguments.rows,
+        "device": arguments.device,
         "tabkit": tabkit.__version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
@@ -181,9 +183,11 @@ def configuration(arguments: argparse.Namespace) -> str:
     return json.dumps(resolved, indent=1)
 
 
-def train_encoder(dataset: Dataset, folder: Path, *, steps: int, seed: int) -> RowEncoder:
+def train_encoder(
+    dataset: Dataset, folder: Path, *, steps: int, seed: int, device: str
+) -> RowEncoder:
     """Trains one net1 from integer codes, and freezes it."""
-    net1 = RowEncoder(dataset.schema, seed=seed)
+    net1 = RowEncoder(dataset.schema, seed=seed, device=device)
     checkpoint = folder / f"net1-seed{seed}.pt"
     run(fit_encoder(net1, dataset, steps=steps, seed=seed, checkpoint=checkpoint), "net1")
     return freeze(net1)
@@ -200,7 +204,9 @@ def main_job(arguments: argparse.Namespace) -> int:
     print(f"{len(dataset):,} flights; results in {folder}")
     trained, random_rows = [], []
     for seed in arguments.seeds:
-        net1 = train_encoder(dataset, folder, steps=arguments.encoder_steps, seed=seed)
+        net1 = train_encoder(
+            dataset, folder, steps=arguments.encoder_steps, seed=seed, device=arguments.device
+        )
         correlation = compare.distance_correlation(net1, dataset, dataset.test)
         print(f"net1, seed {seed}: {correlation:.3f} correlation with outcomes, test", flush=True)
         random_rows.append(compare.random_row_loss(net1, dataset, dataset.test))

@@ -12,7 +12,7 @@ import torch
 
 from tabkit import RowEncoder, RowPredictor, estimators, fit_predictor, widgets
 from tabkit.plots.runs import ends, style
-from tabkit.widgets.cockpit import log_slider
+from tabkit.widgets.explorer import log_slider
 from tabkit.widgets.trainings import MOST_ROWS, check_length, prepare, trainable
 
 PATIENCE = 20  # seconds; only a run that never ends meets it

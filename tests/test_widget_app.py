@@ -1,14 +1,22 @@
 """The dashboard, and that its errors reach the reader, without a browser."""
 
+import html
+import math
+import re
+import subprocess
+import sys
 import threading
 from types import SimpleNamespace
 
 import ipywidgets
 import nbformat
 import pytest
+import torch
 
+from tabkit.nets import encode_rows
+from tabkit.schema import argmax_codes, one_hot_simplex, split_blocks
 from tabkit.widgets import __main__ as server
-from tabkit.widgets import app
+from tabkit.widgets import app, doubts
 
 
 @pytest.fixture
@@ -30,10 +38,79 @@ def test_a_widget_is_made_when_its_tab_is_first_opened(dataset, net1):
         assert made.message.value == ""
 
 
-def test_the_gradient_tab_shows_a_gradient(dataset, net1):
+def drawn(widget):
+    """The picture without the ids that change from drawing to drawing."""
+    return re.sub(r"\b[mp][0-9a-f]{10}\b", "", widget.picture.value)
+
+
+def shown_code(page):
+    """The Python that a page shows."""
+    return html.unescape(re.search(r"<pre.*?>(.*)</pre>", page.value, re.DOTALL).group(1))
+
+
+def test_the_gradient_tab_shows_a_gradient_that_its_code_reproduces(dataset, net1):
     net0 = app.RowPredictor(dataset.signal.shape[1], net1)
-    words = app.gradient_of(net0, net1, dataset).picture.value
-    assert "variance 0.00" not in words
+    explorer = app.gradient_of(net0, net1, dataset)
+    assert "variance 0.00" not in explorer.picture.value
+    for name, value in {"tau": 1.4125375446227544, "draws": 60, "row": 1, "column": 1}.items():
+        explorer.controls[name].value = value
+    names = {"net0": net0, "net1": net1, "dataset": dataset, "problem_of": app.problem_of}
+    exec(shown_code(explorer.children[-1]), names)
+    assert doubts.doubtful(net0, net1, dataset)[0] in explorer.children[0].value
+    again = eval(explorer.code, names | {"widgets": app.widgets})
+    assert again.state == explorer.state
+    assert drawn(again) == drawn(explorer)
+
+
+def test_the_gradient_tab_is_exact_in_the_columns_of_most_doubt(dataset, net1, monkeypatch):
+    net0 = app.RowPredictor(dataset.signal.shape[1], net1)
+    cardinalities = dataset.schema.cardinalities
+    monkeypatch.setattr(doubts, "JOINT_TABLE", cardinalities[0] * cardinalities[1] - 1)
+    names = doubts.doubtful(net0, net1, dataset)
+    logits, objective, widths, labels = doubts.problem_of(net0, net1, dataset, names)
+    assert math.prod(widths) <= doubts.JOINT_TABLE
+    assert [len(each) for each in labels] == list(widths)
+    columns = {c.name: i for i, c in enumerate(dataset.schema.categorical)}
+    signal = dataset.signal[dataset.test[:2]]
+    prediction = net0(signal)
+    blocks = split_blocks(net0.logits(prediction, net1), cardinalities)
+    doubt = [torch.distributions.Categorical(logits=b).entropy().sum().item() for b in blocks]
+    assert columns[names[0]] == doubt.index(max(doubt))
+    torch.testing.assert_close(logits, torch.cat([blocks[columns[n]] for n in names], dim=1))
+    codes = argmax_codes(torch.cat(blocks, dim=1), cardinalities)
+    others = (argmax_codes(logits, widths) + 1) % torch.tensor(widths)
+    codes[:, [columns[name] for name in names]] = others
+    truth = dataset.rows[dataset.test[:2]]
+    apart = net1(codes, prediction.continuous) - encode_rows(net1, truth)
+    found = objective(one_hot_simplex(others, widths))
+    torch.testing.assert_close(found, apart.pow(2).sum(dim=1))
+
+
+def test_the_server_starts_without_what_only_its_pages_need():
+    heavy = ["ipywidgets", "matplotlib", "sklearn", "joblib", "umap", "plotly"]
+    code = f"import sys, tabkit.widgets.__main__; print([m for m in {heavy} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_every_public_name_is_loaded_when_asked_for():
+    assert dir(app.widgets) == sorted(app.widgets.__all__)
+    assert [getattr(app.widgets, name).__name__ for name in app.widgets.__all__] == (
+        app.widgets.__all__
+    )
+    with pytest.raises(AttributeError, match="no attribute 'slider'"):
+        app.widgets.slider  # noqa: B018
+
+
+def test_the_page_says_what_its_names_are(tmp_path, threads):
+    sizes = {"rows": 5_000, "encoder_steps": 2, "steps": 2}
+    *_, board, below = app.page(SimpleNamespace(), str(tmp_path), **sizes).children
+    names = {}
+    exec(shown_code(below), names)
+    (tabs,) = board.children
+    (simplex,) = tabs.children[0].children
+    again = eval(simplex.code, names)
+    assert drawn(again) == drawn(simplex)
 
 
 def test_what_fails_to_be_made_says_why_and_is_tried_again():
@@ -56,7 +133,7 @@ def test_what_fails_to_be_made_says_why_and_is_tried_again():
 def test_errors_of_the_start_of_callbacks_and_of_threads_are_shown(tmp_path, threads):
     (tmp_path / "net1.pt").write_text("no checkpoint")
     shell = SimpleNamespace()
-    _, errors, board = app.page(shell, str(tmp_path), rows=5_000).children
+    _, errors, board, _ = app.page(shell, str(tmp_path), rows=5_000).children
     assert 'role="alert"' in board.children[0].value
     try:
         raise KeyError("in a callback")

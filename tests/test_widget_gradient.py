@@ -29,6 +29,11 @@ def words(widget):
     return re.search(r'aria-label="([^"]*)"', widget.picture.value).group(1)
 
 
+def drawn(widget):
+    """The picture without the ids that change from drawing to drawing."""
+    return re.sub(r"\b[mp][0-9a-f]{10}\b", "", widget.picture.value)
+
+
 def test_the_estimates_are_the_rulers(problem):
     reference = compare.exact_gradient(*problem)
     chosen = estimators.make("straight_through_gumbel", tau=0.7)
@@ -72,6 +77,16 @@ def test_every_estimator_is_shown(problem, name):
     assert "Squared bias" in words(widget)
 
 
+def test_a_reference_from_samples_is_not_called_exact(widget, problem):
+    assert "exact and mean" in words(widget)
+    sampled = widgets.gradient_explorer(
+        *problem, reference=compare.sampled_gradient(*problem, draws=7)
+    )
+    assert "reference from 7 samples and mean" in words(sampled)
+    assert "exact" not in sampled.picture.value
+    assert "exact" not in sampled.twin().picture.svg()
+
+
 def test_rows_and_columns_are_chosen(widget, problem):
     seen = set()
     for row in range(4):
@@ -87,6 +102,53 @@ def test_the_code_reproduces_the_state(widget, problem):
     again = eval(widget.code, {"widgets": widgets, **dict(zip(names, problem, strict=True))})
     assert again.state == widget.state
     assert words(again) == words(widget)
+
+
+def test_what_was_given_is_in_the_code(problem):
+    logits, objective, cardinalities = problem
+    names = {"widgets": widgets, "objective": objective}
+    names |= {"logits": logits, "cardinalities": cardinalities}
+    names["reference"] = compare.sampled_gradient(*problem, draws=5)
+    names["labels"] = [[f"{c}-{k}" for k in range(width)] for c, width in enumerate(cardinalities)]
+    first = widgets.gradient_explorer(
+        *problem, reference=names["reference"], labels=names["labels"], tau=1.778279410038923
+    )
+    assert "tau=1.77827941004," in first.code
+    again = eval(first.code, names)
+    assert again.state == first.state
+    assert drawn(again) == drawn(first)
+    assert "1-0 " in words(widgets.gradient_explorer(*problem, labels=names["labels"], column=1))
+    assert "=reference" not in widgets.gradient_explorer(*problem).code
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("tau", 0.009), ("tau", 11.5), ("draws", 10), ("draws", 401), ("row", 4), ("column", -1)],
+)
+def test_a_value_out_of_range_is_told(problem, name, value):
+    with pytest.raises(ValueError, match=f"{name} must lie between .*, not {value}"):
+        widgets.gradient_explorer(*problem, **{name: value})
+
+
+@pytest.mark.parametrize("draws", [20, 50, 390, 400])
+def test_draws_are_among_the_sliders_places(problem, draws):
+    slider = widgets.gradient_explorer(*problem, draws=draws).controls["draws"]
+    assert slider.value == draws
+    assert (draws - slider.min) % slider.step == 0
+    assert 20 <= slider.min < 40
+
+
+def test_what_was_drawn_is_not_drawn_again(problem, monkeypatch):
+    calls = []
+    estimate = compare.estimate
+    monkeypatch.setattr(compare, "estimate", lambda *a, **k: calls.append(1) or estimate(*a, **k))
+    widget = widgets.gradient_explorer(*problem, estimator="leave_one_out")
+    for name, value in {"row": 1, "column": 1, "tau": 2.0}.items():
+        widget.controls[name].value = value
+    assert len(calls) == 1
+    widget.controls["estimator"].value = "reinmax"
+    widget.controls["tau"].value = 1.0
+    assert len(calls) == 3
 
 
 def test_the_twin_compares_temperatures(widget):

@@ -28,6 +28,11 @@ def words(widget):
     return re.search(r'aria-label="([^"]*)"', widget.picture.value).group(1)
 
 
+def drawn(widget):
+    """The picture without the ids that change from drawing to drawing."""
+    return re.sub(r"\b[mp][0-9a-f]{10}\b", "", widget.picture.value)
+
+
 def test_a_mixture_is_softmax_its_entropy_and_its_place():
     found = compare.mix(LOGITS, relaxations.make("softmax", tau=0.5), TABLE)
     p = (LOGITS / 0.5).softmax(dim=0)
@@ -108,6 +113,21 @@ def test_the_code_reproduces_the_state(widget, net0, net1, dataset):
     again = eval(widget.code, names)
     assert again.state == widget.state
     assert words(again) == words(widget)
+
+
+def test_the_code_says_tau_to_the_last_digit_that_counts(widget, net0, net1, dataset):
+    widget.controls["tau"].value = 10**0.25
+    assert "tau=1.77827941004," in widget.code
+    names = {"widgets": widgets, "net0": net0, "net1": net1, "dataset": dataset}
+    assert drawn(eval(widget.code, names)) == drawn(widget)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("tau", 0.009), ("tau", 10.5), ("row", -1), ("seed", -1)]
+)
+def test_a_value_out_of_range_is_told(net0, net1, dataset, name, value):
+    with pytest.raises(ValueError, match=f"{name} must lie between .*, not {value}"):
+        widgets.simplex_explorer(net0, net1, dataset, **{name: value})
 
 
 def test_the_twin_has_a_panel_and_a_row_for_each_setting(widget):

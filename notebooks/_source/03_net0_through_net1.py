@@ -202,16 +202,26 @@ simplex.twin()
 
 # %% [markdown]
 # And a row by hand: what net0 makes of each column, how far the decoded row lies from the true one,
-# and what changes when you overrule one category. Which single one helps most?
+# and what changes when you overrule one category. Which single one helps most? The picture below it
+# has the largest shares of every column, and the table the best overruling of each.
 
 # %%
-widgets.row_explorer(trained["softmax"].net0, net1, data)
+by_hand = widgets.row_explorer(trained["softmax"].net0, net1, data)
+by_hand
+
+# %%
+by_hand.twin()
 
 # %% [markdown]
-# Last, train while you watch: press *start*, see the gap open, and turn `tau` on the way.
+# Last, train while you watch: press *start*, see the gap open, and turn `tau` on the way. The
+# picture shows such a run, left alone.
 
 # %%
-widgets.training_cockpit(net1, data, estimator="softmax")
+cockpit = widgets.training_cockpit(net1, data, estimator="softmax", steps=300)
+cockpit
+
+# %%
+cockpit.twin()
 
 # %% [markdown]
 # ## Exercises

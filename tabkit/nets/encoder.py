@@ -37,6 +37,8 @@ class RowEncoder(nn.Module):
         one they are mostly those of the start (notebook 05).
     seed
         Seed of the initial weights; the global seed is neither read nor set.
+    device
+        Where the net works, such as ``"cuda"``. The initial weights are those of the CPU.
 
     Shape
     -----
@@ -67,6 +69,7 @@ class RowEncoder(nn.Module):
         D: int = 8,
         embedding_std: float | None = None,
         seed: int = 0,
+        device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
@@ -74,6 +77,7 @@ class RowEncoder(nn.Module):
         self.continuous_features = len(schema.continuous)
         inputs = self.embedding.out_features + self.continuous_features
         self.mlp = mlp(inputs, Z, width=width, depth=depth, generator=generator)
+        self.to(device)
 
     def forward(
         self, categorical: Codes | Simplex, continuous: Float[Tensor, "B N"]

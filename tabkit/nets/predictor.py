@@ -39,6 +39,8 @@ class RowPredictor(nn.Module):
         Width and number of hidden layers (ReLU).
     seed
         Seed of the initial weights; the global seed is neither read nor set.
+    device
+        Where the net works; where net1 does if not given.
 
     Shape
     -----
@@ -54,6 +56,7 @@ class RowPredictor(nn.Module):
         width: int = 256,
         depth: int = 2,
         seed: int = 0,
+        device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
         widths = {
@@ -66,6 +69,7 @@ class RowPredictor(nn.Module):
         self.sizes = (widths[head], net1.continuous_features)
         generator = torch.Generator().manual_seed(seed)
         self.mlp = mlp(in_features, sum(self.sizes), width=width, depth=depth, generator=generator)
+        self.to(device or next(net1.parameters()).device)
 
     def forward(self, signal: Float[Tensor, "B S"]) -> Prediction:
         hidden, last = self.mlp[:-1](signal), self.mlp[-1]

@@ -7,21 +7,50 @@ such a picture as its twin.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+# A function with the name of its module must be there before that module is.
 from tabkit.plots.gradient import gradient, gradients
-from tabkit.plots.many import comparison, ruler, temperature_curve, temperatures, walk
-from tabkit.plots.maps import category_map, category_maps_static, row_maps
-from tabkit.plots.nets import category_bars, decoding_gap, distance_scatter, gap_opens, loss_curve
 from tabkit.plots.picture import Picture
-from tabkit.plots.places import geography, landings
 from tabkit.plots.runs import runs
 from tabkit.plots.simplex import simplex, simplexes
-from tabkit.plots.truth import agreement, movement, scores
 
 if TYPE_CHECKING:
     from tabkit.plots.chooser import category_maps
     from tabkit.plots.interactive import Interactive, row_map
+    from tabkit.plots.many import comparison, ruler, temperature_curve, temperatures, walk
+    from tabkit.plots.maps import category_map, category_maps_static, row_maps
+    from tabkit.plots.nets import (
+        category_bars,
+        decoding_gap,
+        distance_scatter,
+        gap_opens,
+        loss_curve,
+    )
+    from tabkit.plots.places import geography, landings
+    from tabkit.plots.truth import agreement, movement, scores
 
-_PLOTLY = {"Interactive": "interactive", "category_maps": "chooser", "row_map": "interactive"}
+_PLACES = {
+    "Interactive": "interactive",
+    "agreement": "truth",
+    "category_bars": "nets",
+    "category_map": "maps",
+    "category_maps": "chooser",
+    "category_maps_static": "maps",
+    "comparison": "many",
+    "decoding_gap": "nets",
+    "distance_scatter": "nets",
+    "gap_opens": "nets",
+    "geography": "places",
+    "landings": "places",
+    "loss_curve": "nets",
+    "movement": "truth",
+    "row_map": "interactive",
+    "row_maps": "maps",
+    "ruler": "many",
+    "scores": "truth",
+    "temperature_curve": "many",
+    "temperatures": "many",
+    "walk": "many",
+}
 
 __all__ = [
     "Interactive",
@@ -55,7 +84,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Loads plotly when an interactive figure is first asked for."""
-    if name in _PLOTLY:
-        return getattr(import_module(f"tabkit.plots.{_PLOTLY[name]}"), name)
+    """Loads a figure's module, and with it scikit-learn or plotly, when first asked for."""
+    if name in _PLACES:
+        return getattr(import_module(f"tabkit.plots.{_PLACES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

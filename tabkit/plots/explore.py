@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from tabkit.compare.rows import PredictedRow
 from tabkit.plots.colouring import FAINT
+from tabkit.plots.labels import literal
 from tabkit.plots.linked import INK, LinkedMap, Place
 from tabkit.plots.maps import bare, diameters, equal_scales, label_points, quality_line
 from tabkit.plots.picture import BLUE, GREEN, GREY, ORANGE, Picture, panels_of
@@ -87,7 +88,7 @@ def _draw_walk(ax: Axes, walk: CategoryWalk, share: float) -> None:
 def _plain(name: str, width: int = 16) -> str:
     """A name for matplotlib: not too long, and no formula."""
     cut = name if len(name) <= width else f"{name[: width - 1]}…"
-    return cut.replace("$", r"\$")
+    return literal(cut)
 
 
 def embedding_twin(
@@ -102,8 +103,6 @@ def embedding_twin(
     for ax, linked in zip(axes, maps, strict=False):
         marked = [linked.category, linked.other, *linked.near["neighbour"]]
         label_points(ax, linked.projection, first=marked)
-        for text in [ax.title, *ax.texts]:
-            text.set_parse_math(False)  # a name is no formula
     return Picture(figure, " ".join([*(linked.words for linked in maps), walk.words(share)]))
 
 

@@ -1,4 +1,4 @@
-"""Figures of an estimated gradient beside the exact one."""
+"""Figures of an estimated gradient beside the exact one, or a reference from samples."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tabkit.compare import Gradients
+from tabkit.plots.labels import literal
 from tabkit.plots.picture import BLUE, GREY, ORANGE, Picture, panels_of
 
 SHOWN = 12  # categories
@@ -43,7 +44,7 @@ def gradients(
     figure, axes = panels_of(len(found), width=3.6, height=2.5, columns=3)
     for ax, (name, each) in zip(axes, found.items(), strict=True):
         _draw(ax, each, labels, row, first)
-        ax.set_title(f"{name}\n{summary(each)}", fontsize=8)
+        ax.set_title(f"{literal(name)}\n{summary(each)}", fontsize=8)
         ax.tick_params(labelsize=7)
     limit = max(np.abs(ax.get_ylim()).max() for ax in axes)
     for ax in axes:
@@ -71,6 +72,12 @@ def _block(found: Gradients, row: int, first: int, width: int) -> tuple[np.ndarr
     return draws, found.reference.gradient[part].detach().cpu().numpy()
 
 
+def _kind(found: Gradients) -> str:
+    """What the draws are measured against."""
+    draws = len(found.reference.draws)
+    return "exact" if draws == 1 else f"reference from {draws} samples"
+
+
 def _draw(ax: Axes, found: Gradients, labels: Sequence[str], row: int, first: int) -> None:
     draws, exact = _block(found, row, first, len(labels))
     mean, error = draws.mean(axis=0), 2 * draws.std(axis=0) / len(draws) ** 0.5
@@ -82,14 +89,14 @@ def _draw(ax: Axes, found: Gradients, labels: Sequence[str], row: int, first: in
         np.tile(places + 0.2, len(some)), some.ravel(), ".", color=BLUE, alpha=0.25, ms=4,
         label="single draws",
     )  # fmt: skip
-    ax.vlines(places - 0.12, 0, exact[shown], color=ORANGE, linewidth=9, label="exact")
+    ax.vlines(places - 0.12, 0, exact[shown], color=ORANGE, linewidth=9, label=_kind(found))
     ax.errorbar(
         places + 0.2, mean[shown], yerr=error[shown], fmt="D", color=BLUE, ms=5,
         label="mean of the draws (bar: 2 standard errors)",
     )  # fmt: skip
     tilt = 0 if max(map(len, labels)) * len(shown) < 70 else 30
     ax.set_xticks(
-        places, [labels[k] for k in shown], rotation=tilt, ha="right" if tilt else "center"
+        places, [literal(labels[k]) for k in shown], rotation=tilt, ha="right" if tilt else "center"
     )
     ax.set_xlim(-0.6, len(shown) - 0.3)
     ax.spines[["top", "right"]].set_visible(False)
@@ -101,6 +108,6 @@ def _words(found: Gradients, labels: Sequence[str], row: int, first: int) -> str
     mean = draws.mean(axis=0)
     parts = [f"{labels[k]} {exact[k]:.2g}, {mean[k]:.2g}" for k in top]
     return (
-        f"Gradient of row {row}, exact and mean of {len(draws)} draws: {'; '.join(parts)}. "
-        f"{summary(found).capitalize()}."
+        f"Gradient of row {row}, {_kind(found)} and mean of {len(draws)} draws: "
+        f"{'; '.join(parts)}. {summary(found).capitalize()}."
     )

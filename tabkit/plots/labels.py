@@ -34,9 +34,21 @@ def name_points(
             ha="center",
             va="center",
             fontsize=LABEL_SIZE,
+            parse_math=False,
             bbox={"facecolor": "white", "alpha": 0.6, "linewidth": 0, "pad": 0.4},
         )
         text.set_in_layout(False)
+
+
+def literal(name: object) -> str:
+    r"""A name as matplotlib shows it: between two dollar signs it would read a formula.
+
+    Examples
+    --------
+    >>> print(literal("$x^$"))
+    \$x^\$
+    """
+    return str(name).replace("$", r"\$")
 
 
 def room_for(

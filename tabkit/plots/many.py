@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from tabkit.plots.labels import literal
 from tabkit.plots.picture import BLUE, GREEN, GREY, ORANGE, Picture, panels_of, share_limits
 
 
@@ -31,7 +32,11 @@ def ruler(measured: pd.DataFrame) -> Picture:
         ax.errorbar(
             ordered[name], places, xerr=2 * ordered[f"{name}_se"], fmt="o", color=BLUE, ms=4
         )
-        ax.set_yticks(places, ordered.index if ax is axes[0] else [""] * len(ordered), fontsize=8)
+        ax.set_yticks(
+            places,
+            [literal(n) for n in ordered.index] if ax is axes[0] else [""] * len(ordered),
+            fontsize=8,
+        )
         ax.set_title(title, fontsize=9)
         ax.grid(axis="y", color="#e6e6e6", linewidth=0.6)
         ax.set_axisbelow(True)
@@ -80,9 +85,9 @@ def comparison(summary: pd.DataFrame, data: str, *, budget: str = "steps") -> Pi
         axes, pairs, labels, (BLUE, GREEN), strict=True
     ):
         _dumbbells(ax, part, left, right, colour, (first, second))
-    axes[0].set_yticks(np.arange(len(part)), part["estimator"], fontsize=7)
+    axes[0].set_yticks(np.arange(len(part)), [literal(n) for n in part["estimator"]], fontsize=7)
     axes[1].set_yticks(np.arange(len(part)), [""] * len(part))
-    axes[0].set_title(f"test rows of {data}", fontsize=9)
+    axes[0].set_title(f"test rows of {literal(data)}", fontsize=9)
     axes[1].set_title("some of them, by argmax and by search", fontsize=9)
     share_limits(axes, "x")
     figure.supxlabel(
@@ -162,7 +167,7 @@ def _draw_temperatures(ax: Axes, curve: pd.DataFrame, name: str) -> None:
         label="decoded (bar: 2 standard errors)",
     )
     ax.set(xscale="log", yscale="log", xlabel="tau")
-    ax.set_title(name, fontsize=9)
+    ax.set_title(literal(name), fontsize=9)
     ax.set_xticks(curve.index, [f"{t:g}" for t in curve.index])
     ax.minorticks_off()
     ax.yaxis.set_major_formatter("{x:g}")
@@ -195,11 +200,13 @@ def walk(path: pd.DataFrame, first: str, second: str) -> Picture:
         The two categories.
     """
     figure, (ax,) = panels_of(1, width=6.0, height=3.0)
-    ax.plot(path["to_first"], color=BLUE, label=f"to {first}")
-    ax.plot(path["to_second"], color=ORANGE, linestyle="--", label=f"to {second}")
+    ax.plot(path["to_first"], color=BLUE, label=f"to {literal(first)}")
+    ax.plot(path["to_second"], color=ORANGE, linestyle="--", label=f"to {literal(second)}")
     ax.plot(path["to_nearest"], color=GREEN, linestyle=":", label="to the nearest category")
     ax.set(
-        xlabel=f"share of {second} in the mixture", ylabel="distance behind net1", ylim=(0, None)
+        xlabel=f"share of {literal(second)} in the mixture",
+        ylabel="distance behind net1",
+        ylim=(0, None),
     )
     figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=9)
     middle = path.iloc[len(path) // 2]

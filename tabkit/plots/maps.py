@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from tabkit.inspection import Projection, Vectors, nearest
 from tabkit.plots.colouring import FAINT, Colouring, check_columns, colouring, numeric_colouring
-from tabkit.plots.labels import name_points
+from tabkit.plots.labels import literal, name_points
 from tabkit.plots.picture import BLUE, GREY, ORANGE, Picture, panels_of
 
 MARK = 10.0  # points, across the mark of a chosen category
@@ -87,7 +87,7 @@ def row_maps(projection: Projection, columns: Sequence[str]) -> Picture:
         )
         _colour_bar(figure, ax, scale, None)
         bare(ax, column, equal=equal_scales(projection))
-    figure.suptitle(f"{projection.vectors.title}\n{quality_line(projection)}", fontsize=9)
+    figure.suptitle(f"{literal(projection.vectors.title)}\n{quality_line(projection)}", fontsize=9)
     parts = [f"{column}: {scale.words}" for column, scale in scales.items()]
     alt = f"{_heading(projection, 'points')} Coloured by {'. By '.join(parts)}."
     return Picture(figure, alt)
@@ -168,7 +168,7 @@ def _mark(ax: Axes, projection: Projection, near: pd.DataFrame) -> None:
 def bare(ax: Axes, title: str, *, equal: bool) -> None:
     """No ticks: a map's axes mean nothing by themselves. `equal` scales, where lengths do."""
     ax.set(xticks=[], yticks=[])
-    ax.set_title(title, fontsize=8)
+    ax.set_title(literal(title), fontsize=8)
     if equal:
         ax.set_aspect("equal", adjustable="datalim")
     ax.margins(0.06)
@@ -178,11 +178,11 @@ def bare(ax: Axes, title: str, *, equal: bool) -> None:
 def _colour_bar(figure: Figure, ax: Axes, scale: Colouring, label: str | None) -> None:
     mappable = ScalarMappable(scale.normalize, scale.map)
     bar = figure.colorbar(mappable, ax=ax, pad=0.02, fraction=0.07, aspect=25)
-    bar.set_ticks(list(scale.ticks), labels=list(scale.labels), fontsize=7)
+    bar.set_ticks(list(scale.ticks), labels=[literal(label) for label in scale.labels], fontsize=7)
     bar.ax.tick_params(length=0 if scale.colours else 2)
     bar.outline.set_visible(False)
     if label:
-        bar.set_label(label, fontsize=8)
+        bar.set_label(literal(label), fontsize=8)
 
 
 def label_points(ax: Axes, projection: Projection, *, first: Sequence[str] = ()) -> None:

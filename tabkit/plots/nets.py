@@ -10,6 +10,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
 
 from tabkit.compare import decoded_curve
+from tabkit.plots.labels import literal
 from tabkit.plots.picture import BLUE, GREY, ORANGE, Picture, panels_of, share_limits
 from tabkit.train import Step
 
@@ -51,7 +52,7 @@ def gap_opens(curves: Mapping[str, Sequence[Step]]) -> Picture:
         ax.plot(smooth, color=BLUE, linewidth=1.8, label="relaxed: what is trained")
         ax.plot(decoded, color=ORANGE, linewidth=1.8, linestyle="--", label="decoded: the row")
         ax.set(xlabel="step", yscale="log")
-        ax.set_title(name, fontsize=9)
+        ax.set_title(literal(name), fontsize=9)
         ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.yaxis.set_major_formatter("{x:g}")
         ax.yaxis.set_minor_formatter(NullFormatter())
@@ -59,7 +60,10 @@ def gap_opens(curves: Mapping[str, Sequence[Step]]) -> Picture:
     share_limits(axes, "y")
     figure.supylabel("squared distance behind net1", fontsize=10)
     figure.legend(
-        *axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2, frameon=False
+        *axes[0].get_legend_handles_labels(),
+        loc="outside upper left",
+        ncols=min(2, len(axes)),
+        frameon=False,
     )
     return Picture(figure, f"Loss against training step, log scale: {'; '.join(ends)}.")
 
@@ -81,7 +85,7 @@ def decoding_gap(summary: pd.DataFrame, *, random_row: float | None = None) -> P
     ax.plot(summary["test_decoded"], places, "s", color=ORANGE, label="decoded: the row")
     if random_row is not None:
         ax.axvline(random_row, color=GREY, linestyle=":", label="a random training row")
-    ax.set_yticks(places, summary.index)
+    ax.set_yticks(places, [literal(name) for name in summary.index])
     ax.set_ylim(-0.6, len(summary) - 0.4)
     ax.set(xlabel="squared distance behind net1, test rows", xlim=(0, None))
     figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=9)
@@ -126,9 +130,9 @@ def category_bars(
     """
     figure, (ax,) = panels_of(1, width=0.35 * len(labels) + 2.2, height=2.6)
     colours = [ORANGE if k == marked else BLUE for k in range(len(labels))]
-    ax.bar(labels, values.tolist(), color=colours)
+    ax.bar([literal(name) for name in labels], values.tolist(), color=colours)
     ax.axhline(0, color=GREY, linewidth=0.8)
-    ax.set(xlabel=f"category (the row has {labels[marked]})", ylabel=label)
+    ax.set(xlabel=f"category (the row has {literal(labels[marked])})", ylabel=label)
     parts = [f"{name} {value:.2f}" for name, value in zip(labels, values.tolist(), strict=True)]
     alt = f"Bars of {label} by category: {', '.join(parts)}. The row has {labels[marked]}."
     return Picture(figure, alt)

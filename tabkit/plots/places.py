@@ -9,7 +9,7 @@ from matplotlib.collections import LineCollection
 
 from tabkit.inspection import Projection, great_circle
 from tabkit.plots.colouring import check_columns, check_table, some
-from tabkit.plots.labels import name_points
+from tabkit.plots.labels import literal, name_points
 from tabkit.plots.maps import bare, label_points
 from tabkit.plots.picture import BLUE, GREY, ORANGE, Picture, panels_of
 from tabkit.plots.truth import VIEWS
@@ -48,7 +48,7 @@ def geography(
         mean = float(km[ends[:, 0], ends[:, 1]].mean())
         _draw_places(ax, at, ends, 1 / np.cos(np.radians(at[:, 1].mean())))
         label = VIEWS[view].label if view in VIEWS else view
-        ax.set_title(f"{label}: to the nearest {mean:,.0f} km on average", fontsize=9)
+        ax.set_title(f"{literal(label)}: to the nearest {mean:,.0f} km on average", fontsize=9)
         parts.append(f"{label} {mean:,.0f} km")
     figure.supxlabel(f"longitude in degrees (mean of all pairs: {overall:,.0f} km)", fontsize=9)
     figure.supylabel("latitude in degrees", fontsize=9)
@@ -119,8 +119,8 @@ def landings(projection: Projection, points: Mapping[str, pd.DataFrame]) -> Pict
     for ax in axes:
         label_points(ax, projection)
     figure.suptitle(
-        f"{projection.vectors.title}. Grey: categories; blue: predictions, joined to the category "
-        "they are decoded to",
+        f"{literal(projection.vectors.title)}. Grey: categories; blue: predictions, joined to the "
+        "category they are decoded to",
         fontsize=8,
     )
     alt = (

@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from tabkit.compare import decoded_curve
+from tabkit.plots.labels import literal
 from tabkit.plots.picture import Picture
 from tabkit.train import Step
 
@@ -182,7 +183,7 @@ def _legend(figure: Figure, shown: Sequence[Drawn]) -> None:
 
 
 def _two_lines(name: str) -> str:
-    return name.replace(", ", "\n", 1)
+    return literal(name).replace(", ", "\n", 1)
 
 
 def _told(steps: Sequence[Step]) -> str:

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tabkit.compare.simplex import Mixture
+from tabkit.plots.labels import literal
 from tabkit.plots.picture import BLUE, GREY, ORANGE, Picture, panels_of
 
 BARS = 12
@@ -27,7 +28,7 @@ def simplex(mixture: Mixture, labels: Sequence[str], *, truth: int | None = None
     _bars(bars, mixture, labels, truth)
     if three:
         _triangle(figure.add_axes((0.62, 0.04, 0.36, 0.86)), mixture, labels)
-    bars.set_title(_summary(mixture, labels), fontsize=10, loc="left")
+    bars.set_title(literal(_summary(mixture, labels)), fontsize=10, loc="left")
     return Picture(figure, f"Simplex of {len(labels)} categories. {_words(mixture, labels, truth)}")
 
 
@@ -38,7 +39,7 @@ def simplexes(
     figure, axes = panels_of(len(mixtures), width=3.4, height=2.6, columns=3)
     for ax, (name, mixture) in zip(axes, mixtures.items(), strict=True):
         _bars(ax, mixture, labels, truth)
-        ax.set_title(f"{name}\n{_summary(mixture, labels)}", fontsize=8)
+        ax.set_title(literal(f"{name}\n{_summary(mixture, labels)}"), fontsize=8)
         ax.tick_params(labelsize=7)
     parts = [f"{name}: {_words(m, labels, truth)}" for name, m in mixtures.items()]
     return Picture(figure, " ".join(parts))
@@ -52,7 +53,7 @@ def _bars(ax: Axes, mixture: Mixture, labels: Sequence[str], truth: int | None) 
     colours = [ORANGE if k == truth else BLUE for k in shown]
     ax.hlines(places, 0, shares[shown], colors=colours, linewidth=9)
     marks = [f"{labels[k]} (true)" if k == truth else labels[k] for k in shown]
-    ax.set_yticks(places, marks)
+    ax.set_yticks(places, [literal(mark) for mark in marks])
     ax.set(xlim=(0, 1), ylim=(0.8 - min(BARS, len(labels)), 0.8))
     ax.spines[["top", "right"]].set_visible(False)
     ax.set_xlabel("share", fontsize=9)
@@ -64,7 +65,10 @@ def _triangle(ax: Axes, mixture: Mixture, labels: Sequence[str]) -> None:
     ax.plot(*at.T, ".", color=BLUE, alpha=0.35)
     ax.plot(*at[0], "D", color=ORANGE, ms=8)
     for label, corner in zip(labels, CORNERS, strict=True):
-        ax.annotate(label, corner, ha="center", va="bottom" if corner[1] else "top", fontsize=10)
+        side = 1 if corner[1] else -1
+        place = {"xytext": (0, 7 * side), "textcoords": "offset points", "ha": "center"}
+        va = "bottom" if side > 0 else "top"
+        ax.annotate(literal(label), corner, **place, va=va, fontsize=10)
     ax.set(xlim=(-0.15, 1.15), ylim=(-0.12, 1.0), aspect="equal")
     ax.set_axis_off()
 

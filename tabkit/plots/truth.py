@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from tabkit.plots.colouring import check_table, some
+from tabkit.plots.labels import literal
 from tabkit.plots.picture import BLUE, GREEN, GREY, ORANGE, Picture, panels_of, share_limits
 
 
@@ -133,7 +134,7 @@ def movement(tables: Mapping[str, pd.DataFrame]) -> Picture:
         ax.plot(table["count"] + 1, table["moved"], "o", ms=4, color=BLUE, alpha=0.6)
         ax.set(xscale="log")
         ax.minorticks_off()
-        ax.set_title(name, fontsize=9)
+        ax.set_title(literal(name), fontsize=9)
         ax.tick_params(labelsize=8)
         rare, common = (
             table.loc[f(), "moved"] for f in (table["count"].idxmin, table["count"].idxmax)
@@ -162,7 +163,11 @@ def _dot(ax: Axes, value: float, row: int, view: str, *, filled: bool = True) ->
 
 
 def _rows(ax: Axes, labels: list[str], *, named: bool) -> None:
-    ax.set_yticks(range(len(labels)), labels if named else [""] * len(labels), fontsize=8)
+    ax.set_yticks(
+        range(len(labels)),
+        [literal(label) for label in labels] if named else [""] * len(labels),
+        fontsize=8,
+    )
     ax.set_ylim(len(labels) - 0.5, -0.5)
     ax.tick_params(axis="x", labelsize=8)
     ax.grid(axis="y", color="#e6e6e6", linewidth=0.6)

@@ -13,8 +13,6 @@ from pathlib import Path
 import nbformat
 from traitlets.config import Config
 
-from tabkit.widgets.app import ready_nets
-
 SHARE = Path(__file__).parent / "share"
 CELL = "from tabkit.widgets.app import page\npage(get_ipython(), {folder!r}, **{sizes})"
 # Voila's bundle is older than our Lab: other extensions would not load, and say so in the page.
@@ -71,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     sizes = {name: getattr(arguments, name) for name in ("rows", "encoder_steps", "steps")}
     if not (arguments.folder / "net0.pt").exists():
+        from tabkit.widgets.app import ready_nets  # noqa: PLC0415 - heavy, and rarely needed
+
         ready_nets(arguments.folder, **sizes)
     with tempfile.TemporaryDirectory() as folder:
         print(f"tabkit's widgets: http://127.0.0.1:{arguments.port} (Ctrl-C ends)", flush=True)

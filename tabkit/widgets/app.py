@@ -1,27 +1,31 @@
 """All widgets as one dashboard, and nets for it to show."""
 
+import html
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import ipywidgets
-import torch
-from torch.special import entr
 
 from tabkit import compare, widgets
 from tabkit.data import Dataset
 from tabkit.estimators import make
-from tabkit.nets import RowEncoder, RowPredictor, SquaredDistance, encode_rows, freeze
-from tabkit.schema import split_blocks
+from tabkit.nets import RowEncoder, RowPredictor, freeze
 from tabkit.train import Step, fit_encoder, fit_predictor, run
+from tabkit.widgets.doubts import doubtful, problem_of
 from tabkit.widgets.explorer import Explorer, alert
 
 Nets = tuple[RowPredictor, RowEncoder, Dataset]
 Drive = Callable[[Iterable[Step], str], object]
-# A draw of the reference tries every category of every column: some tenths of a second.
-GRADIENT_ROWS, REFERENCE_DRAWS = 2, 20
+GRADIENT_DRAWS = 20  # at the start: fewer than elsewhere, for estimators that try every category
+NETS = """from pathlib import Path
+from tabkit import widgets
+from tabkit.widgets.app import problem_of, ready_nets
+
+net0, net1, dataset = ready_nets(Path({folder!r}), {sizes})"""
+PROBLEM = "logits, objective, cardinalities, labels = problem_of(net0, net1, dataset, {!r})"
 # For a projector: everything larger, as far as its width allows.
 STYLE = """<style>
 .tabkit-app { zoom: 1.2 }
@@ -65,22 +69,32 @@ def dashboard(net0: RowPredictor, net1: RowEncoder, dataset: Dataset) -> ipywidg
 
 
 def gradient_of(net0: RowPredictor, net1: RowEncoder, dataset: Dataset) -> Explorer:
-    """The gradient explorer at net0's predictions for a few test rows, where net0 is least sure."""
-    some, cardinalities = dataset.test[:GRADIENT_ROWS], dataset.schema.cardinalities
-    rows = dataset.rows[some]
-    with torch.no_grad():
-        prediction = net0(dataset.signal[some])
-        logits = net0.logits(prediction, net1)
-    objective = SquaredDistance(net1, prediction.continuous, encode_rows(net1, rows), rows.codes)
-    problem = logits, objective, cardinalities
-    blocks = split_blocks(logits, cardinalities)
-    doubts = [entr(block[0].softmax(-1)).sum().item() for block in blocks]
-    return widgets.gradient_explorer(
-        *problem,
-        reference=compare.sampled_gradient(*problem, draws=REFERENCE_DRAWS),
-        labels=[column.labels for column in dataset.schema.categorical],
-        column=doubts.index(max(doubts)),
+    """The gradient explorer where net0 is least sure, and words that say where that is."""
+    columns = doubtful(net0, net1, dataset)
+    logits, objective, cardinalities, labels = problem_of(net0, net1, dataset, columns)
+    explorer = widgets.gradient_explorer(
+        logits, objective, cardinalities, labels=labels, draws=GRADIENT_DRAWS
     )
+    words, names = (ipywidgets.HTML(line) for line in (where(columns), names_of(columns)))
+    explorer.children = [words, *explorer.children, names]
+    return explorer
+
+
+def where(columns: Sequence[str]) -> str:
+    """What the gradient explorer looks at, as HTML."""
+    numbered = ", ".join(f"{number} is {name}" for number, name in enumerate(columns))
+    words = f"Where net0 is least sure: column {numbered}; the others stay as net0 decodes them."
+    return f'<p style="margin:0">{html.escape(words)}</p>'
+
+
+def names_of(columns: Sequence[str]) -> str:
+    """What the names in the gradient explorer's call are, as HTML."""
+    return code_line(PROBLEM.format(tuple(columns)))
+
+
+def code_line(code: str) -> str:
+    """What the names in a copied call are."""
+    return f'<pre style="margin:0;white-space:pre-wrap">{html.escape(code)}</pre>'
 
 
 def ready_nets(
@@ -119,7 +133,12 @@ def page(shell: Any, folder: str, **sizes: int) -> ipywidgets.Widget:
     show_errors(shell, errors)
     board = Lazy(lambda: dashboard(*ready_nets(Path(folder), drive=quietly, **sizes)))
     board.visit()
-    whole = ipywidgets.VBox([ipywidgets.HTML(STYLE), errors, board])
+    chosen = ", ".join(f"{name}={size}" for name, size in sizes.items())
+    names = NETS.format(folder=folder, sizes=chosen)
+    below = ipywidgets.HTML(
+        f"<details><summary>names in code</summary>{code_line(names)}</details>"
+    )
+    whole = ipywidgets.VBox([ipywidgets.HTML(STYLE), errors, board, below])
     return whole.add_class("tabkit-app")
 
 

@@ -1,7 +1,6 @@
 """net0's training at the controls: started, paused, steered and compared while it goes on."""
 
 import html
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +11,7 @@ from tabkit import plots
 from tabkit.data import Dataset
 from tabkit.nets import RowEncoder
 from tabkit.relaxations import Knob
-from tabkit.widgets.explorer import Control, Twin, alert
+from tabkit.widgets.explorer import Control, Twin, alert, log_slider, number_field
 from tabkit.widgets.later import Patient
 from tabkit.widgets.trainings import (
     Training,
@@ -62,47 +61,12 @@ def training_cockpit(
             schedule, placeholder="of tau: cosine/2/0.25", continuous_update=False
         ),
         "lr": log_slider("lr", lr, low=1e-5, high=10.0, step=0.1, description="learning rate"),
-        "batch": ipywidgets.BoundedIntText(batch, min=1, max=4096),
-        "steps": ipywidgets.BoundedIntText(steps, min=1, max=5_000),
-        "seed": ipywidgets.BoundedIntText(seed, min=0, max=2**31 - 1),
+        "batch": number_field("batch", batch, low=1, high=4096),
+        "steps": number_field("steps", steps, low=1, high=5_000),
+        "seed": number_field("seed", seed, low=0, high=2**31 - 1),
     }
-    for name, value in {"batch": batch, "steps": steps, "seed": seed}.items():
-        check_range(name, value, controls[name].min, controls[name].max)
     schedule_of(schedule)
     return Cockpit(net1, dataset, controls)
-
-
-def log_slider(
-    name: str, value: Knob, *, low: float, high: float, step: float, description: str = ""
-) -> ipywidgets.FloatLogSlider:
-    """A slider over powers of ten, `step` apart, one of which is `value`.
-
-    A browser moves a slider to the nearest of its places when it first shows it; were `value` none
-    of them, it would be changed.
-
-    Raises
-    ------
-    ValueError
-        If the value is out of range.
-    """
-    check_range(name, value, low, high)
-    at = math.log10(value)
-    down, up = (math.floor(abs(math.log10(end) - at) / step + 1e-9) * step for end in (low, high))
-    return ipywidgets.FloatLogSlider(
-        value, min=at - down, max=at + up, step=step, description=description, readout_format=".2g"
-    )
-
-
-def check_range(name: str, value: Knob, low: Knob, high: Knob) -> None:
-    """A value must lie between its ends.
-
-    Raises
-    ------
-    ValueError
-        Otherwise.
-    """
-    if not low <= value <= high:
-        raise ValueError(f"{name} must lie between {low:g} and {high:g}, not {value:g}")
 
 
 class Cockpit(Patient):
@@ -141,12 +105,6 @@ class Cockpit(Patient):
         made.add_class(f"tabkit-{name}")
         made.on_click(lambda _: self.attempt(action))
         return made
-
-    @property
-    def state(self) -> dict[str, Any]:
-        """The controls' values by name, without the last digits that a slider's logarithm adds."""
-        found = super().state
-        return {k: float(f"{v:.12g}") if isinstance(v, float) else v for k, v in found.items()}
 
     @property
     def current(self) -> Training | None:

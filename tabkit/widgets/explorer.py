@@ -1,6 +1,7 @@
 """What every widget is: named controls, a picture with its words, errors shown, reset, and code."""
 
 import html
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -9,14 +10,26 @@ import ipywidgets
 import pandas as pd
 
 from tabkit.plots import Picture
+from tabkit.relaxations import Knob
 
 Control = ipywidgets.ValueWidget
 ALERT = "color:#b00020;background:#fff;margin:0;padding:2px 6px"
+# A style's load event is the way to run a script without a front-end extension: whenever the recipe
+# changes, and so after every move.
+# JupyterLab takes keys for its own wherever no text is typed, such as arrows on a dropdown, or d
+# twice, which deletes the cell. It looks at the focused element only, and first of all at this
+# attribute; what goes with Ctrl, and Shift+Enter, stays Lab's.
+KEYS = (
+    "if (!window.tabkitKeys) window.addEventListener('keydown', window.tabkitKeys = event => {"
+    " if (!event.target.closest?.('.tabkit-widget')) return;"
+    " const run = event.shiftKey && event.key === 'Enter';"
+    " const lab = event.ctrlKey || event.metaKey || event.altKey || run;"
+    " event.target.toggleAttribute('data-lm-suppress-shortcuts', !lab) }, true);"
+)
 # ipywidgets gives a slider's handle no name, and its value as the exponent where the scale is
-# logarithmic; a screen reader needs both. A style's load event is the way to run this without a
-# front-end extension: whenever the recipe changes, and so after every move.
+# logarithmic; a screen reader needs both.
 SPOKEN = (
-    "for (const slider of this.closest('.widget-vbox').querySelectorAll('.widget-slider')) {"
+    "for (const slider of this.closest('.tabkit-widget').querySelectorAll('.widget-slider')) {"
     " const handle = slider.querySelector('[role=slider]');"
     " handle?.setAttribute('aria-label', slider.querySelector('.widget-label').textContent);"
     " const shown = slider.querySelector('.widget-readout')?.textContent;"
@@ -75,14 +88,15 @@ class Explorer(ipywidgets.VBox):
             [*self.controls.values(), self.reset_button], layout={"flex_flow": "row wrap"}
         )
         super().__init__([rows, self.picture, self.message, self.recipe])
-        self.add_class(f"tabkit-{name.replace('_', '-')}")
+        self.add_class("tabkit-widget").add_class(f"tabkit-{name.replace('_', '-')}")
         self.start = self.state
         self.update()
 
     @property
     def state(self) -> dict[str, Any]:
-        """The controls' values by name."""
-        return {key: control.value for key, control in self.controls.items()}
+        """The controls' values by name, without the last digits that a slider's logarithm adds."""
+        found = {key: control.value for key, control in self.controls.items()}
+        return {k: float(f"{v:.12g}") if isinstance(v, float) else v for k, v in found.items()}
 
     @property
     def code(self) -> str:
@@ -150,6 +164,51 @@ def dress(control: Control, name: str) -> None:
     control.add_class(f"tabkit-{name.replace('_', '-')}")
 
 
+def log_slider(
+    name: str, value: Knob, *, low: float, high: float, step: float, description: str = ""
+) -> ipywidgets.FloatLogSlider:
+    """A slider over powers of ten, `step` apart, one of which is `value`.
+
+    A browser moves a slider to the nearest of its places when it first shows it; were `value` none
+    of them, it would be changed.
+
+    Raises
+    ------
+    ValueError
+        If the value is out of range.
+    """
+    check_range(name, value, low, high)
+    at = math.log10(value)
+    down, up = (math.floor(abs(math.log10(end) - at) / step + 1e-9) * step for end in (low, high))
+    return ipywidgets.FloatLogSlider(
+        value, min=at - down, max=at + up, step=step, description=description, readout_format=".3g"
+    )
+
+
+def number_field(name: str, value: int, *, low: int, high: int) -> ipywidgets.BoundedIntText:
+    """A field for a whole number.
+
+    Raises
+    ------
+    ValueError
+        If the value is out of range.
+    """
+    check_range(name, value, low, high)
+    return ipywidgets.BoundedIntText(value, min=low, max=high)
+
+
+def check_range(name: str, value: Knob, low: Knob, high: Knob) -> None:
+    """A value must lie between its ends.
+
+    Raises
+    ------
+    ValueError
+        Otherwise.
+    """
+    if not low <= value <= high:
+        raise ValueError(f"{name} must lie between {low:g} and {high:g}, not {value:g}")
+
+
 def alert(error: Exception) -> str:
     """An error in words, for eyes and screen readers."""
     text = html.escape(f"{type(error).__name__}: {error}")
@@ -157,9 +216,9 @@ def alert(error: Exception) -> str:
 
 
 def recipe(code: str) -> str:
-    """A button that copies the call, and the call; names the sliders for screen readers."""
+    """A button that copies the call, and the call; with the script for keys and names."""
     copy = "navigator.clipboard.writeText(this.nextElementSibling.innerText)"
     return (
         f'<button type="button" onclick="{copy}">copy as code</button> '
-        f'<code>{html.escape(code)}</code><style onload="{html.escape(SPOKEN)}"></style>'
+        f'<code>{html.escape(code)}</code><style onload="{html.escape(KEYS + SPOKEN)}"></style>'
     )

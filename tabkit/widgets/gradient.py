@@ -1,6 +1,7 @@
 """An estimator's gradient beside the exact one."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate
 
 import ipywidgets
@@ -10,8 +11,9 @@ from torch import Tensor
 
 from tabkit import compare, estimators, plots
 from tabkit.estimators import Estimator, Objective
-from tabkit.widgets.explorer import Explorer, Twin
+from tabkit.widgets.explorer import Explorer, Twin, check_range, log_slider, number_field
 
+FEWEST, MOST, STEP = 20, 400, 20  # draws
 WARM_UP = 20  # calls; the ruler's own 200 take too long for a dial
 TAUS = (0.3, 1.0, 3.0)
 
@@ -33,6 +35,8 @@ def gradient_explorer(
     """A widget: the ruler, with its bias, variance and cosine as temperature and draws move.
 
     Bias, variance and cosine are those of all rows together; the bars are one column of one row.
+    What was drawn is kept: another row or column, or tau of an estimator that has none, is shown
+    at once.
 
     Parameters
     ----------
@@ -44,22 +48,26 @@ def gradient_explorer(
     Raises
     ------
     ValueError
-        As `compare.exact_gradient`.
+        As `compare.exact_gradient`; or if a number is out of its range.
     """
+    given = ["logits", "objective", "cardinalities"]
+    given += ["reference=reference"] * (reference is not None) + ["labels=labels"] * bool(labels)
     if reference is None:
         reference = compare.exact_gradient(logits, objective, cardinalities)
     known = labels or [[str(k) for k in range(width)] for width in cardinalities]
     starts = [0, *accumulate(cardinalities)]
+    check_range("draws", draws, FEWEST, MOST)
     controls = {
         "estimator": ipywidgets.Dropdown(options=measurable(), value=estimator),
-        "tau": ipywidgets.FloatLogSlider(tau, min=-2, max=1, step=0.05),
-        "draws": ipywidgets.IntSlider(draws, min=20, max=400, step=20),
-        "row": ipywidgets.BoundedIntText(row, min=0, max=len(logits) - 1),
-        "column": ipywidgets.BoundedIntText(column, min=0, max=len(cardinalities) - 1),
-        "seed": ipywidgets.BoundedIntText(seed, min=0, max=2**31 - 1),
+        "tau": log_slider("tau", tau, low=0.01, high=10.0, step=0.05),
+        "draws": ipywidgets.IntSlider(draws, min=FEWEST + draws % STEP, max=MOST, step=STEP),
+        "row": number_field("row", row, low=0, high=len(logits) - 1),
+        "column": number_field("column", column, low=0, high=len(cardinalities) - 1),
+        "seed": number_field("seed", seed, low=0, high=2**31 - 1),
     }
 
-    def estimated(estimator: str, tau: float, draws: int, seed: int) -> compare.Gradients:
+    @lru_cache(64)
+    def drawn(estimator: str, tau: float | None, draws: int, seed: int) -> compare.Gradients:
         return compare.estimate(
             tempered(estimator, tau),
             logits,
@@ -70,6 +78,10 @@ def gradient_explorer(
             seed=seed,
             warm_up=WARM_UP,
         )
+
+    def estimated(estimator: str, tau: float, draws: int, seed: int) -> compare.Gradients:
+        knobs = estimators.make(estimator).knobs
+        return drawn(estimator, tau if "tau" in knobs else None, draws, seed)
 
     def show(estimator: str, tau: float, draws: int, row: int, column: int, seed: int) -> str:
         found = estimated(estimator, tau, draws, seed)
@@ -83,7 +95,6 @@ def gradient_explorer(
         picture = plots.gradients(found, known[column], row=row, first=starts[column])
         return Twin(picture, table[["squared_bias", "variance", "cosine"]].round(2))
 
-    given = ("logits", "objective", "cardinalities")
     widget = Explorer("gradient_explorer", given, controls, show, height=300, still=still)
     return widget
 
@@ -94,9 +105,6 @@ def measurable() -> list[str]:
     return [n for n in names if n not in ("cross_entropy", "exact")]
 
 
-def tempered(name: str, tau: float) -> Estimator:
-    """An estimator by name, at a temperature if it has one."""
-    made = estimators.make(name)
-    if "tau" in made.knobs:
-        made.change(tau=tau)
-    return made
+def tempered(name: str, tau: float | None) -> Estimator:
+    """An estimator by name, at a temperature if one is given."""
+    return estimators.make(name) if tau is None else estimators.make(name, tau=tau)

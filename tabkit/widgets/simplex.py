@@ -7,10 +7,9 @@ from torch import Tensor
 
 from tabkit import compare, plots, relaxations
 from tabkit.data import Dataset
-from tabkit.inspection.vectors import find_column
 from tabkit.nets import RowEncoder, RowPredictor
 from tabkit.schema import split_blocks
-from tabkit.widgets.explorer import Explorer, Twin
+from tabkit.widgets.explorer import Explorer, Twin, log_slider, number_field
 
 TAUS = (0.25, 1.0, 4.0)
 SHOWN = ("softmax", "gumbel_softmax", "straight_through_gumbel")
@@ -41,27 +40,33 @@ def simplex_explorer(
         Position among the test rows.
     logits
         Numbers with commas between, in place of net0's.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
     """
     columns = [c.name for c in dataset.schema.categorical]
     three = [c.name for c in dataset.schema.categorical if c.cardinality == 3]
     controls = {
         "column": ipywidgets.Dropdown(options=columns, value=column or [*three, columns[0]][0]),
-        "row": ipywidgets.BoundedIntText(row, min=0, max=len(dataset.test) - 1),
+        "row": number_field("row", row, low=0, high=len(dataset.test) - 1),
         "relaxation": ipywidgets.Dropdown(options=relaxations.names(), value=relaxation),
-        "tau": ipywidgets.FloatLogSlider(tau, min=-2, max=1, step=0.05),
-        "seed": ipywidgets.BoundedIntText(seed, min=0, max=2**31 - 1),
+        "tau": log_slider("tau", tau, low=0.01, high=10.0, step=0.05),
+        "seed": number_field("seed", seed, low=0, high=2**31 - 1),
         "logits": ipywidgets.Text(logits, placeholder="by hand: 1, 0, 2"),
     }
 
     def mixture(
         column: str, row: int, relaxation: str, tau: float, seed: int, logits: str
     ) -> tuple[compare.Mixture, tuple[str, ...], int]:
-        number, spec = find_column(dataset, column)
+        number = columns.index(column)
         own = typed(logits) if logits.strip() else row_logits(net0, net1, dataset, row)[number]
         chosen = tempered(relaxation, tau)
         table = net1.embedding.tables[number].weight.detach()
         truth = dataset.rows.codes[dataset.test[row], number].item()
-        return compare.mix(own, chosen, table, seed=seed), spec.labels, truth
+        labels = dataset.schema.categorical[number].labels
+        return compare.mix(own, chosen, table, seed=seed), labels, truth
 
     def show(**state: object) -> str:
         found, labels, truth = mixture(**state)

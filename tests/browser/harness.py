@@ -13,7 +13,7 @@ from pathlib import Path
 
 import nbformat
 
-from browser.widget import Widget, expect
+from browser.widget import COUNT, Widget, expect, settled
 
 try:
     from playwright.sync_api import sync_playwright
@@ -49,7 +49,7 @@ DIRECTORIES = [
     "IPYTHONDIR",
 ]
 TOKEN = "tabkit"
-STARTUP = 60  # seconds; only a server that never answers meets it
+STARTUP = 180  # seconds; only a server that never answers meets it
 
 # Small nets, trained by the first notebook of a run and picked up by the later ones.
 NETS = """
@@ -82,10 +82,9 @@ EVALUATE = """async code => {
 
 def chromium():
     """The browser's path, or None."""
-    path = Path(
-        os.environ.get("TABKIT_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
-    )
-    return path if path.exists() else None
+    known = map(shutil.which, ("chromium", "google-chrome", "/usr/bin/chromium"))
+    found = os.environ.get("TABKIT_CHROMIUM") or next(filter(None, known), None)
+    return Path(found) if found and Path(found).exists() else None
 
 
 def missing():
@@ -201,6 +200,7 @@ class Watched:
 
     def check(self):
         """Nothing went wrong so far."""
+        settled(self.page)
         found = self.faults()
         assert not any(found.values()), found
 
@@ -216,10 +216,11 @@ class Notebook(Watched):
         self.page.goto(lab.write(name, cells))
         self.page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
         self.set_theme(theme)
+        self.page.evaluate(COUNT)
         self.page.get_by_role("menuitem", name="Run", exact=True).click()
         self.page.locator('.lm-Menu-item[data-command="runmenu:run-all"]').click()
         errors = self.page.wait_for_function(RAN, timeout=120_000).json_value()
-        assert errors == []
+        assert errors == [], errors
 
     def set_theme(self, theme):
         """``"light"`` or ``"dark"``."""
@@ -231,6 +232,7 @@ class Notebook(Watched):
 
     def evaluate(self, code):
         """What an expression is in the kernel, as `repr`."""
+        settled(self.page)
         return self.page.evaluate(EVALUATE, code)
 
     def log(self):

@@ -83,6 +83,7 @@ def test_the_type_is_large_enough_for_a_projector(app):
     seen = {}
     for width in (1280, 1920):
         app.page.set_viewport_size({"width": width, "height": width * 9 // 16})
+        app.page.wait_for_function("width => innerWidth == width", arg=width)
         seen[width] = label.evaluate(size)
     assert seen[1280] >= 15
     assert seen[1920] >= 20

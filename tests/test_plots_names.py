@@ -1,0 +1,74 @@
+"""A name from the data is shown as it is, even where matplotlib would read a formula."""
+
+import html
+import inspect
+
+import pandas as pd
+import pytest
+import torch
+from test_maps import AGREEMENT, LANDED, MOVED, PORTS, SCORES, projection, vectors
+from test_plots import KEPT, MEASURED, STEPS, SUMMARY, WALK
+
+from tabkit import compare, estimators, plots, relaxations
+
+NAMES = ["$x^$", "$y_$", r"$\z$"]  # no formula of these can be drawn
+X, Y, Z = NAMES
+MAP = projection(vectors(NAMES, **{X: [1.0, 2.0, 3.0]}))
+MAP.vectors.facts["kind"] = NAMES
+WORDED = projection(vectors(NAMES, **{X: NAMES}))
+MIXTURE = compare.mix(torch.tensor([1.0, 0.0, 2.0]), relaxations.make("softmax"), torch.eye(3))
+PROBLEM = torch.zeros(1, 3), lambda simplex: simplex @ torch.tensor([1.0, 2.0, 4.0]), [3]
+FOUND = compare.estimate(
+    estimators.make("reinmax"), *PROBLEM, reference=compare.exact_gradient(*PROBLEM), draws=5
+)
+TEMPERATURE = KEPT[KEPT["estimator"].str.startswith("softmax")].assign(
+    estimator=lambda table: table["estimator"].str.replace("softmax", X)
+)
+PLACES = PORTS.facts.iloc[:3].set_axis(NAMES)
+NEAR = pd.DataFrame({"name": [X, Y], "neighbour": [Y, Z]})
+DRAWN = {
+    "agreement": lambda: (plots.agreement(AGREEMENT.assign(column=X)), [X]),
+    "category_bars": lambda: (
+        plots.category_bars(torch.ones(3), NAMES, marked=1, label="x"),
+        NAMES,
+    ),
+    "category_map": lambda: (plots.category_map(MAP, of=Y, k=1, colour=X), NAMES),
+    "category_maps_static": lambda: (plots.category_maps_static({X: MAP, Y: MAP}), NAMES),
+    "comparison": lambda: (plots.comparison(KEPT.assign(estimator=X, data=Y), Y), [X, Y]),
+    "decoding_gap": lambda: (plots.decoding_gap(SUMMARY.set_axis([X, Y])), [X, Y]),
+    "gap_opens": lambda: (plots.gap_opens({X: STEPS, Y: STEPS}), [X, Y]),
+    "geography": lambda: (
+        plots.geography(PLACES, {Z: NEAR}, latitude="lat", longitude="lon"),
+        NAMES,
+    ),
+    "gradient": lambda: (plots.gradient(FOUND, NAMES, row=0, first=0), NAMES),
+    "gradients": lambda: (plots.gradients({Y: FOUND}, NAMES, row=0, first=0), NAMES),
+    "landings": lambda: (plots.landings(MAP, {X: LANDED, Z: LANDED}), NAMES),
+    "movement": lambda: (plots.movement({X: MOVED, Y: MOVED}), [X, Y]),
+    "row_maps": lambda: (plots.row_maps(WORDED, [X]), NAMES),
+    "ruler": lambda: (plots.ruler(MEASURED.set_axis([X, Y])), [X, Y]),
+    "runs": lambda: (plots.runs({X: STEPS, Y: STEPS}), [X, Y]),
+    "scores": lambda: (plots.scores(SCORES.assign(column=X, truth=Y)), [X, Y]),
+    "simplex": lambda: (plots.simplex(MIXTURE, NAMES, truth=0), NAMES),
+    "simplexes": lambda: (plots.simplexes({Z: MIXTURE}, NAMES), NAMES),
+    "temperatures": lambda: (plots.temperatures(TEMPERATURE, "planted", [X]), [X]),
+    "walk": lambda: (plots.walk(WALK, X, Y), [X, Y]),
+}
+NAMELESS = {"distance_scatter", "loss_curve", "temperature_curve"}
+INTERACTIVE = {"category_maps", "row_map"}  # plotly's
+
+
+def test_every_figure_is_here():
+    functions = {name for name in plots.__all__ if inspect.isfunction(getattr(plots, name))}
+    assert functions - NAMELESS - INTERACTIVE == set(DRAWN)
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_name_like_a_formula_is_shown_as_it_is(name):
+    picture, names = DRAWN[name]()
+    svg = html.unescape(picture.svg())
+    drawn = svg[svg.index("<defs>") :]  # after the description
+    for shown in names:
+        assert shown in drawn
+    assert r"\$" not in drawn
+    assert picture.png().startswith(b"\x89PNG")
