@@ -1,4 +1,4 @@
-# make env | lab | app | test | run: each sets up what it needs; the second time it starts at once.
+# make env | lab | app | test | run | bench: each sets up what it needs; the second time it starts at once.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -7,10 +7,12 @@ BIN = $(VENV)/bin
 export GOMP_SPINCOUNT ?= 1000
 LAB_OPTIONS ?=
 APP_OPTIONS ?=
+BENCH ?=
+BENCH_MANY ?=
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 INSTALLED = $(VENV)/.installed
 
-.PHONY: help env lab app test run format notebooks pins clean
+.PHONY: help env lab app test run bench format notebooks pins clean
 
 help:
 	@echo "make env        build the environment in $(VENV)"
@@ -18,6 +20,7 @@ help:
 	@echo "make app        open the widgets as one dashboard, on the flights"
 	@echo "make test       check the style and pass all tests"
 	@echo "make run        the main job on the real flights, without a browser"
+	@echo "make bench      what it costs, as ratios: tables in runs/ (BENCH=--help)"
 	@echo "make notebooks  regenerate the notebooks from notebooks/_source"
 	@echo "make format     format the code"
 	@echo "make pins       resolve the newest versions into constraints.txt"
@@ -45,6 +48,10 @@ test: env
 
 run: env
 	$(BIN)/python -m tabkit run
+
+bench: env
+	$(BIN)/python benchmarks/speed.py $(BENCH)
+	$(BIN)/python benchmarks/many_categories.py $(BENCH_MANY)
 
 notebooks: env
 	$(BIN)/python notebooks/build.py

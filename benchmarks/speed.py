@@ -7,10 +7,12 @@
 - inputs: net1's input, from the simplex to the first linear layer's output and back to the
   simplex, over what training by integer codes costs there: a lookup a column, the linear layer,
   and back to tables and weights.
-- scale: time a row-visit of net0's training, and the peak memory of a large table.
+- exchanges: local search and the IndeCateR gradient by exchanges of a category behind the folded
+  first layer, over whole rows through net1.
+- visits: seconds of net0's training by the number of row-visits; memory: its peak on a large table.
 
-The contestants take turns, so that a slow moment of the machine hits all of them; a ratio is the
-median over the rounds of ratios within a round, and the quartiles say how far they scatter.
+The contestants take turns (`compare.race`): a ratio is the median over the rounds of ratios within
+a round, and the quartiles say how far they scatter.
 """
 
 import argparse
@@ -28,7 +30,8 @@ import torch
 from torch import Tensor, nn
 
 import tabkit
-from tabkit import RowEncoder, RowPredictor, SquaredDistance, estimators, freeze, planted
+from tabkit import RowEncoder, RowPredictor, SquaredDistance, compare, estimators, freeze, planted
+from tabkit.compare.timing import wait
 from tabkit.data import Dataset
 from tabkit.embedding import layouts
 from tabkit.nets import encode_rows
@@ -57,21 +60,28 @@ def training(net0: nn.Module, loss: Callable[[], Tensor]) -> Work:
     """One step of Adam."""
     optimizer = torch.optim.Adam(net0.parameters(), lr=1e-3)
 
-    def step() -> None:
+    def step() -> Tensor:
         optimizer.zero_grad(set_to_none=True)
-        loss().backward()
+        found = loss()
+        found.backward()
         optimizer.step()
+        return found.detach()
 
     return step
 
 
-def plain_step(signal: Tensor, target: Tensor, net1: RowEncoder) -> Work:
-    """The MLP with the same matrices: net0's output goes into net1's layers as it is."""
+def plain_nets(features: int, net1: RowEncoder) -> tuple[nn.Module, nn.Module]:
+    """MLPs with net0's matrices and with those of the folded net1, which is frozen."""
     generator = torch.Generator().manual_seed(0)
     width = sum(net1.embedding.cardinalities) + net1.continuous_features
     sizes = {"width": WIDTH, "depth": 2, "generator": generator}
-    net0 = mlp(signal.shape[1], width, **sizes).to(signal.device)
-    behind = freeze(mlp(width, target.shape[1], **sizes)).to(signal.device)
+    net0 = mlp(features, width, **sizes)
+    return net0, freeze(mlp(width, net1.mlp[-1].out_features, **sizes))
+
+
+def plain_step(signal: Tensor, target: Tensor, net1: RowEncoder) -> Work:
+    """The plain MLP: net0's output goes into net1's layers as it is."""
+    net0, behind = (net.to(signal.device) for net in plain_nets(signal.shape[1], net1))
     return training(net0, lambda: (behind(net0(signal)) - target).pow(2).sum(dim=1).mean())
 
 
@@ -157,9 +167,12 @@ def inputs(columns: int, rows: int, device: torch.device) -> dict[str, Work]:
     tables = [t.weight.detach() for t in net1.embedding.tables]
 
     def parts() -> Iterator[slice]:
-        for start in range(0, rows, PART):
-            begin = start % many
-            yield slice(begin, begin + min(PART, rows - start, many - begin))
+        done = 0
+        while done < rows:
+            begin = done % many
+            count = min(PART, rows - done, many - begin)
+            yield slice(begin, begin + count)
+            done += count
 
     def by_index() -> None:
         for part in parts():
@@ -198,41 +211,28 @@ def inputs(columns: int, rows: int, device: torch.device) -> dict[str, Work]:
     return works
 
 
-def race(works: dict[str, Work], rounds: int, device: torch.device) -> pd.DataFrame:
-    """Times in milliseconds by round (rows) and contestant (columns)."""
+def exchanges(columns: int, device: torch.device) -> dict[str, dict[str, Work]]:
+    """Local search of 100 rows, and one IndeCateR gradient of 256; the reference is first."""
+    dataset, net1 = table(columns, 1024)
+    net1, K = net1.to(device), net1.embedding.cardinalities
+    rows, others = dataset.rows[:256].to(device), dataset.rows[256:512]
+    objective = SquaredDistance(net1, rows.continuous, encode_rows(net1, others))
+    logits = torch.randn(256, sum(K), generator=torch.Generator().manual_seed(0)).to(device)
+    few = objective.at(torch.arange(100, device=device))
 
-    def timed(work: Work) -> float:
-        wait(device)
-        started = time.perf_counter()
-        work()
-        wait(device)
-        return 1e3 * (time.perf_counter() - started)
+    def search(cost: Callable[[Tensor], Tensor]) -> Work:
+        return lambda: compare.local_search(rows.codes[:100], cost, K, rounds=3)
 
-    for work in works.values():
-        work()
-        work()
-    return pd.DataFrame({n: timed(w) for n, w in works.items()} for _ in range(rounds))
+    def gradient(cost: Callable[[Tensor], Tensor]) -> Work:
+        indecater = estimators.make("indecater")
+        leaf = logits.clone().requires_grad_()
+        noise = torch.Generator(device).manual_seed(0)
+        return lambda: indecater(leaf, cost, cardinalities=K, generator=noise).backward()
 
-
-def wait(device: torch.device) -> None:
-    """Until the device has done what it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def summary(times: pd.DataFrame) -> pd.DataFrame:
-    """Median time, and the median and quartiles of the ratio to the first contestant."""
-    ratios = times.div(times.iloc[:, 0], axis=0)
-    quartiles = ratios.quantile([0.25, 0.5, 0.75])
-    return pd.DataFrame(
-        {
-            "ms": times.median(),
-            "ratio": quartiles.loc[0.5],
-            "ratio_q1": quartiles.loc[0.25],
-            "ratio_q3": quartiles.loc[0.75],
-            "rounds": len(times),
-        }
-    ).rename_axis("contestant")
+    return {
+        "local search, 3 rounds": {"whole rows": search(few.__call__), "exchanges": search(few)},
+        "indecater": {"whole rows": gradient(objective.__call__), "exchanges": gradient(objective)},
+    }
 
 
 def setting(device: torch.device) -> dict[str, object]:
@@ -263,7 +263,7 @@ def all_steps(threads: Sequence[int], rounds: int, device: torch.device) -> pd.D
         works = steps(columns, device)
         for count in threads:
             torch.set_num_threads(count)
-            part = summary(race(works, rounds, device)).reset_index()
+            part = compare.race(works, rounds, device=device).reset_index()
             found.append(part.assign(columns=columns, rows=ROWS, threads=count))
             print(part.round(3).to_string(index=False, header=columns == COLUMNS[0]), flush=True)
     return pd.concat(found).assign(**setting(device))
@@ -278,9 +278,22 @@ def all_inputs(threads: Sequence[int], rounds: int, device: torch.device) -> pd.
             for count in threads:
                 torch.set_num_threads(count)
                 many = rounds if rows <= PART else max(3, rounds // 8)
-                part = summary(race(works, many, device)).reset_index()
+                part = compare.race(works, many, device=device).reset_index()
                 found.append(part.assign(columns=columns, rows=rows, threads=count))
                 print(part.round(3).to_string(index=False), flush=True)
+    return pd.concat(found).assign(**setting(device))
+
+
+def all_exchanges(threads: Sequence[int], rounds: int, device: torch.device) -> pd.DataFrame:
+    """The table of exchanges."""
+    found = []
+    for columns in COLUMNS:
+        for job, works in exchanges(columns, device).items():
+            for count in threads:
+                torch.set_num_threads(count)
+                part = compare.race(works, max(3, rounds // 8), device=device).reset_index()
+                found.append(part.assign(job=job, columns=columns, threads=count))
+                print(found[-1].round(3).to_string(index=False), flush=True)
     return pd.concat(found).assign(**setting(device))
 
 
@@ -356,6 +369,7 @@ def parser() -> argparse.ArgumentParser:
 TABLES = {
     "steps": lambda a: all_steps(a.threads, a.rounds, torch.device(a.device)),
     "inputs": lambda a: all_inputs(a.threads, a.rounds, torch.device(a.device)),
+    "exchanges": lambda a: all_exchanges(a.threads, a.rounds, torch.device(a.device)),
     "visits": lambda a: all_visits(a.visits, max(a.threads), torch.device(a.device)),
     "memory": lambda a: peak_memory(),
 }

@@ -11,6 +11,8 @@ from tabkit.embedding import layouts
 from tabkit.embedding.soft import SoftEmbedding
 from tabkit.schema import check_codes, check_simplex
 
+CATEGORIES, FEATURES = 64, 40  # of a group of columns: large enough for two threads to share
+
 
 class FoldedLinear(nn.Module):
     """A `SoftEmbedding` and the linear layer behind it as one linear map of the simplex.
@@ -18,7 +20,7 @@ class FoldedLinear(nn.Module):
     A mixture of embeddings times a weight is the same mixture of the products, so the tables need
     be multiplied with the weight only once. A row then costs one matrix product, and no embedding.
     With many categories to few embedded features the product is wider than what it saves: where
-    `layouts.best` and the linear layer take fewer multiplications, a simplex goes through them (on
+    grouped tables and the linear layer take fewer multiplications, a simplex goes through them (on
     the CPU; on a GPU the number of kernels decides). The values are those at the time of folding:
     fold nets that are frozen.
 
@@ -86,7 +88,12 @@ class FoldedLinear(nn.Module):
         self, embedding: SoftEmbedding, weight: Float[Tensor, "CD R"], tables: Sequence[Tensor]
     ) -> None:
         """Keeps tables and weight apart, too, if that is the cheaper way for a simplex."""
-        layout = layouts.best(embedding.cardinalities, embedding.widths, device=weight.device)
+        layout = layouts.GroupedBlockDiagonal(
+            embedding.cardinalities,
+            embedding.widths,
+            columns=max(1, FEATURES * len(embedding.widths) // len(weight)),
+            features=CATEGORIES,
+        )
         operand = layout.prepare(tables)
         multiplications = sum(w.numel() for w in operand) + weight.numel()
         apart = weight.device.type == "cpu" and multiplications < self.categories.numel()

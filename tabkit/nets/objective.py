@@ -10,7 +10,7 @@ from torch import Tensor
 from tabkit.nets.encoder import Codes, FoldedEncoder, RowEncoder, Simplex
 from tabkit.schema import argmax_codes
 
-EXCHANGES = 8192  # rows that are evaluated together, so that their hidden layers stay in the cache
+EXCHANGES = 1024  # rows that are evaluated together: their hidden layers stay in the cache
 
 
 @dataclass(frozen=True)

@@ -88,10 +88,22 @@ class _Softmax(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Float[Tensor, "B F"]) -> tuple[Float[Tensor, "B F"], None]:
         (simplex,) = ctx.saved_tensors
-        pairs = zip(gradient.T.split(ctx.widths), simplex.T.split(ctx.widths), strict=True)
-        jacobian = torch.ops.aten._softmax_backward_data
-        moved = torch.cat([jacobian(g, p, 0, p.dtype) for g, p in pairs]).T
+        moved = _through_jacobian(gradient.T, simplex.T, ctx.widths).T
         return (moved.contiguous() if ctx.by_row else moved), None
+
+
+def _through_jacobian(
+    gradient: Float[Tensor, "F B"], simplex: Float[Tensor, "F B"], widths: tuple[int, ...]
+) -> Float[Tensor, "F B"]:
+    """The softmax's Jacobian times the gradient, block by block."""
+    pairs = zip(gradient.split(widths), simplex.split(widths), strict=True)
+    jacobian = torch.ops.aten._softmax_backward_data
+    if torch.is_grad_enabled():  # the gradient is to be differentiated, too
+        return torch.cat([jacobian(g, p, 0, p.dtype) for g, p in pairs])
+    moved = torch.empty_like(simplex)
+    for (g, p), place in zip(pairs, moved.split(widths), strict=True):
+        jacobian.out(g, p, 0, p.dtype, grad_input=place)
+    return moved
 
 
 def pad(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
@@ -115,8 +116,41 @@ class GroupedBlockDiagonal(Layout):
     def mix(self, packed: Tensor, operand: Operand) -> Float[Tensor, "B CD"]:
         if len(operand) == 1:
             return packed @ operand[0]
+        if not any(w.requires_grad for w in operand):
+            return _Products.apply(packed, *operand)
         blocks = split_blocks(packed, self._features)
-        pairs = zip(blocks, operand, strict=True)
-        if packed.is_contiguous():
-            return torch.cat([b @ w for b, w in pairs], dim=1)
-        return torch.cat([w.T @ b.T for b, w in pairs]).T
+        return torch.cat([b @ w for b, w in zip(blocks, operand, strict=True)], dim=1)
+
+
+class _Products(torch.autograd.Function):
+    """Products of neighbouring blocks (B, f) with frozen matrices (f, d), side by side.
+
+    One node of the graph, whose products are written to their places, in the memory order of the
+    input; slices and a concatenation would copy all of it twice.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, values: Float[Tensor, "B F"], *matrices: Tensor) -> Float[Tensor, "B CD"]:
+        ctx.save_for_backward(*matrices)
+        return _side_by_side(values, matrices)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Float[Tensor, "B CD"]) -> tuple[Tensor | None, ...]:
+        matrices = ctx.saved_tensors
+        transposed = [matrix.T for matrix in matrices]
+        if torch.is_grad_enabled():  # the gradient is to be differentiated, too
+            moved = _Products.apply(gradient, *transposed)
+        else:
+            moved = _side_by_side(gradient, transposed)
+        return moved, *[None for _ in matrices]
+
+
+def _side_by_side(values: Float[Tensor, "B F"], matrices: Sequence[Tensor]) -> Float[Tensor, "B G"]:
+    rows, width = len(values), sum(matrix.shape[1] for matrix in matrices)
+    by_row = values.is_contiguous()
+    result = values.new_empty(rows, width) if by_row else values.new_empty(width, rows).T
+    blocks = values.split([len(matrix) for matrix in matrices], dim=1)
+    places = result.split([matrix.shape[1] for matrix in matrices], dim=1)
+    for block, matrix, place in zip(blocks, matrices, places, strict=True):
+        torch.mm(block, matrix, out=place)
+    return result

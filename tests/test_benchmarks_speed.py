@@ -1,0 +1,91 @@
+"""The speed benchmark compares like with like, runs, and the documents say what its tables hold."""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from tabkit import RowPredictor
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import speed  # noqa: E402
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """A few rows and columns."""
+    monkeypatch.setattr(speed, "COLUMNS", (3,))
+    monkeypatch.setattr(speed, "ROWS", 32)
+    monkeypatch.setattr(speed, "PART", 40)
+    monkeypatch.setattr(speed, "POOL", 100)
+    monkeypatch.setattr(speed, "INPUT_ROWS", (30, 120))
+    monkeypatch.setattr(speed, "WIDTH", 16)
+
+
+def test_the_plain_mlp_has_the_matrices_of_net0_and_of_the_folded_net1(small):
+    _, net1 = speed.table(3, 64)
+    net0, behind = speed.plain_nets(8, net1)
+    own = RowPredictor(8, net1, width=speed.WIDTH)
+    assert [p.shape for p in net0.parameters()] == [p.shape for p in own.parameters()]
+    first = net1.folded().first
+    rows = len(first.categories) + len(first.continuous)
+    assert behind[0].weight.shape == (speed.WIDTH, rows)
+    assert [p.shape for p in behind[1:].parameters()] == [
+        p.shape for p in net1.mlp[1:].parameters()
+    ]
+    assert not any(p.requires_grad for p in behind.parameters())
+
+
+def test_the_loop_over_columns_trains_the_same_net(small):
+    works = speed.steps(3, CPU)
+    losses = [
+        [works[name]() for _ in range(3)] for name in ("softmax", "loop over columns: softmax")
+    ]
+    torch.testing.assert_close(*losses)
+    assert losses[0][2] < losses[0][0]
+
+
+@pytest.mark.parametrize("rows", [30, 120])
+def test_every_layout_brings_the_simplex_to_one_place(rows, small):
+    """All contestants but the reference differentiate the same function of the same simplex."""
+    found = {}
+    for name, work in speed.inputs(3, rows, CPU).items():
+        before = torch.Tensor.backward
+        outputs = []
+
+        def kept(output, slope, before=before, outputs=outputs):
+            outputs.append(output.detach())
+            before(output, slope)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(torch.Tensor, "backward", kept)
+            work()
+        found[name] = torch.cat(outputs)
+    assert len(found) >= 3
+    for output in list(found.values())[1:]:
+        torch.testing.assert_close(output, found["folded"], rtol=1e-4, atol=1e-5)
+    assert len(found["folded"]) == rows
+
+
+def test_the_tables_are_written(small, tmp_path):
+    tables = ["steps", "inputs", "exchanges", "visits"]
+    options = ["--rounds", "2", "--threads", "1", "--visits", "64", "--out", str(tmp_path)]
+    speed.main([*options, "--tables", *tables])
+    for name in tables:
+        written = pd.read_csv(tmp_path / f"speed_{name}.csv")
+        kept = pd.read_csv(RESULTS / f"speed_{name}.csv")
+        assert written.columns.tolist() == kept.columns.tolist()
+        assert (written["columns"] == 3).all()
+
+
+def test_the_peak_of_a_large_table_is_measured():
+    found = speed.large_table(rows=300, columns=3)
+    assert found["rows"] == 300
+    assert 0 < found["peak_gib"] < 64
