@@ -354,6 +354,17 @@ def peak_memory() -> pd.DataFrame:
     return pd.DataFrame([found | setting(torch.device("cpu"))])
 
 
+def imports(rounds: int) -> pd.DataFrame:
+    """Importing torch, and importing tabkit, which brings torch, in fresh processes."""
+
+    def importing(module: str) -> Work:
+        return lambda: subprocess.run([sys.executable, "-c", f"import {module}"], check=True)
+
+    found = compare.race({name: importing(name) for name in ("torch", "tabkit")}, rounds)
+    print(found.round(2).to_string())
+    return found.reset_index().assign(**setting(torch.device("cpu")))
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -372,6 +383,7 @@ TABLES = {
     "exchanges": lambda a: all_exchanges(a.threads, a.rounds, torch.device(a.device)),
     "visits": lambda a: all_visits(a.visits, max(a.threads), torch.device(a.device)),
     "memory": lambda a: peak_memory(),
+    "imports": lambda a: imports(max(3, a.rounds // 8)),
 }
 
 

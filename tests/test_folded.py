@@ -227,3 +227,21 @@ def test_rows_are_decoded_in_batches_as_at_once(head, dataset, net1):
     assert torch.equal(parts.codes, whole.codes)
     torch.testing.assert_close(parts.continuous, whole.continuous)
     assert len(net0.decode(dataset.signal[:0], net1)) == 0
+
+
+@pytest.mark.parametrize("head", ["logits", "embedding"])
+def test_net0s_two_outputs_and_their_gradients_are_those_of_its_layers(head, dataset, net1):
+    net0 = RowPredictor(dataset.signal.shape[1], net1, head=head, width=16).double()
+    signal, slopes = dataset.signal[:7].double().requires_grad_(), []
+    expected = net0.mlp(signal).split(net0.sizes, dim=1)
+    for part in expected:
+        slopes.append(torch.rand_like(part))
+    given = tuple(net0(signal))
+    torch.testing.assert_close(given, expected)
+    inputs = [signal, *net0.parameters()]
+    for one, other in zip(
+        torch.autograd.grad(given, inputs, slopes),
+        torch.autograd.grad(expected, inputs, slopes),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)

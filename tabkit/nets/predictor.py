@@ -1,6 +1,6 @@
 """`RowPredictor`, net0: from a signal to a row."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -72,10 +72,10 @@ class RowPredictor(nn.Module):
         self.to(device or next(net1.parameters()).device)
 
     def forward(self, signal: Float[Tensor, "B S"]) -> Prediction:
-        hidden, last = self.mlp[:-1](signal), self.mlp[-1]
-        output = (last.weight @ hidden.T).add_(last.bias[:, None])  # (F + N, B), as in `ragged`
-        categorical, continuous = output.split(self.sizes)
-        return Prediction(categorical.T, continuous.T)
+        last = self.mlp[-1]
+        return Prediction(
+            *_Heads.apply(self.mlp[:-1](signal), last.weight, last.bias, self.sizes[0])
+        )
 
     def logits(self, prediction: Prediction, net1: RowEncoder | FoldedEncoder) -> Simplex:
         """Logits (B, F); for an embedding, minus its squared distances to the tables' rows."""
@@ -104,3 +104,31 @@ class RowPredictor(nn.Module):
         prediction = self(signal)
         logits = self.logits(prediction, net1)
         return argmax_codes(logits, net1.embedding.cardinalities), prediction.continuous
+
+
+class _Heads(torch.autograd.Function):
+    """A linear layer with two outputs, feature by feature in memory, as `relaxations.ragged` wants.
+
+    In one node of the graph, because a slice of an output would be put together again on the way
+    back, which copies all of it.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: Float[Tensor, "B R"],
+        weight: Float[Tensor, "O R"],
+        bias: Float[Tensor, " O"],
+        first: int,
+    ) -> tuple[Float[Tensor, "B _"], Float[Tensor, "B _"]]:
+        ctx.save_for_backward(hidden, weight)
+        output = (weight @ hidden.T).add_(bias[:, None])  # (O, B)
+        return output[:first].T, output[first:].T
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Float[Tensor, "B _"]) -> tuple[Tensor | None, ...]:
+        hidden, weight = ctx.saved_tensors
+        a, b = gradients
+        of_hidden = torch.addmm(a @ weight[: a.shape[1]], b, weight[a.shape[1] :])
+        of_weight = torch.cat([a.T @ hidden, b.T @ hidden])
+        return of_hidden, of_weight, torch.cat([a.sum(dim=0), b.sum(dim=0)]), None

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 
 import torch
 from jaxtyping import Float
@@ -85,15 +86,17 @@ def fit_predictor(
 
     folded = net1.folded(validate_args=False)  # the estimators hand over simplexes
     device = next(net1.parameters()).device
-    targets = None
-    if steps * batch >= len(dataset.rows):  # each row is needed about once: encode all of them now
-        targets = encode_rows(net1, dataset.rows)
+    often = steps * batch >= len(dataset.rows)  # each row is needed about once: encode all of them
+
+    @cache
+    def targets() -> Float[Tensor, "B Z"]:
+        return encode_rows(net1, dataset.rows)
 
     def parts_of(step: int) -> Iterator[Part]:
         apply_schedules(estimator, schedules, step, steps)
         index = loop.draw(dataset.train, batch)
         for part in index.split(micro_batch or batch):
-            target = None if targets is None else targets[part.to(device)]
+            target = targets()[part.to(device)] if often else None
             loss, decoded = predictor_loss(
                 net0, folded, dataset, part, estimator, loop.noise, target=target
             )
