@@ -371,3 +371,45 @@ def test_the_twin_of_a_cockpit_without_runs_trains_one(made):
     twin = widget.twin()
     assert twin.table["steps"].tolist() == [30]
     assert widget.trainings == []
+
+
+@pytest.fixture
+def slow_follower(monkeypatch):
+    """Drawing takes another thread until the second event is set; the first says that it began."""
+    began, gate, curves = threading.Event(), threading.Event(), widgets.Cockpit.curves
+    in_time = []
+
+    def slow(widget):
+        drawn = curves(widget)
+        if threading.current_thread() is not threading.main_thread():
+            began.set()
+            in_time.append(gate.wait(STOP))
+        return drawn
+
+    monkeypatch.setattr(widgets.Cockpit, "curves", slow)
+    yield began, gate
+    assert all(in_time)
+
+
+def test_whoever_moves_tau_does_not_wait_for_the_curves(made, slow_follower):
+    began, gate = slow_follower
+    widget = made(steps=5_000)
+    press(widget, "start")
+    assert began.wait(PATIENCE)
+    widget.controls["tau"].value = 0.25  # were it to wait, the gate would open too late
+    assert "tau=0.25" in widget.recipe.value
+    assert "tau 1 → 0.25: running" in widget.status.value
+    gate.set()
+    until(lambda: "tau 1 → 0.25" in words(widget))
+    assert widget.message.value == ""
+
+
+def test_a_drawing_that_was_overtaken_is_not_shown(made):
+    widget = made()
+    late = next(widget.tickets)
+    train(widget)
+    shown = widget.picture.value
+    widget.tickets = iter([late])
+    widget.trainings = []
+    widget.draw()
+    assert widget.picture.value == shown

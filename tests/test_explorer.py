@@ -2,6 +2,9 @@
 
 import html
 import re
+import sys
+import threading
+from itertools import cycle, islice
 
 import ipywidgets
 import pandas as pd
@@ -9,6 +12,9 @@ import pytest
 
 from tabkit import plots
 from tabkit.widgets import Explorer, Twin
+
+PATIENCE = 20  # seconds; only what never ends meets it
+BREATH = 0.2  # seconds, for what a missing lock would let happen
 
 
 def made(**options):
@@ -120,3 +126,88 @@ def test_a_twin_is_a_picture_with_its_table():
     assert data["image/png"].startswith(b"\x89PNG")
     with pytest.raises(NotImplementedError, match="doubler has no static twin"):
         made()[0].twin()
+
+
+def started(act):
+    thread = threading.Thread(target=act, daemon=True)
+    thread.start()
+    return thread
+
+
+def joined(*threads):
+    for thread in threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+def test_two_threads_that_hold_at_once_leave_it_alive():
+    def hold():
+        with widget.hold():
+            held.set()
+            leave.wait(PATIENCE)
+
+    widget, _ = made()
+    inside, gate, held, leave = (threading.Event() for _ in range(4))
+    widget.adjust = lambda: inside.set() or gate.wait(PATIENCE)
+    first = started(widget.update)
+    assert inside.wait(PATIENCE)
+    second = started(hold)
+    held.wait(BREATH)
+    gate.set()
+    joined(first)
+    leave.set()
+    joined(second)
+    assert not widget.held
+    widget.controls["number"].value = 4
+    assert widget.picture.value == "<p>8 one</p>"
+
+
+def test_a_slow_picture_does_not_come_over_a_newer_one():
+    def slow(number, word):
+        if number == 3:
+            inside.set()
+            gate.wait(PATIENCE)
+        return f"{number} {word}"
+
+    widget, _ = made()
+    widget.show = slow
+    inside, gate = threading.Event(), threading.Event()
+    old = started(lambda: widget.controls["number"].set_trait("value", 3))
+    assert inside.wait(PATIENCE)
+    new = started(lambda: widget.controls["number"].set_trait("value", 4))
+    new.join(BREATH)
+    gate.set()
+    joined(old, new)
+    assert widget.picture.value == "4 one"
+
+
+@pytest.fixture
+def impatient_threads():
+    """Threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("impatient_threads")
+def test_reset_and_choices_at_once_end_in_a_picture_of_the_state():
+    def reset():
+        for _ in range(100):
+            both.wait(PATIENCE)
+            widget.reset_button.click()
+
+    def choose():
+        for number in islice(cycle((3, 4, 9)), 100):
+            both.wait(PATIENCE)
+            widget.controls["number"].value = number
+
+    widget, seen = made()
+    both = threading.Barrier(2)
+    joined(started(reset), started(choose))
+    assert not widget.held
+    state = widget.state
+    assert html.unescape(widget.recipe.value).count(widget.code) == 1
+    if state["number"] <= 5:
+        assert seen[-1] == (state["number"], state["word"])
+        assert widget.picture.value == f"<p>{2 * state['number']} {state['word']}</p>"

@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 
 from tabkit import DataError, RowEncoder, compare, freeze, from_frame, inspection, widgets
-from tabkit.inspection import category_vectors, nearest, project
+from tabkit.inspection import Vectors, category_vectors, nearest, project
 from tabkit.plots.explore import CategoryWalk, walk_at
-from tabkit.plots.linked import MAP_SIZE, TOP, LinkedMap, mixture_place
+from tabkit.plots.labels import TALL, along, text_widths
+from tabkit.plots.linked import BOLD, MAP_SIZE, SIZE, TOP, LinkedMap, mixture_place
 from tabkit.widgets import embedding
 from tabkit.widgets.embedding import BEHIND, BENT, WAIT, frequent
 from tabkit.widgets.later import Later
@@ -174,6 +175,36 @@ def test_the_nearest_are_linked_on_the_map(net1, dataset):
     assert set(bold) <= {"0", "1", *one.near["neighbour"]}
     assert "0" in bold
     assert svg.startswith('<svg role="img" aria-label="w"')
+
+
+TEXT = r'<text x="([\d.]+)" y="([\d.]+)" dy[^>]*font-weight="(\w+)"[^>]*>([^<]*)'
+
+
+def test_names_cover_no_other_name_and_the_soft_ones_no_line():
+    values = np.random.default_rng(3).normal(size=(60, 2)).astype("float32")
+    facts = pd.DataFrame({"count": range(60)}, index=[f"N{i:02}" for i in range(60)])
+    made = project(Vectors("t", values, facts), method="pca")
+    one = LinkedMap(made, "N00", "N01", nearest(made.vectors, "N00", k=6))
+    svg, names = one.svg("w"), one.projection.vectors.names
+    boxes, soft = [], []
+    for x, y, weight, name in re.findall(TEXT, svg):
+        size = SIZE * (BOLD if weight == "bold" else 1)
+        half = np.array([text_widths([name], size)[0] / 2, size * TALL]) - 0.2
+        middle = np.array([float(x), float(y)])
+        boxes.append([*middle - half, *middle + half])
+        soft += [len(boxes) - 1] * (weight == "normal")
+    at = dict(zip(names, circles(svg), strict=True))
+    ends = [at[name] for name in ("N01", *one.near["neighbour"])]
+    lines = np.concatenate([along(at["N00"], end) for end in ends])
+    assert len(soft) > 20
+    for i, box in enumerate(boxes):
+        others = [b for j, b in enumerate(boxes) if j != i]
+        assert not overlap(box, np.array(others))
+        assert i not in soft or not overlap(box, lines)
+
+
+def overlap(box, others):
+    return ((others[:, :2] < box[2:]) & (others[:, 2:] > box[:2])).all(axis=1).any()
 
 
 def test_a_umap_is_computed_aside_and_the_page_says_so(held_umap, widget):

@@ -61,6 +61,22 @@ def test_the_figure_shows_the_exact_gradient_and_the_mean(problem):
     assert f"squared bias {found.measures['squared_bias']:.2f}" in picture.alt.lower()
 
 
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 1e5])
+def test_the_label_on_the_left_is_inside_however_wide_the_numbers(problem, scale):
+    reference = compare.exact_gradient(*problem)
+    chosen = estimators.make("leave_one_out")
+    found = compare.estimate(chosen, *problem, reference=reference, draws=5)
+    found = compare.Gradients(
+        scale * found.draws, compare.Reference(scale * reference.draws), found.measures
+    )
+    labels = [f"k{k}" for k in range(problem[2][1])]
+    figure = plots.gradient(found, labels, row=2, first=problem[2][0]).figure
+    figure.draw_without_rendering()
+    (ax,) = figure.axes
+    assert ax.yaxis.label.get_window_extent().x0 > 0
+    assert min(tick.label1.get_window_extent().y0 for tick in ax.xaxis.get_major_ticks()) > 0
+
+
 def test_the_widget_shows_the_measures_as_tau_moves(widget, problem):
     reference = compare.exact_gradient(*problem)
     for tau in (0.1, 3.0):

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tabkit.compare import Gradients
-from tabkit.plots.labels import literal
+from tabkit.plots.labels import literal, text_widths
 from tabkit.plots.picture import BLUE, GREY, ORANGE, Picture, panels_of
 
 SHOWN = 12  # categories
@@ -27,14 +27,23 @@ def gradient(found: Gradients, labels: Sequence[str], *, row: int, first: int) -
         Where the column's block begins in the logits.
     """
     figure = Figure(figsize=(8.2, 3.6), dpi=80, facecolor="white")
-    ax = figure.add_axes((0.09, 0.2, 0.89, 0.62))
-    _draw(ax, found, labels, row, first)
+    ax = figure.add_axes((0, 0, 1, 1))
+    tilt = _draw(ax, found, labels, row, first)
+    ax.locator_params(axis="y", nbins=6)
+    left, bottom = max(0.1, _tick_room(ax)), 0.2 if tilt else 0.1
+    ax.set_position((left, bottom, 0.98 - left, 0.82 - bottom))
     figure.legend(
         *ax.get_legend_handles_labels(), loc="upper left", ncols=3, frameon=False, fontsize=9
     )
     ax.set_title(summary(found), fontsize=10, loc="left")
     ax.set_ylabel("gradient of the loss")
     return Picture(figure, _words(found, labels, row, first))
+
+
+def _tick_room(ax: Axes) -> float:
+    """The share of the width that the numbers on the left and the label before them take."""
+    ticks = ax.yaxis.get_major_formatter().format_ticks(ax.get_yticks())
+    return (1.1 * max(text_widths(ticks, 10.0)) + 32) / (72 * ax.figure.get_figwidth())
 
 
 def gradients(
@@ -78,7 +87,8 @@ def _kind(found: Gradients) -> str:
     return "exact" if draws == 1 else f"reference from {draws} samples"
 
 
-def _draw(ax: Axes, found: Gradients, labels: Sequence[str], row: int, first: int) -> None:
+def _draw(ax: Axes, found: Gradients, labels: Sequence[str], row: int, first: int) -> int:
+    """Returns the angle of the names: 0 where all are short."""
     draws, exact = _block(found, row, first, len(labels))
     mean, error = draws.mean(axis=0), 2 * draws.std(axis=0) / len(draws) ** 0.5
     shown = np.sort(np.argsort(-np.abs(exact), kind="stable")[:SHOWN])
@@ -100,6 +110,7 @@ def _draw(ax: Axes, found: Gradients, labels: Sequence[str], row: int, first: in
     )
     ax.set_xlim(-0.6, len(shown) - 0.3)
     ax.spines[["top", "right"]].set_visible(False)
+    return tilt
 
 
 def _words(found: Gradients, labels: Sequence[str], row: int, first: int) -> str:

@@ -1,6 +1,7 @@
 """A map to be walked on: a category, its nearest, another one, and the mixture of the two."""
 
 import html
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,14 +11,15 @@ from jaxtyping import Float
 
 from tabkit.inspection import Projection, Vectors
 from tabkit.plots.colouring import FAINT
-from tabkit.plots.labels import room_for
+from tabkit.plots.labels import along, boxes_of, room_for
 from tabkit.plots.maps import diameters, equal_scales, frequent_first, quality_line
-from tabkit.plots.picture import BLUE, GREY, ORANGE
+from tabkit.plots.picture import BLUE, ORANGE
 
 MAP_SIZE = np.array([414.0, 376.0])  # pixels
 TOP, MARGIN = 34.0, 16.0  # pixels, of the title and around the points
 SIZE = 10.5  # pixels, of names
-INK = "#222222"
+INK, SOFT = "#222222", "#595959"
+BOLD = 1.12  # times as wide
 
 Place = Float[np.ndarray, " 2"]
 
@@ -105,19 +107,38 @@ class LinkedMap:
         )
 
     def _names(self, vectors: Vectors, at: Float[np.ndarray, "n 2"]) -> str:
-        """Of the most frequent, where there is room; over them, in bold, of those marked."""
+        """In bold, of those marked; then of the most frequent, where there is room."""
         radii, frame = diameters(vectors) / 1.6, np.array([0.0, TOP, *MAP_SIZE])
         chosen = [self.category, self.other, *self.near["neighbour"]]
         marked = [*dict.fromkeys(map(vectors.position, chosen))]
         others = [i for i in frequent_first(vectors) if i not in marked]
-        radii[marked] = 7.0
-        found = room_for(at, vectors.names, others, radii, frame, size=SIZE)
+        radii[marked] = 8.0
+        lines = np.concatenate([along(at[marked[0]], at[end]) for end in marked[1:]])
         bold = [vectors.names[i] for i in marked]
-        near = room_for(at[marked], bold, range(len(marked)), radii[marked], frame, size=SIZE)
-        faint = [_text(vectors.names[i], at[i] + o, GREY, "normal") for i, o in found.items()]
-        return "".join(
-            [*faint, *(_text(bold[i], at[marked[i]] + o, INK, "bold") for i, o in near.items())]
+        near, boxes = _bold_room(at[marked], bold, radii[marked], frame, lines)
+        found = room_for(
+            at, vectors.names, others, radii, frame, size=SIZE, avoid=np.concatenate([lines, boxes])
         )
+        soft = [_text(vectors.names[i], at[i] + o, SOFT, "normal") for i, o in found.items()]
+        return "".join(
+            [*soft, *(_text(bold[i], at[marked[i]] + o, INK, "bold") for i, o in near.items())]
+        )
+
+
+def _bold_room(
+    at: Float[np.ndarray, "n 2"],
+    names: Sequence[str],
+    radii: Float[np.ndarray, " n"],
+    frame: Float[np.ndarray, " 4"],
+    lines: Float[np.ndarray, "m 4"],
+) -> tuple[dict[int, tuple[float, float]], Float[np.ndarray, "k 4"]]:
+    """Offsets of the names of what is marked, and what they cover; on lines if need be."""
+    size = BOLD * SIZE
+    found = room_for(at, names, range(len(at)), radii, frame, size=size, avoid=lines)
+    boxes = boxes_of(at, names, found, size=size)
+    left = [i for i in range(len(at)) if i not in found]
+    found |= room_for(at, names, left, radii, frame, size=size, avoid=boxes)
+    return found, boxes_of(at, names, found, size=size)
 
 
 def mixture_place(projection: Projection, first: str, second: str, share: float) -> Place:

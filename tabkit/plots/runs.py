@@ -19,7 +19,9 @@ POINTS = 100  # of a curve: more cannot be seen, and all would have to be sent t
 SHOWN = 8  # runs
 # Okabe and Ito's colours with black and grey, and markers with the characters that look like them.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9", "#E69F00", "#767676")
-MARKERS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "P": "✚", "X": "✖", "*": "★"}
+# Hollow, so that an end on another run's end is seen.
+MARKERS = {"o": "○", "s": "□", "^": "△", "D": "◇", "v": "▽", "+": "+", "x": "✕", "*": "☆"}
+HOLLOW = {"ms": 7, "mfc": "none", "mew": 1.3}
 
 
 class Style(NamedTuple):
@@ -95,8 +97,8 @@ def runs(named: Mapping[str, Sequence[Step]]) -> Picture:
     named
         The steps so far by the run's name, the latest run last; there may be none.
     """
-    figure = Figure(figsize=(9.4, 3.5), dpi=80, facecolor="white")
-    latest, together = (figure.add_axes((left, 0.15, 0.28, 0.71)) for left in (0.07, 0.4))
+    figure = Figure(figsize=(8.75, 3.5), dpi=80, facecolor="white")
+    latest, together = (figure.add_axes((left, 0.15, 0.275, 0.7)) for left in (0.085, 0.405))
     shown = [Drawn(*run, curves(run[1]), style(i)) for i, run in enumerate(named.items())][-SHOWN:]
     for run in shown:
         _draw(together, run, width=1.2)
@@ -104,10 +106,10 @@ def runs(named: Mapping[str, Sequence[Step]]) -> Picture:
         _draw(latest, run, width=2.0)
         _shade_gap(latest, run)
     _scale((latest, together), shown)
-    latest.set_ylabel("squared distance behind net1", fontsize=9)
+    latest.set_ylabel("squared distance behind net1")
     title = _two_lines(shown[-1].name) if shown else "no run yet"
-    latest.set_title(title, fontsize=9, loc="left")
-    together.set_title("all runs", fontsize=9, loc="left")
+    latest.set_title(title, fontsize=10, loc="left")
+    together.set_title("all runs", fontsize=10, loc="left")
     _legend(figure, shown)
     words = "; ".join(f"{run.name}: {_told(run.steps)}" for run in shown) or "No run yet"
     return Picture(figure, f"Loss against training step, log scale. {words}.")
@@ -129,7 +131,7 @@ def _draw(ax: Axes, run: Drawn, *, width: float) -> None:
     colour, marker, _ = run.look
     for (at, losses), line in zip(run.curves, ("-", "--"), strict=True):
         ax.plot(at, losses, line, color=colour, linewidth=width)
-        ax.plot(at[-1:], losses[-1:], marker, color=colour, ms=6, clip_on=False)
+        ax.plot(at[-1:], losses[-1:], marker, color=colour, **HOLLOW, clip_on=False)
 
 
 def _shade_gap(ax: Axes, run: Drawn) -> None:
@@ -148,7 +150,7 @@ def _scale(axes: Sequence[Axes], shown: Sequence[Drawn]) -> None:
         ax.set(ylim=(rungs[0], rungs[-1]), yscale="log", xlim=(0, last), xlabel="step")
         ax.yaxis.set_minor_locator(NullLocator())
         ax.set_yticks(rungs, [f"{rung:g}" if ax is axes[0] else "" for rung in rungs])
-        ax.tick_params(labelsize=8)
+        ax.tick_params(labelsize=9)
         ax.spines[["top", "right"]].set_visible(False)
 
 
@@ -174,12 +176,15 @@ def _legend(figure: Figure, shown: Sequence[Drawn]) -> None:
         Line2D(**black, linestyle="--", label="decoded: the row"),
     ]
     marks = [
-        Line2D([], [], color=colour, marker=marker, label=_two_lines(run.name))
+        Line2D([], [], color=colour, marker=marker, **HOLLOW, label=_two_lines(run.name))
         for run in shown
         for colour, marker, _ in [run.look]
     ]
-    place = {"loc": "upper left", "bbox_to_anchor": (0.7, 0.93)}
-    figure.legend(handles=[*lines, *marks], **place, frameon=False, fontsize=7.5)
+    place = {"loc": "upper left", "bbox_to_anchor": (0.69, 0.98)}
+    figure.legend(
+        handles=[*lines, *marks], **place, frameon=False, fontsize=8, labelspacing=0.4,
+        handlelength=1.6,
+    )  # fmt: skip
 
 
 def _two_lines(name: str) -> str:

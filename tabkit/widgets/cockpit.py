@@ -1,6 +1,7 @@
 """net0's training at the controls: started, paused, steered and compared while it goes on."""
 
 import html
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +12,7 @@ from tabkit import plots
 from tabkit.data import Dataset
 from tabkit.nets import RowEncoder
 from tabkit.relaxations import Knob
-from tabkit.widgets.explorer import Control, Twin, alert, log_slider, number_field
-from tabkit.widgets.later import Patient
+from tabkit.widgets.explorer import Control, Explorer, Twin, alert, log_slider, number_field
 from tabkit.widgets.trainings import (
     Training,
     prepare,
@@ -69,16 +69,17 @@ def training_cockpit(
     return Cockpit(net1, dataset, controls)
 
 
-class Cockpit(Patient):
+class Cockpit(Explorer):
     """Controls, buttons, the curves of all runs, and their table.
 
     `trainings` are the runs since the last reset, each with its net0. Closing the widget stops
-    what goes on.
+    what goes on. The curves are drawn aside while a run goes on, at their own pace.
     """
 
     def __init__(self, net1: RowEncoder, dataset: Dataset, controls: dict[str, Control]) -> None:
         self.net1, self.dataset = net1, dataset
         self.trainings: list[Training] = []
+        self.tickets, self.newest = itertools.count(1), 0  # of drawings, and of the one shown
         self.buttons = {
             "start": self.button("start", "train with these settings", self.launch),
             "pause": self.button("pause", "pause or continue the run", self.pause_or_continue),
@@ -95,9 +96,9 @@ class Cockpit(Patient):
             adjust=self.steer,
             still=self.stand_still,
         )
-        above, *below = self.children
-        buttons = ipywidgets.HBox(list(self.buttons.values()))
-        self.children = [above, self.note, buttons, self.status, *below, self.table]
+        above, row, *below = self.children
+        row.children = [self.reset_button, *self.buttons.values(), *row.children[1:]]
+        self.children = [above, row, self.note, self.status, *below, self.table]
 
     def button(self, name: str, tooltip: str, action: Callable[[], None]) -> ipywidgets.Button:
         """A button whose errors are shown."""
@@ -111,6 +112,12 @@ class Cockpit(Patient):
         """The run that goes on, paused or not."""
         going = [training for training in self.trainings if training.going]
         return going[-1] if going else None
+
+    @property
+    def trains(self) -> bool:
+        """Whether a run takes steps, so that its follower is about to show them."""
+        going = self.current
+        return going is not None and going.run.state == "running"
 
     def launch(self) -> None:
         """Starts a run with the settings.
@@ -150,13 +157,17 @@ class Cockpit(Patient):
         going = self.current
         if going is not None:
             going.steer(self.state["tau"])
-        self.report()
+        if self.trains:  # its follower soon says all, in a thread of its own
+            self.status.value = line(sentence(self.trainings))
+        else:
+            self.report()
 
     def reset(self) -> None:
         """Ends and clears all runs, and brings back the first settings."""
-        self.halt()
-        self.trainings = []
-        super().reset()
+        with self.turn:
+            self.halt()
+            self.trainings = []
+            super().reset()
 
     def close(self) -> None:
         """Ends the run too."""
@@ -179,26 +190,34 @@ class Cockpit(Patient):
     def checked(self, **settings: Any) -> str:
         """The picture, if the settings are sound."""
         schedule_of(settings["schedule"])
-        return self.curves().svg()
+        if not self.trains:
+            self.draw()
+        return self.picture.value
 
     def curves(self) -> plots.Picture:
         """The picture of all runs."""
         return plots.runs({training.name: training.run.steps for training in self.trainings})
 
     def draw(self) -> None:
-        """Shows the curves as they are now."""
-        self.picture.value = self.curves().svg()
+        """Shows the curves as they are now, unless a later drawing was quicker."""
+        ticket = next(self.tickets)
+        drawn = self.curves().svg()
+        with self.turn:
+            if ticket > self.newest:
+                self.newest, self.picture.value = ticket, drawn
 
     def follow(self, training: Training) -> None:
         """Shows how a run stands, and the error that ended it; called from the run's thread."""
-        with self.turn:
-            try:
-                self.draw()
-                self.report()
+        went_on = training.going
+        try:
+            self.draw()  # slow, and nobody waits for it
+            with self.turn:
+                if training.going == went_on:  # else the end is told when it is drawn: next time
+                    self.report()
                 if training.run.error is not None and training in self.trainings:
-                    raise training.run.error
-            except Exception as error:
-                self.message.value = alert(error)
+                    self.message.value = alert(training.run.error)
+        except Exception as error:
+            self.message.value = alert(error)
 
     def report(self) -> None:
         """Says how things stand, and offers what can be done now."""

@@ -18,7 +18,7 @@ from tabkit.nets import RowEncoder
 from tabkit.plots.explore import CategoryWalk, embedding_twin, walk_at
 from tabkit.plots.linked import MAP_SIZE, LinkedMap, Place, mixture_place
 from tabkit.widgets.explorer import Explorer, Twin, alert
-from tabkit.widgets.later import Later, Patient
+from tabkit.widgets.later import Later
 from tabkit.widgets.tables import CARD, table
 
 LINEAR = ("table", "first_layer")  # of mixtures: a mixture's vector is the mixture of vectors
@@ -91,7 +91,7 @@ def embedding_explorer(
             controls[key].value = label
 
     given = ("net1", "dataset")
-    widget = Patient(
+    widget = Explorer(
         *("embedding_explorer", given, controls, lambda **state: explored.show(Chosen(**state))),
         height=HEIGHT + 12,
         adjust=adjust,

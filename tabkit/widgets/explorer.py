@@ -2,6 +2,7 @@
 
 import html
 import math
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,7 @@ from tabkit.plots import Picture
 from tabkit.relaxations import Knob
 
 Control = ipywidgets.ValueWidget
+FIELD, NAME = "21.3em", "6.8em"  # three fields side by side in a notebook's 848 pixels
 ALERT = "color:#b00020;background:#fff;margin:0;padding:2px 6px"
 # A style's load event is the way to run a script without a front-end extension: whenever the recipe
 # changes, and so after every move.
@@ -35,6 +37,16 @@ SPOKEN = (
     " const shown = slider.querySelector('.widget-readout')?.textContent;"
     " if (shown) handle?.setAttribute('aria-valuetext', shown) }"
 )
+# The arrow of a dropdown is black, on a dark page too; a picture is never wider than its page.
+STYLE = (
+    "<style>"
+    ".tabkit-widget .widget-html-content > svg { max-width: 100%; height: auto }"
+    "body[data-jp-theme-light=false] .tabkit-widget select { background-image: url("
+    "'data:image/svg+xml,"
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 18 18">'
+    '<path fill="%23ddd" d="M5.2 5.9L9 9.7l3.8-3.8l1.2 1.2l-4.9 5l-4.9-5z"/></svg>'
+    "') }</style>"
+)
 
 
 class Explorer(ipywidgets.VBox):
@@ -42,6 +54,9 @@ class Explorer(ipywidgets.VBox):
 
     Whatever `show` raises is shown in words below the picture; the next change that works takes it
     away. `state` and `code` say how things stand, `reset` brings back the start.
+
+    Front ends may let several threads deal with controls and buttons, and results may come from
+    others: whoever changes what is shown holds `turn`.
 
     Parameters
     ----------
@@ -75,6 +90,7 @@ class Explorer(ipywidgets.VBox):
     ) -> None:
         self.name, self.given, self.controls = name, tuple(given), dict(controls)
         self.show, self.adjust, self.still = show, adjust, still
+        self.turn = threading.RLock()
         self.held = False
         self.picture = ipywidgets.HTML(layout={"min_height": f"{height}px"})
         self.message = ipywidgets.HTML(layout={"min_height": "2em"})
@@ -84,10 +100,9 @@ class Explorer(ipywidgets.VBox):
         for key, control in self.controls.items():
             dress(control, key)
             control.observe(lambda _: self.update(), "value")
-        rows = ipywidgets.HBox(
-            [*self.controls.values(), self.reset_button], layout={"flex_flow": "row wrap"}
-        )
-        super().__init__([rows, self.picture, self.message, self.recipe])
+        fields = ipywidgets.HBox(list(self.controls.values()), layout={"flex_flow": "row wrap"})
+        self.buttons_row = ipywidgets.HBox([self.reset_button, ipywidgets.HTML(STYLE)])
+        super().__init__([fields, self.buttons_row, self.picture, self.message, self.recipe])
         self.add_class("tabkit-widget").add_class(f"tabkit-{name.replace('_', '-')}")
         self.start = self.state
         self.update()
@@ -106,8 +121,11 @@ class Explorer(ipywidgets.VBox):
 
     def update(self) -> None:
         """Shows the state, or the error that it leads to."""
-        if self.held:
-            return
+        with self.turn:
+            if not self.held:
+                self._show_state()
+
+    def _show_state(self) -> None:
         try:
             with self.hold():
                 if self.adjust is not None:
@@ -121,12 +139,13 @@ class Explorer(ipywidgets.VBox):
 
     def reset(self) -> None:
         """Brings back the controls' first values."""
-        with self.hold():
-            for key, value in self.start.items():
-                self.controls[key].value = value
-                if self.adjust is not None:
-                    self.adjust()
-        self.update()
+        with self.turn:
+            with self.hold():
+                for key, value in self.start.items():
+                    self.controls[key].value = value
+                    if self.adjust is not None:
+                        self.adjust()
+            self.update()
 
     def twin(self) -> "Twin":
         """The same in a static figure and a table, for pages where nothing can move."""
@@ -136,12 +155,13 @@ class Explorer(ipywidgets.VBox):
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Lets several controls change before anything is shown."""
-        held, self.held = self.held, True
-        try:
-            yield
-        finally:
-            self.held = held
+        """Lets several controls change before anything is shown; other threads wait."""
+        with self.turn:
+            held, self.held = self.held, True
+            try:
+                yield
+            finally:
+                self.held = held
 
 
 class Twin:
@@ -159,8 +179,8 @@ def dress(control: Control, name: str) -> None:
     """Gives a control its name: to read, to be read out, and to be found by."""
     control.description = control.description or name.replace("_", " ")
     control.tooltip = control.tooltip or control.description
-    control.style.description_width = "7em"
-    control.layout.width = control.layout.width or "21em"
+    control.style.description_width = NAME
+    control.layout.width = control.layout.width or FIELD
     control.add_class(f"tabkit-{name.replace('_', '-')}")
 
 

@@ -4,20 +4,6 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from tabkit.widgets.explorer import Explorer
-
-
-class Patient(Explorer):
-    """An explorer that may also be told from another thread to show its state again."""
-
-    def __init__(self, *arguments: object, **options: object) -> None:
-        self.turn = threading.RLock()
-        super().__init__(*arguments, **options)
-
-    def update(self) -> None:
-        with self.turn:
-            super().update()
-
 
 class Later:
     """Results of a slow function, each computed once, aside, one at a time.

@@ -111,7 +111,7 @@ def signal_table(signal: pd.DataFrame) -> str:
         (str(name), "" if pd.isna(s.own) else f"{s.own:.4g}", f"{s.deviations:+.2f}")
         for name, s in signal.iterrows()
     ]
-    return table("Signal", ("name", "own unit", "standard deviations"), rows)
+    return table(f"Signal: {len(rows)} values", ("name", "own unit", "standard deviations"), rows)
 
 
 def column_table(row: PredictedRow) -> str:
@@ -120,14 +120,14 @@ def column_table(row: PredictedRow) -> str:
     rows = [
         (
             str(name),
-            cut(column.true, pixels=90),
-            Markup("✓ hit" if column.hit else "<b>✗ missed</b>"),
+            cut(column.true, pixels=84),
+            "✓ hit" if column.hit else "✗ missed",
             *largest(row.shares[name], column.true),
-            cut(f"{best.change[name]:+.3f} by {best.category[name]}"),
+            cut(f"{best.change[name]:+.3f}: {best.category[name]}", pixels=136),
         )
         for name, column in row.columns.iterrows()
     ]
-    head = ("column", "true", "", "decoded (largest)", "second", "third", "best overruling")
+    head = ("column", "true", "", "decoded", "second", "third", "best overruling")
     return table("Every column as predicted", head, rows)
 
 
@@ -136,8 +136,8 @@ def largest(shares: pd.Series, true: str) -> list[Markup]:
     top = shares.sort_values(ascending=False, kind="stable")[:TOP]
     cells = [
         Markup(
-            f"{bar(share, ORANGE if label == true else BLUE)}{cut(label, pixels=76)}"
-            f"{' ✓' if label == true else ''}"
+            f"{bar(share, ORANGE if label == true else BLUE)}{cut(label, pixels=74)}"
+            f"{' ✓&ensp;' if label == true else ''}"
         )
         for label, share in top.items()
     ]

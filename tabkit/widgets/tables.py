@@ -40,14 +40,13 @@ def cell(text: str) -> str:
     return text if isinstance(text, Markup) else html.escape(text)
 
 
-def bar(share: float, colour: str, *, pixels: int = 24) -> Markup:
+def bar(share: float, colour: str, *, pixels: int = 16) -> Markup:
     """A share in numbers, and as a bar of which `pixels` are the whole."""
-    box = "display:inline-block;height:8px;margin-right:4px"
     filled, rest = share * pixels, (1 - share) * pixels
     return Markup(
-        f'<span aria-hidden="true" style="{box};width:{filled:.1f}px;background:{colour}"></span>'
-        f"{share:.2f}"
-        f'<span aria-hidden="true" style="{box};width:{rest:.1f}px"></span>'
+        f'{share:.2f}<span aria-hidden="true" style="display:inline-block;height:8px;'
+        f"margin:0 {rest + 4:.1f}px 0 4px;width:{filled:.1f}px;background:{colour}"
+        '"></span>'
     )
 
 
