@@ -35,14 +35,13 @@ from tabkit.compare.timing import wait
 from tabkit.data import Dataset
 from tabkit.embedding import layouts
 from tabkit.nets import encode_rows
-from tabkit.nets.mlp import linear, mlp
+from tabkit.nets.mlp import linear
 from tabkit.train.loop import write_atomically
 
 COLUMNS = (10, 50)
 ROWS = 1024  # of a training step
 CARDINALITY = (5, 30)
 WIDTH = 256
-STEPS = ("softmax", "straight_through_argmax", "gumbel_softmax", "straight_through_gumbel")
 PART = 2048  # rows at a time through net1's input
 INPUT_ROWS = (1_000, 200_000)
 POOL = 32_768  # different rows among the 200,000
@@ -56,86 +55,12 @@ def table(columns: int, rows: int) -> tuple[Dataset, RowEncoder]:
     return dataset, freeze(RowEncoder(dataset.schema, width=WIDTH))
 
 
-def training(net0: nn.Module, loss: Callable[[], Tensor]) -> Work:
-    """One step of Adam."""
-    optimizer = torch.optim.Adam(net0.parameters(), lr=1e-3)
-
-    def step() -> Tensor:
-        optimizer.zero_grad(set_to_none=True)
-        found = loss()
-        found.backward()
-        optimizer.step()
-        return found.detach()
-
-    return step
-
-
-def plain_nets(features: int, net1: RowEncoder) -> tuple[nn.Module, nn.Module]:
-    """MLPs with net0's matrices and with those of the folded net1, which is frozen."""
-    generator = torch.Generator().manual_seed(0)
-    width = sum(net1.embedding.cardinalities) + net1.continuous_features
-    sizes = {"width": WIDTH, "depth": 2, "generator": generator}
-    net0 = mlp(features, width, **sizes)
-    return net0, freeze(mlp(width, net1.mlp[-1].out_features, **sizes))
-
-
-def plain_step(signal: Tensor, target: Tensor, net1: RowEncoder) -> Work:
-    """The plain MLP: net0's output goes into net1's layers as it is."""
-    net0, behind = (net.to(signal.device) for net in plain_nets(signal.shape[1], net1))
-    return training(net0, lambda: (behind(net0(signal)) - target).pow(2).sum(dim=1).mean())
-
-
-def net0_step(name: str, signal: Tensor, target: Tensor, net1: RowEncoder) -> Work:
-    """net0 through an estimator and the folded net1, as `fit_predictor` trains it."""
-    net0 = RowPredictor(signal.shape[1], net1, width=WIDTH).to(signal.device)
-    folded, estimator = net1.folded(validate_args=False), estimators.make(name)
-    noise = torch.Generator(signal.device).manual_seed(0)
-
-    def loss() -> Tensor:
-        prediction = net0(signal)
-        objective = SquaredDistance(folded, prediction.continuous, target)
-        return estimator(
-            prediction.categorical,
-            objective,
-            cardinalities=net1.embedding.cardinalities,
-            generator=noise,
-        )
-
-    return training(net0, loss)
-
-
-def forum_step(name: str, signal: Tensor, target: Tensor, net1: RowEncoder) -> Work:
-    """The loop over columns that one writes first: relax, multiply with the table, concatenate."""
-    net0 = RowPredictor(signal.shape[1], net1, width=WIDTH).to(signal.device)
-    widths, N = net1.embedding.cardinalities, net1.continuous_features
-    tables = [t.weight for t in net1.embedding.tables]
-
-    def relaxed(logits: Tensor) -> Tensor:
-        if name == "gumbel_softmax":
-            logits = logits - torch.empty_like(logits).exponential_().log()
-        return logits.softmax(dim=1)
-
-    def loss() -> Tensor:
-        *blocks, continuous = net0.mlp(signal).split([*widths, N], dim=1)
-        mixed = [relaxed(b) @ t for b, t in zip(blocks, tables, strict=True)]
-        output = net1.mlp(torch.cat([*mixed, continuous], dim=1))
-        return (output - target).pow(2).sum(dim=1).mean()
-
-    return training(net0, loss)
-
-
 def steps(columns: int, device: torch.device) -> dict[str, Work]:
     """The contestants of a training step; the first is the reference."""
     dataset, net1 = table(columns, 2 * ROWS)
-    net1 = net1.to(device)
-    signal = dataset.signal[dataset.train[:ROWS]].to(device)
-    target = encode_rows(net1, dataset.rows[dataset.train[:ROWS]])
-    works = {"plain MLP": plain_step(signal, target, net1)}
-    works |= {name: net0_step(name, signal, target, net1) for name in STEPS}
-    for name in ("softmax", "gumbel_softmax"):
-        works[f"loop over columns: {name}"] = forum_step(name, signal, target, net1)
+    works = compare.step_works(net1.to(device), dataset, rows=ROWS, width=WIDTH)
     if device.type == "cuda":
-        works |= compiled({name: works[name] for name in ("plain MLP", *STEPS)})
+        works |= compiled({n: work for n, work in works.items() if not n.startswith("loop")})
     return works
 
 

@@ -7,8 +7,6 @@ import pandas as pd
 import pytest
 import torch
 
-from tabkit import RowPredictor
-
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -27,29 +25,6 @@ def small(monkeypatch):
     monkeypatch.setattr(speed, "POOL", 100)
     monkeypatch.setattr(speed, "INPUT_ROWS", (30, 120))
     monkeypatch.setattr(speed, "WIDTH", 16)
-
-
-def test_the_plain_mlp_has_the_matrices_of_net0_and_of_the_folded_net1(small):
-    _, net1 = speed.table(3, 64)
-    net0, behind = speed.plain_nets(8, net1)
-    own = RowPredictor(8, net1, width=speed.WIDTH)
-    assert [p.shape for p in net0.parameters()] == [p.shape for p in own.parameters()]
-    first = net1.folded().first
-    rows = len(first.categories) + len(first.continuous)
-    assert behind[0].weight.shape == (speed.WIDTH, rows)
-    assert [p.shape for p in behind[1:].parameters()] == [
-        p.shape for p in net1.mlp[1:].parameters()
-    ]
-    assert not any(p.requires_grad for p in behind.parameters())
-
-
-def test_the_loop_over_columns_trains_the_same_net(small):
-    works = speed.steps(3, CPU)
-    losses = [
-        [works[name]() for _ in range(3)] for name in ("softmax", "loop over columns: softmax")
-    ]
-    torch.testing.assert_close(*losses)
-    assert losses[0][2] < losses[0][0]
 
 
 @pytest.mark.parametrize("rows", [30, 120])

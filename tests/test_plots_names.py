@@ -26,6 +26,7 @@ TEMPERATURE = KEPT[KEPT["estimator"].str.startswith("softmax")].assign(
 )
 PLACES = PORTS.facts.iloc[:3].set_axis(NAMES)
 NEAR = pd.DataFrame({"name": [X, Y], "neighbour": [Y, Z]})
+RACE = pd.DataFrame({"ms": 1.0, "ratio": 1.0, "ratio_q1": 1.0, "ratio_q3": 2.0}, index=[X, Y])
 DRAWN = {
     "agreement": lambda: (plots.agreement(AGREEMENT.assign(column=X)), [X]),
     "category_bars": lambda: (
@@ -45,6 +46,7 @@ DRAWN = {
     "gradients": lambda: (plots.gradients({Y: FOUND}, NAMES, row=0, first=0), NAMES),
     "landings": lambda: (plots.landings(MAP, {X: LANDED, Z: LANDED}), NAMES),
     "movement": lambda: (plots.movement({X: MOVED, Y: MOVED}), [X, Y]),
+    "race": lambda: (plots.race({Z: RACE}), NAMES),
     "row_maps": lambda: (plots.row_maps(WORDED, [X]), NAMES),
     "ruler": lambda: (plots.ruler(MEASURED.set_axis([X, Y])), [X, Y]),
     "runs": lambda: (plots.runs({X: STEPS, Y: STEPS}), [X, Y]),

@@ -12,6 +12,7 @@ from tabkit.plots.gradient import gradient, gradients
 from tabkit.plots.picture import Picture
 from tabkit.plots.runs import runs
 from tabkit.plots.simplex import simplex, simplexes
+from tabkit.plots.speed import race
 
 if TYPE_CHECKING:
     from tabkit.plots.chooser import category_maps
@@ -70,6 +71,7 @@ __all__ = [
     "landings",
     "loss_curve",
     "movement",
+    "race",
     "row_map",
     "row_maps",
     "ruler",

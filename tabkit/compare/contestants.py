@@ -1,0 +1,176 @@
+"""Contestants for `race`: net1's input by each layout, and training steps of net0."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tabkit import estimators
+from tabkit.compare.mixtures import device_of
+from tabkit.compare.timing import Work
+from tabkit.data import Dataset
+from tabkit.embedding import layouts
+from tabkit.nets import RowEncoder, RowPredictor, SquaredDistance, encode_rows, freeze
+from tabkit.nets.mlp import mlp
+
+STEPS = ("softmax", "straight_through_argmax", "gumbel_softmax", "straight_through_gumbel")
+
+
+def there_and_back(forward: Callable[[], Tensor], *leaves: Tensor) -> Work:
+    """Forward, and backward to the leaves.
+
+    Examples
+    --------
+    >>> x = torch.ones(3, requires_grad=True)
+    >>> there_and_back(lambda: 2 * x, x)()
+    (tensor([2., 2., 2.]),)
+    """
+
+    def work() -> tuple[Tensor, ...]:
+        output = forward()
+        return torch.autograd.grad(output, leaves, torch.ones_like(output))
+
+    return work
+
+
+def training_step(net: nn.Module, loss: Callable[[], Tensor]) -> Work:
+    """One step of Adam; its work returns the loss before the step."""
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+
+    def step() -> Tensor:
+        optimizer.zero_grad(set_to_none=True)
+        value = loss()
+        value.backward()
+        optimizer.step()
+        return value.detach()
+
+    return step
+
+
+def embedding_works(
+    net1: RowEncoder, data: Dataset, simplex: Float[Tensor, "B F"]
+) -> dict[str, Work]:
+    """The categorical columns' embeddings, forward and backward.
+
+    The first, ``"index"``, looks up the codes of as many rows, a lookup a column, and goes back to
+    the tables, as training by codes does. The others are the layouts that take a simplex, with
+    frozen tables, and go back to the simplex.
+    """
+    K, D = net1.embedding.cardinalities, net1.embedding.widths
+    tables = [t.weight.detach() for t in net1.embedding.tables]
+    trained = [t.clone().requires_grad_() for t in tables]
+    codes, leaf = data.rows.codes[: len(simplex)], simplex.detach().clone().requires_grad_()
+    index = layouts.make("index", K, D)
+
+    def laid_out(name: str) -> Work:
+        layout = layouts.make(name, K, D)
+        operand = layout.prepare(tables)
+        return there_and_back(lambda: layout.mix(layout.pack(leaf), operand), leaf)
+
+    works = {"index": there_and_back(lambda: index(codes, trained), *trained)}
+    return works | {name: laid_out(name) for name in layouts.names("simplex")}
+
+
+def first_layer_works(
+    net1: RowEncoder, data: Dataset, simplex: Float[Tensor, "B F"]
+) -> dict[str, Work]:
+    """From the simplex through net1's first linear layer and back: as net1 does it, and folded."""
+    continuous = data.rows.continuous[: len(simplex)]
+    leaf = simplex.detach().clone().requires_grad_()
+    folded = net1.folded(validate_args=False).first
+
+    def as_it_is() -> Tensor:
+        return net1.mlp[0](torch.cat([net1.embedding(leaf), continuous], dim=1))
+
+    return {
+        "embed, then layer": there_and_back(as_it_is, leaf),
+        "FoldedLinear": there_and_back(lambda: folded(leaf, continuous), leaf),
+    }
+
+
+def step_works(
+    net1: RowEncoder,
+    data: Dataset,
+    *,
+    rows: int = 1_000,
+    names: Sequence[str] = STEPS,
+    width: int = 256,
+) -> dict[str, Work]:
+    """Training steps of net0 through a frozen net1: forward, backward and Adam.
+
+    The first, ``"plain MLP"``, has the same matrices and hands net0's last layer to net1's first
+    as it is. Then the estimators of the given names, as `fit_predictor` trains by them, and the
+    loop over columns that one writes first, for softmax and for Gumbel-softmax.
+    """
+    some = data.train[:rows]
+    given = net1, data.signal[some].to(device_of(net1)), encode_rows(net1, data.rows[some]), width
+    works = {"plain MLP": plain_step(*given)}
+    works |= {name: estimator_step(name, *given) for name in names}
+    return works | {
+        "loop: softmax": loop_step(*given, noisy=False),
+        "loop: gumbel_softmax": loop_step(*given, noisy=True),
+    }
+
+
+def plain_step(
+    net1: RowEncoder, signal: Float[Tensor, "B S"], target: Float[Tensor, "B Z"], width: int
+) -> Work:
+    """The MLP with the same matrices."""
+    between = sum(net1.embedding.cardinalities) + net1.continuous_features
+    sizes = {"width": width, "depth": 2, "generator": torch.Generator().manual_seed(0)}
+    net0, behind = mlp(signal.shape[1], between, **sizes), mlp(between, target.shape[1], **sizes)
+    net0, behind = net0.to(signal.device), freeze(behind.to(signal.device))
+    return training_step(net0, lambda: _loss(behind(net0(signal)), target))
+
+
+def estimator_step(
+    name: str,
+    net1: RowEncoder,
+    signal: Float[Tensor, "B S"],
+    target: Float[Tensor, "B Z"],
+    width: int,
+) -> Work:
+    """net0 through an estimator and the folded net1."""
+    net0 = RowPredictor(signal.shape[1], net1, width=width)
+    folded = net1.folded(validate_args=False)
+    estimator, noise = estimators.make(name), torch.Generator(signal.device).manual_seed(0)
+
+    def loss() -> Tensor:
+        logits, continuous = net0(signal)
+        objective = SquaredDistance(folded, continuous, target)
+        widths = net1.embedding.cardinalities
+        return estimator(logits, objective, cardinalities=widths, generator=noise)
+
+    return training_step(net0, loss)
+
+
+def loop_step(
+    net1: RowEncoder,
+    signal: Float[Tensor, "B S"],
+    target: Float[Tensor, "B Z"],
+    width: int,
+    *,
+    noisy: bool,
+) -> Work:
+    """The loop over columns: relax, multiply with the table, concatenate."""
+    net0 = RowPredictor(signal.shape[1], net1, width=width)
+    widths = [*net1.embedding.cardinalities, net1.continuous_features]
+    noise = torch.Generator(signal.device).manual_seed(0)
+
+    def relaxed(logits: Tensor) -> Tensor:
+        if noisy:
+            logits = logits - torch.empty_like(logits).exponential_(generator=noise).log()
+        return logits.softmax(dim=1)
+
+    def loss() -> Tensor:
+        *blocks, continuous = net0.mlp(signal).split(widths, dim=1)
+        pairs = zip(blocks, net1.embedding.tables, strict=True)
+        mixed = [relaxed(block) @ table.weight for block, table in pairs]
+        return _loss(net1.embedded(torch.cat(mixed, dim=1), continuous), target)
+
+    return training_step(net0, loss)
+
+
+def _loss(output: Float[Tensor, "B Z"], target: Float[Tensor, "B Z"]) -> Float[Tensor, ""]:
+    return (output - target).square().sum(dim=1).mean()
