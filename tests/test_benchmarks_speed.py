@@ -8,6 +8,7 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import speed  # noqa: E402
@@ -54,6 +55,8 @@ def test_the_tables_are_written(small, tmp_path):
     speed.main([*options, "--tables", *tables])
     for name in tables:
         written = pd.read_csv(tmp_path / f"speed_{name}.csv")
+        kept = pd.read_csv(RESULTS / f"speed_{name}.csv")
+        assert written.columns.tolist() == kept.columns.tolist()
         assert (written["columns"] == 3).all()
 
 
@@ -61,3 +64,46 @@ def test_the_peak_of_a_large_table_is_measured():
     found = speed.large_table(rows=300, columns=3)
     assert found["rows"] == 300
     assert 0 < found["peak_gib"] < 64
+
+
+README = (ROOT / "README.md").read_text()
+COSTS = README[README.index("## What it costs") : README.index("## Turn the dial")]
+
+
+def kept(name):
+    return pd.read_csv(RESULTS / f"speed_{name}.csv")
+
+
+def ratio_of(table, **wanted):
+    """The ratio of the one row of a kept table with these values."""
+    found = table[(table[list(wanted)] == pd.Series(wanted)).all(axis=1)]
+    assert len(found) == 1, wanted
+    return found["ratio"].iloc[0]
+
+
+def lines_of(heading):
+    """The cells of the README's table that begins with this heading."""
+    table = COSTS[COSTS.index(f"| {heading}") :].split("\n\n")[0]
+    for line in table.splitlines()[2:]:
+        yield [cell.strip(" `*") for cell in line.strip("|").split("|")]
+
+
+def test_the_readmes_steps_are_the_kept_ones():
+    table, rows = kept("steps"), list(lines_of("net0 trained through"))
+    for name, *cells in rows:
+        places = [(columns, threads) for columns in (10, 50) for threads in (1, 2)]
+        for cell, (columns, threads) in zip(cells, places, strict=True):
+            contestant = name.replace("`", "")
+            found = ratio_of(table, contestant=contestant, columns=columns, threads=threads)
+            assert float(cell) == round(found, 2), (name, columns, threads)
+    assert len(rows) == table["contestant"].nunique() - 1
+
+
+@pytest.mark.parametrize("name", ["steps", "inputs", "exchanges"])
+def test_the_kept_ratios_are_whole_and_name_their_machine(name):
+    table = kept(name)
+    assert table[["processor", "cores", "python", "torch"]].notna().all(axis=None)
+    assert set(table["columns"]) == set(speed.COLUMNS)
+    assert set(table["threads"]) == {1, 2}
+    assert (table["ratio_q1"] <= table["ratio"]).all()
+    assert (table["ratio"] <= table["ratio_q3"]).all()

@@ -496,7 +496,7 @@ claim(
 # |---|---|---|
 # | codes that need no gradient | `index`, or `fused`: one long table | a lookup reads D numbers |
 # | simplexes, net1 frozen | `net1.folded()` | it goes the shorter of two ways |
-# | simplexes, tables in training | `SoftEmbedding`, that is, `slices` | nothing to prepare each time |
+# | simplexes, tables in training | `SoftEmbedding`, that is, `slices` | nothing to prepare |
 # | a GPU | `padded`, else `bucketed` (`layouts.best`) | there, each call has its price |
 # | single categories to exchange | `SquaredDistance.exchanges` | rows of P are added |
 # | some 10,000 categories, or fewer | the dense product | sampling would cost more |
