@@ -21,7 +21,8 @@
 #
 # **You need** notebooks 01 and 02. About 2 minutes of computing on two cores.
 #
-# **Where this stands.** 01 integer-index baseline → 02 one-hot is Linear → *03 net0 through net1*.
+# **Where this stands.** 01 integer-index baseline → 02 one-hot is Linear → *03 net0 through net1* →
+# 04 every estimator, one ruler → 05 what net1 learned → 06 as fast as a plain MLP.
 
 # %%
 import pandas as pd
@@ -299,6 +300,8 @@ claim(
 )
 
 # %% [markdown]
-# So report the decoded loss, always. Which estimator to choose, at what temperature, and how far
-# off their gradients are, is what the next notebooks measure. `make run` trains all the estimators
-# that there are so far, and prints the table.
+# So report the decoded loss, always. `make run` does all this on all flights, with seven estimators
+# and the labels for comparison, and prints the table.
+#
+# **Next:** [04 · Every estimator, one ruler](04_every_estimator_one_ruler.ipynb) measures which
+# estimator to choose, at what temperature, and how far off their gradients are.

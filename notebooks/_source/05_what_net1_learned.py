@@ -23,7 +23,7 @@
 # them for UMAP, which compiles itself when first used.
 #
 # **Where this stands.** 01 integer-index baseline → 02 one-hot is Linear → 03 net0 through net1 →
-# 04 every estimator, one ruler → *05 what net1 learned*.
+# 04 every estimator, one ruler → *05 what net1 learned* → 06 as fast as a plain MLP.
 
 # %%
 from pathlib import Path
@@ -438,3 +438,6 @@ claim(
 # `inspection.save_projector(behind, "runs/05/projector")` writes the two files that TensorFlow's
 # Embedding Projector reads; `save_parquet` keeps everything. `python benchmarks/inspection.py`
 # measures all of this with full training, five seeds, on flights and planted rows.
+#
+# **Next:** [06 · As fast as a plain MLP](06_as_fast_as_a_plain_mlp.ipynb) asks what soft categories
+# cost, and how to lay out many columns.
