@@ -24,7 +24,11 @@ from pathlib import Path
 from typing import ClassVar
 
 import pandas as pd
+
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or the profiler tells of every start and stop
+
 import torch
+from speed import processor
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.profiler import ProfilerActivity, profile
@@ -213,7 +217,7 @@ def crossing(K: pd.Series, ratio: pd.Series) -> float:
 
 def crossings(table: pd.DataFrame) -> pd.Series:
     """K from which on each path is faster than the whole product."""
-    groups = table.groupby(["begins", "path"], sort=False)
+    groups = table.groupby(["threads", "begins", "path"], sort=False)
     return groups.apply(lambda g: crossing(g["K"], g["ratio"]), include_groups=False)
 
 
@@ -331,12 +335,11 @@ def conditions(device: str) -> dict[str, str | int | float]:
     """The machine and the versions, and how busy the machine: above its cores, times mislead."""
     cuda = device.startswith("cuda")
     return {
-        "machine": torch.cuda.get_device_name() if cuda else platform.processor() or "unnamed",
+        "machine": torch.cuda.get_device_name() if cuda else processor(),
         "python": platform.python_version(),
         "tabkit": tabkit.__version__,
         "torch": torch.__version__,
         "cores": os.cpu_count() or 0,
-        "threads": torch.get_num_threads(),
         "load": round(os.getloadavg()[0], 2),
         "D": WIDTH,
         "H": HIDDEN,
@@ -363,17 +366,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--cardinalities", type=int, nargs="+", default=CARDINALITIES)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="CPU threads")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--out", type=Path, default=Path("runs/many_categories.csv"))
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
     settings = conditions(arguments.device)
     print(settings)
-    table = pd.concat(
-        [costs(K, arguments.repeats, arguments.device) for K in arguments.cardinalities]
-    )
+    tables = []
+    for threads in arguments.threads:
+        torch.set_num_threads(threads)
+        tables += [
+            costs(K, arguments.repeats, arguments.device).assign(threads=threads)
+            for K in arguments.cardinalities
+        ]
+    table = pd.concat(tables)
     keep(table, arguments.out, settings)
     show(table)
     biases = ruler(1_000, arguments.draws)

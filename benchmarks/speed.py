@@ -6,7 +6,7 @@
   a plain MLP with the same matrices, which hands net0's last layer to net1's first as it is.
 - inputs: net1's input, from the simplex to the first linear layer's output and back to the
   simplex, over what training by integer codes costs there: a lookup a column, the linear layer,
-  and back to tables and weights.
+  and back to tables and weights. *one product* is the limit: a single (B, F + N) @ (F + N, R).
 - exchanges: local search and the IndeCateR gradient by exchanges of a category behind the folded
   first layer, over whole rows through net1.
 - visits: seconds of net0's training by the number of row-visits; memory: its peak on a large table.
@@ -87,6 +87,8 @@ def inputs(columns: int, rows: int, device: torch.device) -> dict[str, Work]:
     continuous = torch.randn(many, net1.continuous_features, generator=drawn).to(device)
     slope = torch.randn(PART, WIDTH, generator=drawn).to(device)
     folded = net1.folded(validate_args=False).first
+    joined = torch.cat([simplex, continuous], dim=1)
+    matrix = torch.cat([folded.categories, folded.continuous])
     trained = nn.ModuleList(nn.Embedding(k, d) for k, d in zip(K, D, strict=True)).to(device)
     layer = linear(net1.mlp[0].in_features, WIDTH, drawn).to(device)
     tables = [t.weight.detach() for t in net1.embedding.tables]
@@ -130,7 +132,14 @@ def inputs(columns: int, rows: int, device: torch.device) -> dict[str, Work]:
 
         return soft(through)
 
-    works = {"index per column": by_index, "folded": soft(folded), "best": laid_out("best")}
+    def product() -> None:
+        for part in parts():
+            leaf = joined[part].detach().requires_grad_()
+            output = torch.addmm(folded.bias, leaf, matrix)
+            output.backward(slope[: len(output)])
+
+    works = {"index per column": by_index, "one product": product, "folded": soft(folded)}
+    works["best"] = laid_out("best")
     if rows <= PART:
         works |= {name: laid_out(name) for name in layouts.names("simplex")}
     return works

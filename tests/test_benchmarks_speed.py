@@ -1,5 +1,6 @@
 """The speed benchmark compares like with like, runs, and the documents say what its tables hold."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -71,7 +72,11 @@ COSTS = README[README.index("## What it costs") : README.index("## Turn the dial
 
 
 def kept(name):
-    return pd.read_csv(RESULTS / f"speed_{name}.csv")
+    return kept_table(f"speed_{name}")
+
+
+def kept_table(name):
+    return pd.read_csv(RESULTS / f"{name}.csv")
 
 
 def ratio_of(table, **wanted):
@@ -97,6 +102,65 @@ def test_the_readmes_steps_are_the_kept_ones():
             found = ratio_of(table, contestant=contestant, columns=columns, threads=threads)
             assert float(cell) == round(found, 2), (name, columns, threads)
     assert len(rows) == table["contestant"].nunique() - 1
+
+
+def test_the_readmes_inputs_are_the_kept_ones():
+    table, rows = kept("inputs"), list(lines_of("net1's input by"))
+    for name, *cells in rows:
+        places = [(columns, count) for columns in (10, 50) for count in (1_000, 200_000)]
+        for cell, (columns, count) in zip(cells, places, strict=True):
+            if cell:
+                found = ratio_of(table, contestant=name, columns=columns, rows=count, threads=1)
+                assert float(cell) == round(found, 2), (name, columns, count)
+    assert len(rows) == table["contestant"].nunique() - 1
+
+
+def numbers_in(text, pattern):
+    """What the groups of a pattern hold, once, in a text whose lines are joined."""
+    (found,) = re.findall(pattern, " ".join(text.split()))
+    return [float(number.replace(",", "")) for number in found]
+
+
+def test_the_readmes_exchanges_are_the_kept_ones():
+    said = numbers_in(
+        COSTS,
+        r"category take (\S+) and (\S+) of the time of whole rows at 10 columns, "
+        r"(\S+) and (\S+) at 50 \(one thread\)",
+    )
+    jobs, table = ("local search, 3 rounds", "indecater"), kept("exchanges")
+    assert said == [
+        round(ratio_of(table, contestant="exchanges", job=j, columns=c, threads=1), 2)
+        for c in (10, 50)
+        for j in jobs
+    ]
+
+
+def test_the_readmes_visits_and_memory_are_the_kept_ones():
+    said = numbers_in(
+        COSTS, r"(\d+) to (\d+) microseconds each at 10 columns, (\d+) to (\d+) at 50"
+    )
+    visits = kept("visits")
+    each = visits.groupby("columns")["microseconds_a_visit"].agg(["min", "max"]).round()
+    assert visits["visits"].max() == 10_000_000
+    assert said == [*each.loc[10], *each.loc[50]]
+    (peak,) = kept("memory")["peak_gib"]
+    assert f"trains and decodes in {peak:.1f} GiB" in " ".join(COSTS.split())
+    assert peak < 2
+
+
+def test_the_readmes_many_categories_are_the_kept_ones():
+    from many_categories import crossings
+
+    said = numbers_in(COSTS, r"faster below some ([\d,]+) to ([\d,]+) categories")
+    table = kept_table("many_categories")
+    sixteen = crossings(table)[
+        lambda s: s.index.get_level_values("path").str.contains("16+16", regex=False)
+    ]
+    assert said == [sixteen.min().round(-3), sixteen.max().round(-3)]
+    largest = table[(table["K"] == 1_000_000) & table["path"].str.contains("16\\+16")]
+    assert largest["ratio"].between(0.4, 0.6).all()
+    streamed = largest[largest["path"] == "streamed 16+16"]["saved"]
+    assert (streamed.round(-3) == 9_000).all()
 
 
 @pytest.mark.parametrize("name", ["steps", "inputs", "exchanges"])

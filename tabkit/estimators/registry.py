@@ -180,7 +180,7 @@ def sample_rows(
     logits: Float[Tensor, "B F"], cardinalities: Sequence[int], generator: torch.Generator | None
 ) -> Float[Tensor, "B F"]:
     """One hard row per row of logits, each column drawn from its softmax."""
-    perturbed = logits.detach() + relaxations.gumbel_noise(logits, generator)
+    perturbed = relaxations.perturb(logits.detach(), generator)
     return relaxations.argmax_blocks(perturbed, cardinalities)
 
 

@@ -24,7 +24,7 @@ from tabkit.relaxations import (
     check_share,
     check_temperature,
     conditional_gumbels,
-    gumbel_noise,
+    perturb,
     softmax_blocks,
 )
 from tabkit.schema import map_blocks
@@ -185,7 +185,7 @@ class Rebar(LogitEstimator):
         """A hard row, and the relaxed points of its own noise and of noise tied to that row."""
         tau = check_temperature(self.tau)
         log_p = map_blocks(lambda block: block.log_softmax(dim=1), cardinalities, logits)
-        free = log_p + gumbel_noise(log_p, generator)
+        free = perturb(log_p, generator)
         row = argmax_blocks(free, cardinalities)
 
         def conditional(log_p: Tensor, vertex: Tensor) -> Tensor:

@@ -109,8 +109,8 @@ class RowPredictor(nn.Module):
 class _Heads(torch.autograd.Function):
     """A linear layer with two outputs, feature by feature in memory, as `relaxations.ragged` wants.
 
-    In one node of the graph, because a slice of an output would be put together again on the way
-    back, which copies all of it.
+    In one node of the graph: on the way back the two gradients are laid side by side, in their own
+    memory order, so that the matrices are multiplied whole.
     """
 
     @staticmethod
@@ -122,13 +122,11 @@ class _Heads(torch.autograd.Function):
         first: int,
     ) -> tuple[Float[Tensor, "B _"], Float[Tensor, "B _"]]:
         ctx.save_for_backward(hidden, weight)
-        output = (weight @ hidden.T).add_(bias[:, None])  # (O, B)
+        output = torch.addmm(bias[:, None], weight, hidden.T)  # (O, B)
         return output[:first].T, output[first:].T
 
     @staticmethod
     def backward(ctx: Any, *gradients: Float[Tensor, "B _"]) -> tuple[Tensor | None, ...]:
         hidden, weight = ctx.saved_tensors
-        a, b = gradients
-        of_hidden = torch.addmm(a @ weight[: a.shape[1]], b, weight[a.shape[1] :])
-        of_weight = torch.cat([a.T @ hidden, b.T @ hidden])
-        return of_hidden, of_weight, torch.cat([a.sum(dim=0), b.sum(dim=0)]), None
+        gradient = torch.cat([part.T for part in gradients])  # (O, B)
+        return gradient.T @ weight, gradient @ hidden, gradient.sum(dim=1), None

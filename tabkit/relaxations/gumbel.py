@@ -11,6 +11,7 @@ from torch import Tensor
 from tabkit.relaxations.noise import (
     conditional_gumbels,
     gumbel_noise,
+    perturb,
     sample_one_hot,
     straight_through,
 )
@@ -51,7 +52,7 @@ class GumbelSoftmax(Tempered, WholeRow):
         cardinalities: Sequence[int],
         generator: torch.Generator | None,
     ) -> Float[Tensor, "B F"]:
-        perturbed = logits + gumbel_noise(logits, generator)
+        perturbed = perturb(logits, generator)
         return self.soft_blocks(perturbed, cardinalities)
 
 
@@ -81,7 +82,7 @@ class StraightThroughGumbel(Tempered, WholeRow):
         cardinalities: Sequence[int],
         generator: torch.Generator | None,
     ) -> Float[Tensor, "B F"]:
-        perturbed = logits + gumbel_noise(logits, generator)
+        perturbed = perturb(logits, generator)
         hard = argmax_blocks(perturbed, cardinalities)
         return straight_through(hard, self.soft_blocks(perturbed, cardinalities))
 

@@ -17,13 +17,18 @@ def gumbel_noise(
     return log_exponential(logits, generator).neg_().to(logits.dtype)
 
 
+def perturb(logits: Float[Tensor, "*S"], generator: torch.Generator | None) -> Float[Tensor, "*S"]:
+    """Logits plus standard Gumbel noise, whose argmax is a draw from softmax(logits)."""
+    return logits - log_exponential(logits, generator).to(logits.dtype)
+
+
 def log_exponential(
     logits: Float[Tensor, "*S"], generator: torch.Generator | None
 ) -> Float[Tensor, "*S"]:
     """The logarithm of unit exponential draws, that is, minus Gumbel noise."""
     dtype = torch.promote_types(logits.dtype, torch.float32)
-    uniform = torch.rand(logits.shape, generator=generator, dtype=dtype, device=logits.device)
-    uniform.clamp_(min=torch.finfo(dtype).tiny)
+    uniform = torch.empty(logits.shape, dtype=dtype, device=logits.device)
+    uniform.uniform_(torch.finfo(dtype).tiny, 1.0, generator=generator)  # never 0
     return uniform.log_().neg_().log_()
 
 
@@ -37,7 +42,7 @@ def sample_one_hot(
     logits: Float[Tensor, "*S K"], generator: torch.Generator | None
 ) -> Float[Tensor, "*S K"]:
     """A vertex drawn from softmax(logits): the argmax of logits plus Gumbel noise."""
-    return one_hot_argmax(logits.detach() + gumbel_noise(logits, generator))
+    return one_hot_argmax(perturb(logits.detach(), generator))
 
 
 def conditional_gumbels(

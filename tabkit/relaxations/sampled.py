@@ -11,6 +11,7 @@ from torch import Tensor
 from tabkit.relaxations.noise import (
     gumbel_noise,
     one_hot_argmax,
+    perturb,
     sample_one_hot,
     straight_through,
     through_jacobian,
@@ -53,7 +54,7 @@ class StraightThroughSample(Tempered, WholeRow):
         cardinalities: Sequence[int],
         generator: torch.Generator | None,
     ) -> Float[Tensor, "B F"]:
-        hard = argmax_blocks(logits.detach() + gumbel_noise(logits, generator), cardinalities)
+        hard = argmax_blocks(perturb(logits.detach(), generator), cardinalities)
         return straight_through(hard, self.soft_blocks(logits, cardinalities))
 
 
