@@ -3,13 +3,13 @@
     python benchmarks/many_categories.py           # prints, and writes runs/many_categories.csv
     python benchmarks/many_categories.py --device cuda
 
-Times are medians of interleaved repeats in one process, forward and backward, a row of the batch;
-the table is frozen, as net1's is. Paths that begin at the logits have a gradient for them; paths
-that begin at net0's hidden features run its last layer too, and have a gradient for both. *saved*
-is what the graph keeps between forward and backward, *peak* the most that lives at once, inputs
-and parameters apart; both a row. Then bias and variance by the ruler, of the gradients for
-the logits and for the hidden features against those of the whole product (which are not those of
-the expected loss of hard rows), in runs/many_categories_ruler.csv.
+Times are forward and backward, a row of the batch, and ratios within the rounds of a race
+(`compare.race`); the table is frozen, as net1's is. Paths that begin at the logits have a gradient
+for them; paths that begin at net0's hidden features run its last layer too, and have a gradient for
+both. *saved* is what the graph keeps between forward and backward, *peak* the most that lives at
+once, inputs and parameters apart; both a row. Then bias and variance by the ruler, of the gradients
+for the logits and for the hidden features against those of the whole product (which are not those
+of the expected loss of hard rows), in runs/many_categories_ruler.csv.
 """
 
 import argparse
@@ -17,9 +17,9 @@ import json
 import math
 import os
 import platform
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -135,20 +135,6 @@ def step(problem: Problem, call: Call) -> None:
     call().sum().backward()
 
 
-def seconds(problem: Problem, calls: dict[str, Call], repeats: int) -> pd.DataFrame:
-    """Of every call a row, a repeat a column; in turn, so that all have the same weather."""
-    found = {name: [] for name in calls}
-    for repeat in range(repeats + 1):
-        for name, call in calls.items():
-            started = time.perf_counter()
-            step(problem, call)
-            if problem.logits.is_cuda:
-                torch.cuda.synchronize()
-            if repeat:  # the first warms up
-                found[name].append(time.perf_counter() - started)
-    return pd.DataFrame(found).T
-
-
 def saved_bytes(problem: Problem, call: Call) -> int:
     """What the graph keeps, parameters and the input left out unless it is logits."""
     storages = {}
@@ -188,16 +174,15 @@ def peak_bytes(problem: Problem, call: Call) -> int:
     return peak
 
 
-def costs(K: int, repeats: int, device: str) -> pd.DataFrame:
+def costs(K: int, rounds: int, device: str) -> pd.DataFrame:
     """Time and memory a row of every path, and the ratios to the first of its kind."""
     problem = Problem.of(K, device)
     B, tables = len(problem.logits), []
     for begins, calls in (("logits", problem.from_logits()), ("hidden", problem.from_hidden())):
-        times = seconds(problem, calls, repeats) * 1e6 / B
-        median = times.median(axis=1)
-        table = pd.DataFrame({"begins": begins, "K": K, "rows": B, "microseconds": median})
-        table["quarter"], table["three_quarters"] = times.quantile([0.25, 0.75], axis=1).values
-        table["ratio"] = median / median.iloc[0]
+        works = {name: partial(step, problem, call) for name, call in calls.items()}
+        table = compare.race(works, rounds, device=device)
+        table.insert(0, "microseconds", 1e3 * table.pop("ms") / B)
+        table = table.assign(begins=begins, K=K, rows=B)
         table["saved"] = [saved_bytes(problem, call) / B for call in calls.values()]
         table["peak"] = [peak_bytes(problem, call) / B for call in calls.values()]
         problem.linear.requires_grad_(True)
@@ -355,7 +340,7 @@ def keep(table: pd.DataFrame, out: Path, settings: dict[str, str | int | float])
 
 def show(table: pd.DataFrame) -> None:
     """Prints the times, the memory and the crossings."""
-    times = table.drop(columns=["quarter", "three_quarters"])
+    times = table.drop(columns=["ratio_q1", "ratio_q3", "rounds"])
     print(times.to_string(index=False, float_format="%.3g"))
     print("\nfaster than the whole product from K =")
     print(crossings(table).to_string(float_format="%.0f"))
@@ -365,7 +350,7 @@ def main() -> None:
     """Measures, prints and writes the tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--cardinalities", type=int, nargs="+", default=CARDINALITIES)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=10, help="rounds of each race")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="CPU threads")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--draws", type=int, default=200)
@@ -377,7 +362,7 @@ def main() -> None:
     for threads in arguments.threads:
         torch.set_num_threads(threads)
         tables += [
-            costs(K, arguments.repeats, arguments.device).assign(threads=threads)
+            costs(K, arguments.rounds, arguments.device).assign(threads=threads)
             for K in arguments.cardinalities
         ]
     table = pd.concat(tables)

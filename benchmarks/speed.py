@@ -4,11 +4,11 @@
 
 - steps: a full training step of net0 through a frozen net1 (forward, backward, Adam), over that of
   a plain MLP with the same matrices, which hands net0's last layer to net1's first as it is.
-- inputs: net1's input, from the simplex to the first linear layer's output and back to the
-  simplex, over what training by integer codes costs there: a lookup a column, the linear layer,
-  and back to tables and weights. *one product* is the limit: a single (B, F + N) @ (F + N, R).
+- inputs: net1's input, from simplex and numbers to the first linear layer's output and back to
+  them, over what training by integer codes costs there: a lookup a column, the linear layer, and
+  back to tables and weights. *one product* is the limit: a single (B, F + N) @ (F + N, R).
 - exchanges: local search and the IndeCateR gradient by exchanges of a category behind the folded
-  first layer, over whole rows through net1.
+  first layer, over whole rows through the folded net1.
 - visits: seconds of net0's training by the number of row-visits; memory: its peak on a large table.
 
 The contestants take turns (`compare.race`): a ratio is the median over the rounds of ratios within
@@ -113,7 +113,7 @@ def inputs(columns: int, rows: int, device: torch.device) -> dict[str, Work]:
         def work() -> None:
             for part in parts():
                 leaf = simplex[part].detach().requires_grad_()
-                output = through(leaf, continuous[part])
+                output = through(leaf, continuous[part].detach().requires_grad_())
                 output.backward(slope[: len(output)])
 
         return work
@@ -146,11 +146,15 @@ def inputs(columns: int, rows: int, device: torch.device) -> dict[str, Work]:
 
 
 def exchanges(columns: int, device: torch.device) -> dict[str, dict[str, Work]]:
-    """Local search of 100 rows, and one IndeCateR gradient of 256; the reference is first."""
+    """Local search of 100 rows, and one IndeCateR gradient of 256; the reference is first.
+
+    Both behind the folded net1.
+    """
     dataset, net1 = table(columns, 1024)
     net1, K = net1.to(device), net1.embedding.cardinalities
     rows, others = dataset.rows[:256].to(device), dataset.rows[256:512]
-    objective = SquaredDistance(net1, rows.continuous, encode_rows(net1, others))
+    folded = net1.folded(validate_args=False)
+    objective = SquaredDistance(folded, rows.continuous, encode_rows(net1, others))
     logits = torch.randn(256, sum(K), generator=torch.Generator().manual_seed(0)).to(device)
     few = objective.at(torch.arange(100, device=device))
 

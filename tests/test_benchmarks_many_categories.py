@@ -36,7 +36,7 @@ def test_attention_and_all_categories_sampled_are_the_whole_product():
 def test_the_tables_are_written(tmp_path, monkeypatch):
     monkeypatch.setattr(many_categories, "NUMBERS", 2**12)
     out = tmp_path / "many_categories.csv"
-    options = ["--cardinalities", "200", "--repeats", "1", "--threads", "1", "--draws", "20"]
+    options = ["--cardinalities", "200", "--rounds", "1", "--threads", "1", "--draws", "20"]
     monkeypatch.setattr(sys, "argv", ["many_categories.py", *options, "--out", str(out)])
     many_categories.main()
     for name in ("many_categories.csv", "many_categories_ruler.csv"):

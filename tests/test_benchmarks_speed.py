@@ -158,7 +158,8 @@ def test_the_readmes_many_categories_are_the_kept_ones():
     ]
     assert said == [sixteen.min().round(-3), sixteen.max().round(-3)]
     largest = table[(table["K"] == 1_000_000) & table["path"].str.contains("16\\+16")]
-    assert largest["ratio"].between(0.4, 0.6).all()
+    least, most = numbers_in(COSTS, r"sampling takes ([\d.]+) to ([\d.]+) of its time")
+    assert (least, most) == (largest["ratio"].min().round(2), largest["ratio"].max().round(2))
     streamed = largest[largest["path"] == "streamed 16+16"]["saved"]
     assert (streamed.round(-3) == 9_000).all()
 

@@ -4,7 +4,16 @@ import pytest
 import torch
 from torch import nn
 
-from tabkit import RowPredictor, SoftEmbedding, SquaredDistance, compare, estimators, fit_predictor
+from tabkit import (
+    RowEncoder,
+    RowPredictor,
+    SoftEmbedding,
+    SquaredDistance,
+    compare,
+    estimators,
+    fit_predictor,
+    freeze,
+)
 from tabkit.embedding import FoldedLinear
 from tabkit.estimators.enumeration import try_columns
 from tabkit.nets import FoldedEncoder, encode_rows, objective
@@ -128,6 +137,47 @@ def test_folding_takes_net1_as_it_is_now(net1, rows):
     assert not torch.allclose(net1(rows.codes, rows.continuous), before)
 
 
+def test_a_layer_with_one_output_is_folded_at_its_weights_of_now():
+    embedding, linear = SoftEmbedding((3, 2), 4), nn.Linear(8 + 2, 1)
+    folded, given = FoldedLinear(embedding, linear), (torch.tensor([[2, 0]]), torch.ones(1, 2))
+    before = folded(*given)
+    nn.init.constant_(linear.weight, 100.0)
+    assert torch.equal(folded(*given), before)
+
+
+@pytest.mark.parametrize("D", [2, 64])
+def test_the_fewer_multiplications_are_taken(D):
+    folded = FoldedLinear(SoftEmbedding((30, 20), D), nn.Linear(2 * D, 10))
+    groups = sum(part.numel() for part in folded.buffers() if part.shape[-1] != 10)
+    assert folded.multiplications["folded"] == 50 * 10
+    assert (folded.layout is None) == (D == 64)
+    if D == 2:  # two tables of one group, block-diagonal, and the offsets
+        assert folded.multiplications["apart"] == groups - 2 + 2 * D * 10
+
+
+@pytest.mark.parametrize("D", [2, 64])
+@pytest.mark.parametrize("name", ["softmax", "straight_through_gumbel"])
+def test_autocast_trains_nearly_the_same(D, name, dataset):
+    net1 = freeze(RowEncoder(dataset.schema, D=D))
+    folded, K = net1.folded(validate_args=False), dataset.schema.cardinalities
+    net0 = RowPredictor(dataset.signal.shape[1], net1, width=32)
+    target, gradients = encode_rows(net1, dataset.rows), []
+    for on in (False, True):
+        net0.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=on):
+            logits, continuous = net0(dataset.signal)
+            loss = estimators.make(name)(
+                logits,
+                SquaredDistance(folded, continuous, target),
+                cardinalities=K,
+                generator=torch.Generator().manual_seed(0),
+            )
+        assert logits.dtype == (torch.bfloat16 if on else torch.float32)
+        loss.backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in net0.parameters()]))
+    assert torch.cosine_similarity(*gradients, dim=0) > 0.98
+
+
 @pytest.fixture
 def distance(dataset, net1, rows):
     other = dataset.rows[dataset.train[:9]]
@@ -144,6 +194,7 @@ def test_tried_categories_cost_what_whole_rows_cost(distance, dataset, rows, tog
     torch.testing.assert_close(by_exchange, by_row)
     chosen = distance.exchanges(rows.codes)(0, torch.tensor([[1, 0]]).expand(9, 2))
     torch.testing.assert_close(chosen, by_row[:, [1, 0]])
+    assert distance.exchanges(rows.codes)(0, torch.empty(9, 0, dtype=torch.int64)).shape == (9, 0)
 
 
 @pytest.mark.parametrize("name", ["indecater", "top_k_sample", "leave_one_out"])

@@ -18,6 +18,7 @@ from tabkit.schema import (
     DataError,
     Rows,
     Schema,
+    allowed_logits,
     argmax_codes,
     check_cardinalities,
     check_codes,
@@ -505,3 +506,21 @@ def test_cardinalities_are_whole_and_positive(widths):
 def test_blocks_of_another_width_cannot_be_split():
     with pytest.raises(ValueError, match="sum to 8"):
         split_blocks(torch.ones(2, 7), WIDTHS)
+
+
+@pytest.mark.parametrize("top", [0.0, 5.0, 1e20, 1e27, -1e30, 3e38, -3e38])
+def test_what_is_not_allowed_has_no_share_however_large_the_logits(top):
+    allowed = allowed_logits(torch.tensor([[top, -INF, top]]), (3,))
+    assert torch.equal(allowed.softmax(dim=1), torch.tensor([[0.5, 0.0, 0.5]]))
+    assert allowed.isfinite().all()
+
+
+@pytest.mark.parametrize("hidden", [[INF, -INF, 0.0], [NAN, 0.0, 0.0], [INF, 0.0, 0.0]])
+def test_a_sum_does_not_hide_what_is_not_finite(hidden):
+    with pytest.raises(ValueError, match="NaN or plus infinity"):
+        allowed_logits(torch.tensor([hidden]), (3,))
+
+
+def test_finite_logits_whose_sum_overflows_are_taken_as_they_are():
+    logits = torch.full((1, 3), 3e38)
+    assert torch.equal(allowed_logits(logits, (3,)), logits)

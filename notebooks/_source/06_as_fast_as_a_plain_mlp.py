@@ -203,13 +203,8 @@ fold_error
 
 # %%
 def multiplications(D):
-    net1 = tabkit.RowEncoder(data.schema, D=D)
-    first, F, R = net1.folded().first, data.schema.width, net1.mlp[0].out_features
-    grouped = layouts.best(K, net1.embedding.widths).prepare(
-        [t.weight for t in net1.embedding.tables]
-    )
-    apart = sum(table.numel() for table in grouped) + len(K) * D * R
-    return {"folded": F * R, "apart": apart, "goes": "apart" if first.layout else "folded"}
+    first = tabkit.RowEncoder(data.schema, D=D).folded().first
+    return {**first.multiplications, "goes": "apart" if first.layout else "folded"}
 
 
 counts = pd.DataFrame({f"D = {D}": multiplications(D) for D in (2, 4, 8, 16, 32, 64)}).T

@@ -33,6 +33,10 @@ class FoldedLinear(nn.Module):
     validate_args
         Check codes and simplexes on every call.
 
+    Attributes
+    ----------
+    multiplications : of a row, ``"folded"`` and ``"apart"``, the continuous columns aside
+
     Shape
     -----
     Input: codes (B, C) or a simplex (B, F); continuous (B, N). Output: (B, out_features).
@@ -79,7 +83,7 @@ class FoldedLinear(nn.Module):
         bias = torch.zeros_like(weight[:, 0]) if linear.bias is None else linear.bias.detach()
         widths = torch.tensor(self.cardinalities, device=weight.device)
         self.register_buffer("categories", _products(tables, parts).to(weight.dtype))
-        self.register_buffer("continuous", rest.T.contiguous())
+        self.register_buffer("continuous", rest.T.clone(memory_format=torch.contiguous_format))
         self.register_buffer("bias", bias.clone())
         self.register_buffer("offsets", widths.cumsum(0) - widths)
         self._split(embedding, torch.cat(parts, dim=1).T, tables)
@@ -95,8 +99,12 @@ class FoldedLinear(nn.Module):
             features=CATEGORIES,
         )
         operand = layout.prepare(tables)
-        multiplications = sum(w.numel() for w in operand) + weight.numel()
-        apart = weight.device.type == "cpu" and multiplications < self.categories.numel()
+        self.multiplications = {
+            "folded": self.categories.numel(),
+            "apart": sum(w.numel() for w in operand) + weight.numel(),
+        }
+        fewest = min(self.multiplications, key=self.multiplications.__getitem__)
+        apart = weight.device.type == "cpu" and fewest == "apart"
         self.layout = layout if apart else None
         self.parts = len(operand) if apart else 0
         if apart:
@@ -115,9 +123,9 @@ class FoldedLinear(nn.Module):
         if self.validate_args:
             check_simplex(categorical, self.cardinalities)
         if self.layout is None:
-            return rest.addmm_(categorical, self.categories)
+            return torch.addmm(rest, categorical, self.categories)
         operand = tuple(getattr(self, f"operand_{number}") for number in range(self.parts))
-        return rest.addmm_(self.layout.mix(categorical, operand), self.embedded)
+        return torch.addmm(rest, self.layout.mix(categorical, operand), self.embedded)
 
     def summed(self, codes: Int64[Tensor, "B C"]) -> Float[Tensor, "B R"]:
         """The sum of the categories' rows."""

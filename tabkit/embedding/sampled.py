@@ -200,7 +200,7 @@ class SampledSoftEmbedding(nn.Module):
         Raises
         ------
         ValueError
-            If the layer does not have K outputs, or m is 1.
+            If the layer does not have K outputs, hidden is not (B, H), or m is 1.
 
         Examples
         --------
@@ -210,6 +210,8 @@ class SampledSoftEmbedding(nn.Module):
         >>> layer.streamed(hidden, nn.Linear(8, 50_000), generator).shape
         torch.Size([2, 4])
         """
+        if hidden.dim() != 2:
+            raise ValueError(f"hidden features are (B, H), not {tuple(hidden.shape)}")
         if linear.out_features != self.K:
             raise ValueError(f"the layer must have {self.K} outputs, not {linear.out_features}")
         if self.m == 1:
@@ -223,6 +225,8 @@ class SampledSoftEmbedding(nn.Module):
         return self._mix(choice, estimated_weights(tempered(logits, self.tau), choice, self.k))
 
     def _look_up(self, codes: Int64[Tensor, " B"]) -> Float[Tensor, "B D"]:
+        if codes.dim() != 1:
+            raise ValueError(f"codes of one column are (B,), not {tuple(codes.shape)}")
         if self.validate_args:
             check_codes(codes[:, None], (self.K,))
         return self.table(codes)

@@ -39,7 +39,8 @@ class Exchanges:
     ) -> Float[Tensor, "B M"]:
         """The losses (B, M) with `categories` put into a column; with each in turn if not given."""
         width = self.net1.embedding.cardinalities[column]
-        rows = max(1, EXCHANGES // (width if categories is None else categories.shape[1]))
+        trials = width if categories is None else categories.shape[1]
+        rows = max(1, EXCHANGES // max(1, trials))
         parts = [part.split(rows) for part in (self.codes, self.hidden, self.target)]
         given = repeat(None) if categories is None else categories.split(rows)
         return torch.cat([self._some(column, *part) for part in zip(given, *parts, strict=False)])

@@ -121,8 +121,8 @@ class _Heads(torch.autograd.Function):
         bias: Float[Tensor, " O"],
         first: int,
     ) -> tuple[Float[Tensor, "B _"], Float[Tensor, "B _"]]:
-        ctx.save_for_backward(hidden, weight)
         output = torch.addmm(bias[:, None], weight, hidden.T)  # (O, B)
+        ctx.save_for_backward(hidden.to(output.dtype), weight.to(output.dtype))  # under autocast
         return output[:first].T, output[first:].T
 
     @staticmethod

@@ -135,7 +135,9 @@ def allowed_logits(
     top = torch.cat(tops, dim=1).to(values.dtype)
     if top.isneginf().any():
         raise ValueError("a block has no allowed category: all of its logits are minus infinity")
-    return torch.where(values.isneginf(), top - torch.finfo(values.dtype).max ** 0.5, values)
+    below = top.abs().clamp(min=torch.finfo(values.dtype).max ** 0.5)
+    least = torch.finfo(values.dtype).min
+    return torch.where(values.isneginf(), (top - below).clamp(min=least), values)
 
 
 def check_codes(

@@ -56,7 +56,8 @@ def fit_predictor(
     micro_batch
         At most so many rows of a batch at a time, their gradients summed: for large batches in
         little memory. To float precision the result is that of the whole batch, but for estimators
-        that draw column by column (then the noise is another) or keep a moving baseline.
+        that draw column by column or several times a row (then the noise is another), or keep a
+        moving baseline.
 
     Yields
     ------

@@ -152,5 +152,5 @@ def _side_by_side(values: Float[Tensor, "B F"], matrices: Sequence[Tensor]) -> F
     blocks = values.split([len(matrix) for matrix in matrices], dim=1)
     places = result.split([matrix.shape[1] for matrix in matrices], dim=1)
     for block, matrix, place in zip(blocks, matrices, places, strict=True):
-        torch.mm(block, matrix, out=place)
+        torch.mm(block, matrix.to(block.dtype), out=place)  # under autocast they may differ
     return result
