@@ -296,3 +296,13 @@ def test_net0s_two_outputs_and_their_gradients_are_those_of_its_layers(head, dat
         strict=True,
     ):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("D", [1, 8, 16, 32])
+def test_folding_shares_no_memory_with_what_was_folded(D):
+    embedding = SoftEmbedding((70, 2, 90), D)
+    linear = nn.Linear(3 * D + 1, 40)
+    folded = FoldedLinear(embedding, linear)
+    own = {b.untyped_storage().data_ptr() for b in folded.buffers()}
+    given = [*embedding.parameters(), *linear.parameters()]
+    assert not own & {p.untyped_storage().data_ptr() for p in given}

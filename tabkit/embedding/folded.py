@@ -110,7 +110,7 @@ class FoldedLinear(nn.Module):
         if apart:
             self.register_buffer("embedded", weight.contiguous())
             for number, part in enumerate(operand):
-                self.register_buffer(f"operand_{number}", part)
+                self.register_buffer(f"operand_{number}", part.clone())
 
     def forward(
         self,

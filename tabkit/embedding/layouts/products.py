@@ -111,7 +111,8 @@ class GroupedBlockDiagonal(Layout):
         return [slice(*ends) for ends in pairwise([*ends, len(self.cardinalities)])]
 
     def _prepare(self, tables: tuple[Tensor, ...]) -> Operand:
-        return tuple(torch.block_diag(*tables[g]) for g in self._groups)
+        groups = [tables[g] for g in self._groups]
+        return tuple(torch.block_diag(*g) if len(g) > 1 else g[0] for g in groups)
 
     def mix(self, packed: Tensor, operand: Operand) -> Float[Tensor, "B CD"]:
         if len(operand) == 1:

@@ -92,7 +92,7 @@ class Layout(ABC):
         return self.mix(self.pack(categorical, dtype=tables[0].dtype), operand)
 
     def prepare(self, tables: Sequence[Tensor]) -> Operand:
-        """The tables as `mix` takes them; differentiable.
+        """The tables as `mix` takes them; differentiable. It may share their memory.
 
         Raises
         ------
