@@ -80,6 +80,11 @@ class Problem:
         """What may get a gradient."""
         return [self.logits, self.hidden, self.linear.weight]
 
+    @property
+    def given(self) -> list[Tensor]:
+        """What is there before any step: the parameters, and what net0 hands over but logits."""
+        return [self.table.weight, self.linear.weight, self.values, self.hidden]
+
     def from_logits(self) -> dict[str, Call]:
         """Paths that begin at the logits; the first is the one to compare with."""
         calls = {"dense": lambda: self.logits.softmax(dim=1) @ self.table.weight}
@@ -135,22 +140,6 @@ def step(problem: Problem, call: Call) -> None:
     call().sum().backward()
 
 
-def saved_bytes(problem: Problem, call: Call) -> int:
-    """What the graph keeps, parameters and the input left out unless it is logits."""
-    storages = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        storages[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
-        call()
-    for own in (problem.table.weight, problem.linear.weight, problem.values, problem.hidden):
-        storages.pop(own.untyped_storage().data_ptr(), None)
-    return sum(storages.values())
-
-
 def peak_bytes(problem: Problem, call: Call) -> int:
     """The most memory that a step holds at once, beyond what was there before.
 
@@ -183,7 +172,9 @@ def costs(K: int, rounds: int, device: str) -> pd.DataFrame:
         table = compare.race(works, rounds, device=device)
         table.insert(0, "microseconds", 1e3 * table.pop("ms") / B)
         table = table.assign(begins=begins, K=K, rows=B)
-        table["saved"] = [saved_bytes(problem, call) / B for call in calls.values()]
+        table["saved"] = [
+            compare.kept_bytes(call, but=problem.given) / B for call in calls.values()
+        ]
         table["peak"] = [peak_bytes(problem, call) / B for call in calls.values()]
         problem.linear.requires_grad_(True)
         tables.append(table)

@@ -100,8 +100,9 @@ def step_works(
     """Training steps of net0 through a frozen net1: forward, backward and Adam.
 
     The first, ``"plain MLP"``, has the same matrices and hands net0's last layer to net1's first
-    as it is. Then the estimators of the given names, as `fit_predictor` trains by them, and the
-    loop over columns that one writes first, for softmax and for Gumbel-softmax.
+    as it is. Then the estimators of the given names, as `fit_predictor` trains by them (but for its
+    loop, which picks rows and keeps records), and the loop over columns that one writes first, for
+    softmax and for Gumbel-softmax.
     """
     some = data.train[:rows]
     given = net1, data.signal[some].to(device_of(net1)), encode_rows(net1, data.rows[some]), width

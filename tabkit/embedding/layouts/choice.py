@@ -25,12 +25,9 @@ def best(
     more categories than codes, where laying the tables end to end costs more than it saves. For a
     simplex on the CPU it is the grouped block-diagonal product, whose groups give about 16 numbers
     a row, the width at which a product of few columns is fastest: 4 columns of D = 4, 2 of 8, one
-    of 16 or more. Where rows are few, and so calls dear, groups are up to 40 wide. Forward and
-    backward on one core took .47 of the time of a product a column at 32 rows, .71 at 1,000 and
-    .82 at 20,000, where memory decides (geometric means over 10 and 50 columns of three kinds,
-    D = 8). At 1,000 rows batched products took .8 to 5 times that of a product a column, since
-    they copy the simplex (padded to far wider columns, 47 times), bags 2 to 7 times and the sparse
-    product 9 to 22 times.
+    of 16 or more. Where rows are few, and so calls dear, groups are up to 40 wide. Of the others,
+    batched products copy the simplex, and bags and the sparse product carry an index for each
+    share. `compare.embedding_works` gives all of them to `compare.race`, for columns of your own.
 
     On CUDA, where this was not measured, each kernel's launch costs what a small product does, so
     that the fewest kernels should win: one batched product, unless padding the columns to the
