@@ -40,6 +40,10 @@ WATCH = """(widget, shown) => {
     observer.observe(widget, {childList: true, subtree: true});
 }"""
 PICTURE = "svg[role=img]"
+PLACE = """(root, picture) => {
+    const {x, y, width, height} = root.querySelector(picture).getBoundingClientRect();
+    return {x, y, width, height};
+}"""
 
 
 def settled(page):
@@ -92,6 +96,15 @@ class Widget:
     @property
     def picture(self):
         return self.root.locator(PICTURE).first
+
+    @property
+    def place(self):
+        """The picture's x, y, width and height.
+
+        Found and measured in one go: while it trains, a picture that was found may be replaced
+        before it is measured.
+        """
+        return self.root.evaluate(PLACE, PICTURE)
 
     @property
     def words(self):
