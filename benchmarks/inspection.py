@@ -127,7 +127,7 @@ def landing_records(
         net0 = compare.train_and_score(
             estimator, net1, dataset, name=name, steps=600, batch=256, seed=seed
         ).net0
-        landed = compare.landing(net0, net1, dataset, estimator, index, seed=seed)
+        landed = inspection.landing(net0, net1, dataset, estimator, index, seed=seed)
         apart, rows = landed.distances(first_layer=True), landed.rows()
         with_gap = rows.corr("spearman")["gap"]
         yield {

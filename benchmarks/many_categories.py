@@ -4,7 +4,7 @@
     python benchmarks/many_categories.py --device cuda
 
 Times are forward and backward, a row of the batch, and ratios within the rounds of a race
-(`compare.race`); the table is frozen, as net1's is. Paths that begin at the logits have a gradient
+(`ruler.race`); the table is frozen, as net1's is. Paths that begin at the logits have a gradient
 for them; paths that begin at net0's hidden features run its last layer too, and have a gradient for
 both. *saved* is what the graph keeps between forward and backward, *peak* the most that lives at
 once, inputs and parameters apart; both a row. Then bias and variance by the ruler, of the gradients
@@ -34,10 +34,10 @@ from torch.nn import functional
 from torch.profiler import ProfilerActivity, profile
 
 import tabkit
-from tabkit import compare
-from tabkit.compare.reference import Reference, draw
+from tabkit import ruler
 from tabkit.embedding.sampled import SampledSoftEmbedding
 from tabkit.estimators import Estimator
+from tabkit.ruler.reference import Reference, draw
 from tabkit.train.loop import write_atomically
 
 CARDINALITIES = (1_000, 10_000, 100_000, 1_000_000)
@@ -169,12 +169,10 @@ def costs(K: int, rounds: int, device: str) -> pd.DataFrame:
     B, tables = len(problem.logits), []
     for begins, calls in (("logits", problem.from_logits()), ("hidden", problem.from_hidden())):
         works = {name: partial(step, problem, call) for name, call in calls.items()}
-        table = compare.race(works, rounds, device=device)
+        table = ruler.race(works, rounds, device=device)
         table.insert(0, "microseconds", 1e3 * table.pop("ms") / B)
         table = table.assign(begins=begins, K=K, rows=B)
-        table["saved"] = [
-            compare.kept_bytes(call, but=problem.given) / B for call in calls.values()
-        ]
+        table["saved"] = [ruler.kept_bytes(call, but=problem.given) / B for call in calls.values()]
         table["peak"] = [peak_bytes(problem, call) / B for call in calls.values()]
         problem.linear.requires_grad_(True)
         tables.append(table)
@@ -244,7 +242,7 @@ def measured(
     reference = Reference(draw(paths[dense], leaf, objective, widths, None)[None])
     rows = []
     for name in others:
-        found = compare.estimate(
+        found = ruler.estimate(
             paths[name], leaf, objective, widths, reference=reference, draws=draws
         )
         calls = (

@@ -19,7 +19,6 @@ from tabkit import (
     RowEncoder,
     RowPredictor,
     SquaredDistance,
-    compare,
     estimators,
     fit_encoder,
     fit_predictor,
@@ -73,7 +72,7 @@ def measure(draws: int) -> pd.DataFrame:
     for steps in STAGES:
         logits, objective = problem(dataset, net1, predictor(dataset, net1, steps))
         chosen = {name: estimators.make(name) for name in measured_names()}
-        tables[steps] = compare.measure(
+        tables[steps] = ruler.measure(
             chosen, logits, objective, dataset.schema.cardinalities, draws=draws
         )
     return pd.concat(tables, names=["steps"])

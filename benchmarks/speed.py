@@ -11,7 +11,7 @@
   first layer, over whole rows through the folded net1.
 - visits: seconds of net0's training by the number of row-visits; memory: its peak on a large table.
 
-The contestants take turns (`compare.race`): a ratio is the median over the rounds of ratios within
+The contestants take turns (`ruler.race`): a ratio is the median over the rounds of ratios within
 a round, and the quartiles say how far they scatter.
 """
 
@@ -30,12 +30,21 @@ import torch
 from torch import Tensor, nn
 
 import tabkit
-from tabkit import RowEncoder, RowPredictor, SquaredDistance, compare, estimators, freeze, planted
-from tabkit.compare.timing import wait
+from tabkit import (
+    RowEncoder,
+    RowPredictor,
+    SquaredDistance,
+    decoders,
+    estimators,
+    freeze,
+    planted,
+    ruler,
+)
 from tabkit.data import Dataset
 from tabkit.embedding import layouts
 from tabkit.nets import encode_rows
 from tabkit.nets.mlp import linear
+from tabkit.ruler.timing import wait
 from tabkit.train.loop import write_atomically
 
 COLUMNS = (10, 50)
@@ -58,7 +67,7 @@ def table(columns: int, rows: int) -> tuple[Dataset, RowEncoder]:
 def steps(columns: int, device: torch.device) -> dict[str, Work]:
     """The contestants of a training step; the first is the reference."""
     dataset, net1 = table(columns, 2 * ROWS)
-    works = compare.step_works(net1.to(device), dataset, rows=ROWS, width=WIDTH)
+    works = ruler.step_works(net1.to(device), dataset, rows=ROWS, width=WIDTH)
     if device.type == "cuda":
         works |= compiled({n: work for n, work in works.items() if not n.startswith("loop")})
     return works
@@ -159,7 +168,7 @@ def exchanges(columns: int, device: torch.device) -> dict[str, dict[str, Work]]:
     few = objective.at(torch.arange(100, device=device))
 
     def search(cost: Callable[[Tensor], Tensor]) -> Work:
-        return lambda: compare.local_search(rows.codes[:100], cost, K, rounds=3)
+        return lambda: decoders.local_search(rows.codes[:100], cost, K, rounds=3)
 
     def gradient(cost: Callable[[Tensor], Tensor]) -> Work:
         indecater = estimators.make("indecater")
@@ -201,7 +210,7 @@ def all_steps(threads: Sequence[int], rounds: int, device: torch.device) -> pd.D
         works = steps(columns, device)
         for count in threads:
             torch.set_num_threads(count)
-            part = compare.race(works, rounds, device=device).reset_index()
+            part = ruler.race(works, rounds, device=device).reset_index()
             found.append(part.assign(columns=columns, rows=ROWS, threads=count))
             print(part.round(3).to_string(index=False, header=columns == COLUMNS[0]), flush=True)
     return pd.concat(found).assign(**setting(device))
@@ -216,7 +225,7 @@ def all_inputs(threads: Sequence[int], rounds: int, device: torch.device) -> pd.
             for count in threads:
                 torch.set_num_threads(count)
                 many = rounds if rows <= PART else max(3, rounds // 8)
-                part = compare.race(works, many, device=device).reset_index()
+                part = ruler.race(works, many, device=device).reset_index()
                 found.append(part.assign(columns=columns, rows=rows, threads=count))
                 print(part.round(3).to_string(index=False), flush=True)
     return pd.concat(found).assign(**setting(device))
@@ -229,7 +238,7 @@ def all_exchanges(threads: Sequence[int], rounds: int, device: torch.device) -> 
         for job, works in exchanges(columns, device).items():
             for count in threads:
                 torch.set_num_threads(count)
-                part = compare.race(works, max(3, rounds // 8), device=device).reset_index()
+                part = ruler.race(works, max(3, rounds // 8), device=device).reset_index()
                 found.append(part.assign(job=job, columns=columns, threads=count))
                 print(found[-1].round(3).to_string(index=False), flush=True)
     return pd.concat(found).assign(**setting(device))
@@ -298,7 +307,7 @@ def imports(rounds: int) -> pd.DataFrame:
     def importing(module: str) -> Work:
         return lambda: subprocess.run([sys.executable, "-c", f"import {module}"], check=True)
 
-    found = compare.race({name: importing(name) for name in ("torch", "tabkit")}, rounds)
+    found = ruler.race({name: importing(name) for name in ("torch", "tabkit")}, rounds)
     print(found.round(2).to_string())
     return found.reset_index().assign(**setting(torch.device("cpu")))
 

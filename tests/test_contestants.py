@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from tabkit import RowEncoder, compare, freeze, planted
+from tabkit import RowEncoder, freeze, planted, ruler
 from tabkit.compare import contestants
 from tabkit.embedding import layouts
 from tabkit.nets import encode_rows
@@ -25,7 +25,7 @@ def simplex(rows=6):
 
 def test_there_and_back_returns_the_gradients_and_keeps_none():
     x, y = torch.tensor([2.0, 3.0]).requires_grad_(), torch.tensor(5.0).requires_grad_()
-    dx, dy = compare.there_and_back(lambda: y * x * x, x, y)()
+    dx, dy = ruler.there_and_back(lambda: y * x * x, x, y)()
     assert (dx.tolist(), dy.item()) == ([20.0, 30.0], 13.0)
     assert x.grad is None
 
@@ -34,14 +34,14 @@ def test_a_training_step_lowers_the_loss_that_it_returns():
     net = nn.Linear(1, 1)
     for parameter in net.parameters():  # a start near 0 would be overshot
         nn.init.ones_(parameter)
-    step = compare.training_step(net, lambda: net(torch.ones(1, 1)).square().sum())
+    step = ruler.training_step(net, lambda: net(torch.ones(1, 1)).square().sum())
     losses = [step().item() for _ in range(20)]
     assert losses == sorted(losses, reverse=True)
     assert losses[-1] < losses[0]
 
 
 def test_all_layouts_race_to_the_same_gradient_and_index_to_the_tables(net1):
-    works = compare.embedding_works(net1, DATA, simplex())
+    works = ruler.embedding_works(net1, DATA, simplex())
     assert list(works) == ["index", *layouts.names("simplex")]
     for name in layouts.names("simplex"):
         (gradient,) = works[name]()
@@ -55,13 +55,13 @@ def test_all_layouts_race_to_the_same_gradient_and_index_to_the_tables(net1):
 
 
 def test_the_first_layer_has_one_gradient_folded_or_not(net1):
-    as_it_is, folded = compare.first_layer_works(net1, DATA, simplex()).values()
+    as_it_is, folded = ruler.first_layer_works(net1, DATA, simplex()).values()
     torch.testing.assert_close(as_it_is()[0], folded()[0])
 
 
 def test_the_loop_starts_at_the_estimators_loss_and_net1_stays_as_it_is(net1):
     before = [p.clone() for p in net1.parameters()]
-    works = compare.step_works(net1, DATA, rows=20, width=8)
+    works = ruler.step_works(net1, DATA, rows=20, width=8)
     assert next(iter(works)) == "plain MLP"
     losses = {name: [step().item() for _ in range(30)] for name, step in works.items()}
     assert losses["loop: softmax"][0] == pytest.approx(losses["softmax"][0], rel=1e-5)

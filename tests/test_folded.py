@@ -9,7 +9,6 @@ from tabkit import (
     RowPredictor,
     SoftEmbedding,
     SquaredDistance,
-    compare,
     estimators,
     fit_predictor,
     freeze,
@@ -217,8 +216,8 @@ def test_estimators_that_exchange_have_the_gradient_of_those_that_do_not(
 
 def test_local_search_finds_the_same_rows_by_exchanges(distance, dataset, rows):
     cardinalities = dataset.schema.cardinalities
-    found, loss = compare.local_search(rows.codes, distance, cardinalities)
-    same, cost = compare.local_search(rows.codes, distance.__call__, cardinalities)
+    found, loss = decoders.local_search(rows.codes, distance, cardinalities)
+    same, cost = decoders.local_search(rows.codes, distance.__call__, cardinalities)
     assert torch.equal(found, same)
     torch.testing.assert_close(loss, cost)
 

@@ -8,7 +8,6 @@ from tabkit import (
     RowEncoder,
     RowPredictor,
     SquaredDistance,
-    compare,
     estimators,
     freeze,
     planted,
@@ -35,7 +34,9 @@ def land(dataset, net1):
         net0 = RowPredictor(dataset.signal.shape[1], net1, head=estimator.head, width=16)
         with torch.no_grad():
             net0.mlp[-1].weight *= sharp
-        return net0, compare.landing(net0, net1, dataset, estimator, dataset.test[:30], **options)
+        return net0, inspection.landing(
+            net0, net1, dataset, estimator, dataset.test[:30], **options
+        )
 
     return landed
 
@@ -185,7 +186,7 @@ def test_with_one_column_its_fall_is_that_of_the_whole_row():
     data = planted(300, categorical=1, continuous=1, cardinality=(6, 6))
     net1 = freeze(RowEncoder(data.schema, width=16, D=4))
     net0 = RowPredictor(data.signal.shape[1], net1, width=16)
-    found = compare.landing(net0, net1, data, estimators.make("softmax"), data.test)
+    found = inspection.landing(net0, net1, data, estimators.make("softmax"), data.test)
     snapped = found.objective.nearest(found.handed, first_layer=True)
     whole = found.objective(found.decoded).mean() - found.objective(snapped).mean()
     assert found.gap_by_column().item() == pytest.approx(whole.item(), abs=1e-6)

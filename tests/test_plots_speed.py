@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from tabkit import compare, plots
+from tabkit import plots, ruler
 
 
 def table(names=("index", "slices", "sparse"), ratios=(1.0, 0.5, 12.0)):
@@ -45,7 +45,7 @@ def test_a_short_axis_has_close_marks(ratios, marks):
 
 
 def test_a_true_race_can_be_drawn():
-    times = compare.race({"a": lambda: None, "b": lambda: sum(range(99))}, rounds=3)
+    times = ruler.race({"a": lambda: None, "b": lambda: sum(range(99))}, rounds=3)
     assert plots.race({"two": times}).png().startswith(b"\x89PNG")
 
 

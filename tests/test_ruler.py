@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 import torch
 
-from tabkit import compare, estimators
-from tabkit.compare.reference import draw_many
-from tabkit.compare.ruler import against, jackknife, measures
+from tabkit import estimators, ruler
 from tabkit.estimators import Estimator
+from tabkit.ruler.measures import against, jackknife, measures
+from tabkit.ruler.reference import draw_many
 
 CARDINALITIES = (3, 2, 4)
 F = sum(CARDINALITIES)
@@ -30,7 +30,7 @@ def logits(generator):
 
 @pytest.fixture
 def exact(logits):
-    return compare.exact_gradient(logits, objective, CARDINALITIES)
+    return ruler.exact_gradient(logits, objective, CARDINALITIES)
 
 
 class Noisy(Estimator):
@@ -66,7 +66,7 @@ def test_the_sampled_reference_keeps_its_own_error_bars(logits, exact):
     """Over 20 seeds, squares of deviation over error average 1, within 30%."""
     z = []
     for seed in range(20):
-        found = compare.sampled_gradient(logits, objective, CARDINALITIES, draws=80, seed=seed)
+        found = ruler.sampled_gradient(logits, objective, CARDINALITIES, draws=80, seed=seed)
         z.append((found.gradient - exact.gradient) / found.standard_error)
     assert 0.7 < torch.stack(z).square().mean() < 1.3
 
@@ -75,7 +75,7 @@ def test_known_bias_and_variance_are_found(logits, exact):
     """Shift 0.3 and noise 0.5 in each of B*F places: within 4 of the printed standard errors."""
     scale = exact.gradient.square().sum().item()
     made = {"made": Noisy(exact.gradient, 0.3, 0.5), "clean": Noisy(exact.gradient, 0.0, 0.5)}
-    found = compare.measure(made, logits, objective, CARDINALITIES, draws=2000)
+    found = ruler.measure(made, logits, objective, CARDINALITIES, draws=2000)
     made, clean = found.loc["made"], found.loc["clean"]
     assert abs(made.squared_bias - B * F * 0.09 / scale) < 4 * made.squared_bias_se
     assert abs(made.variance - B * F * 0.25 / scale) < 4 * made.variance_se
@@ -102,7 +102,7 @@ def test_the_references_own_error_is_not_counted_as_bias(logits, exact):
         generator = torch.Generator().manual_seed(seed)
         noise = torch.randn(30, B, F, generator=generator, dtype=torch.float64)
         noise = exact.gradient + 0.1 * noise
-        found.append(against(exact.gradient.expand(40, B, F), compare.Reference(noise)))
+        found.append(against(exact.gradient.expand(40, B, F), ruler.Reference(noise)))
     table = pd.DataFrame(found)
     assert abs(table["squared_bias"].mean()) < 4 * table["squared_bias"].sem()
     # the printed standard error covers the scatter from reference to reference; the jackknife of a
@@ -112,7 +112,7 @@ def test_the_references_own_error_is_not_counted_as_bias(logits, exact):
 
 
 def test_the_exact_estimator_has_no_error(logits):
-    found = compare.measure(
+    found = ruler.measure(
         {"exact": estimators.make("exact")}, logits, objective, CARDINALITIES, draws=40
     ).loc["exact"]
     assert found.squared_bias == pytest.approx(0, abs=1e-12)
@@ -124,22 +124,22 @@ def test_the_exact_estimator_has_no_error(logits):
 @pytest.mark.parametrize("name", ["leave_one_out", "indecater", "top_k_sample", "rebar"])
 def test_unbiased_estimators_measure_as_unbiased(name, logits):
     chosen = {name: estimators.make(name)}
-    found = compare.measure(chosen, logits, objective, CARDINALITIES, draws=600).loc[name]
+    found = ruler.measure(chosen, logits, objective, CARDINALITIES, draws=600).loc[name]
     assert abs(found.squared_bias) < 4 * found.squared_bias_se
     assert found.variance > 0
 
 
 def test_a_biased_estimator_measures_as_biased(logits):
     chosen = {"biased": estimators.make("straight_through_sample")}
-    found = compare.measure(chosen, logits, objective, CARDINALITIES, draws=600).loc["biased"]
+    found = ruler.measure(chosen, logits, objective, CARDINALITIES, draws=600).loc["biased"]
     assert found.squared_bias > 10 * found.squared_bias_se
 
 
 def test_the_reference_is_drawn_apart_from_what_it_measures(logits):
     """With the same seed on both sides, IndeCateR must not be measured against its own draws."""
-    reference = compare.sampled_gradient(logits, objective, CARDINALITIES, draws=100)
+    reference = ruler.sampled_gradient(logits, objective, CARDINALITIES, draws=100)
     chosen = {"indecater": estimators.make("indecater")}
-    found = compare.measure(
+    found = ruler.measure(
         chosen, logits, objective, CARDINALITIES, reference=reference, draws=100
     ).loc["indecater"]
     assert abs(found.squared_bias) < 4 * found.squared_bias_se
@@ -147,7 +147,7 @@ def test_the_reference_is_drawn_apart_from_what_it_measures(logits):
 
 def test_measuring_leaves_an_estimator_as_it_was_and_repeats(logits):
     chosen = {"learns": estimators.make("reinforce")}
-    a, b = (compare.measure(chosen, logits, objective, CARDINALITIES, draws=40) for _ in range(2))
+    a, b = (ruler.measure(chosen, logits, objective, CARDINALITIES, draws=40) for _ in range(2))
     columns = ["squared_bias", "variance", "cosine"]
     pd.testing.assert_frame_equal(a[columns], b[columns], check_exact=True)
     assert chosen["learns"].state() == {}
@@ -157,12 +157,12 @@ def test_measuring_leaves_an_estimator_as_it_was_and_repeats(logits):
 def test_an_objective_that_is_not_one_loss_per_row_is_refused(logits, wrong):
     for name in ("softmax", "exact", "leave_one_out", "hard_argmax"):
         with pytest.raises(ValueError, match=r"of shape \(5,\)"):
-            compare.measure({name: estimators.make(name)}, logits, wrong, CARDINALITIES, draws=40)
+            ruler.measure({name: estimators.make(name)}, logits, wrong, CARDINALITIES, draws=40)
 
 
 def test_an_estimator_without_gradient_measures_as_zero(logits):
     chosen = {"none": estimators.make("hard_argmax")}
-    found = compare.measure(chosen, logits, objective, CARDINALITIES, draws=40).loc["none"]
+    found = ruler.measure(chosen, logits, objective, CARDINALITIES, draws=40).loc["none"]
     assert (found.squared_bias, found.cosine) == (pytest.approx(1), 0)
 
 
@@ -186,18 +186,18 @@ def test_the_jackknife_of_a_mean_is_its_standard_error(generator):
 def test_what_cannot_be_measured_is_refused(logits):
     chosen = {"softmax": estimators.make("softmax")}
     with pytest.raises(ValueError, match="at least 40, not 39"):
-        compare.measure(chosen, logits, objective, CARDINALITIES, draws=39)
+        ruler.measure(chosen, logits, objective, CARDINALITIES, draws=39)
     with pytest.raises(ValueError, match="takes an embedding"):
-        compare.measure(
+        ruler.measure(
             {"free": estimators.make("direct_embedding")}, logits, objective, CARDINALITIES
         )
     wide = torch.zeros(1, 40)
     with pytest.raises(ValueError, match="1,048,576 rows"):
-        compare.measure(chosen, wide, lambda s: s.sum(1), [2] * 20)
-    noise = compare.Reference(
+        ruler.measure(chosen, wide, lambda s: s.sum(1), [2] * 20)
+    noise = ruler.Reference(
         torch.randn(2, B, F, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     )
     with pytest.raises(ValueError, match="little but noise"):
-        compare.measure(chosen, logits, objective, CARDINALITIES, reference=noise, draws=40)
+        ruler.measure(chosen, logits, objective, CARDINALITIES, reference=noise, draws=40)
     with pytest.raises(ValueError, match="at least 2, not 1"):
-        compare.sampled_gradient(logits, objective, CARDINALITIES, draws=1)
+        ruler.sampled_gradient(logits, objective, CARDINALITIES, draws=1)

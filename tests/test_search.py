@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tabkit import RowPredictor, SquaredDistance, compare, estimators
+from tabkit import RowPredictor, SquaredDistance, compare, decoders, estimators, inspection
 from tabkit.nets import encode_rows
 from tabkit.schema import one_hot_simplex
 
@@ -31,7 +31,7 @@ def neighbours(codes, cardinalities):
 def test_the_search_ends_where_no_neighbour_is_better(dataset, objective):
     cardinalities = dataset.schema.cardinalities
     start = dataset.rows.codes[dataset.test[:20]]
-    found, loss = compare.local_search(start, objective, cardinalities)
+    found, loss = decoders.local_search(start, objective, cardinalities)
     torch.testing.assert_close(loss, objective(found))
     assert (loss <= objective(start) + 1e-6).all()
     assert (loss < objective(start) - 1e-3).any()
@@ -45,15 +45,15 @@ def test_the_search_finds_the_optimum_of_a_separable_loss(dataset, generator):
     cardinalities = dataset.schema.cardinalities
     weights = torch.randn(sum(cardinalities), generator=generator)
     start = dataset.rows.codes[:50]
-    _, loss = compare.local_search(start, lambda simplex: simplex @ weights, cardinalities)
+    _, loss = decoders.local_search(start, lambda simplex: simplex @ weights, cardinalities)
     best = sum(block.min() for block in weights.split(cardinalities))
     torch.testing.assert_close(loss, best.expand(50))
 
 
 def test_leaving_out_rows_that_have_arrived_changes_nothing(dataset, objective):
     cardinalities, start = dataset.schema.cardinalities, dataset.rows.codes[:20]
-    a = compare.local_search(start, objective, cardinalities)
-    b = compare.local_search(start, objective.__call__, cardinalities)
+    a = decoders.local_search(start, objective, cardinalities)
+    b = decoders.local_search(start, objective.__call__, cardinalities)
     assert torch.equal(a[0], b[0])
 
 
@@ -61,10 +61,10 @@ def test_the_search_takes_only_what_is_allowed(dataset, objective):
     """With all but the row's own categories and one more forbidden, only that one may come in."""
     cardinalities, start = dataset.schema.cardinalities, dataset.rows.codes[:20]
     allowed = one_hot_simplex(start, cardinalities).bool()
-    kept, loss = compare.local_search(start, objective, cardinalities, allowed=allowed)
+    kept, loss = decoders.local_search(start, objective, cardinalities, allowed=allowed)
     assert torch.equal(kept, start)
     allowed[:, 0] = True
-    found, better = compare.local_search(start, objective, cardinalities, allowed=allowed)
+    found, better = decoders.local_search(start, objective, cardinalities, allowed=allowed)
     assert torch.equal(found[:, 1:], start[:, 1:])
     assert ((found[:, 0] == start[:, 0]) | (found[:, 0] == 0)).all()
     assert (found[:, 0] != start[:, 0]).any()
@@ -79,15 +79,15 @@ def test_the_objective_gets_simplexes_of_the_wanted_type(dataset, objective):
         return simplex.sum(dim=1)
 
     cardinalities, start = dataset.schema.cardinalities, dataset.rows.codes[:5]
-    compare.local_search(start, typed, cardinalities, dtype=torch.float64)
+    decoders.local_search(start, typed, cardinalities, dtype=torch.float64)
     assert set(seen) == {torch.float64}
     with pytest.raises(ValueError, match=r"of shape \(5,\)"):
-        compare.local_search(start, lambda simplex: simplex.sum(), cardinalities)
+        decoders.local_search(start, lambda simplex: simplex.sum(), cardinalities)
 
 
 def test_no_round_leaves_the_rows_as_they_are(dataset, objective):
     start = dataset.rows.codes[:20]
-    found, loss = compare.local_search(start, objective, dataset.schema.cardinalities, rounds=0)
+    found, loss = decoders.local_search(start, objective, dataset.schema.cardinalities, rounds=0)
     assert torch.equal(found, start)
     torch.testing.assert_close(loss, objective(start))
 
@@ -106,7 +106,7 @@ def test_decoders_stand_in_their_order(name, net1, dataset):
     assert found["decode_argmax"] == pytest.approx(by_hand, rel=1e-5)
     if name != "softmax":  # a hard row is nearest to itself; an embedding is decoded by snapping
         assert found["decode_snap"] == pytest.approx(by_hand, rel=1e-5)
-    handed = compare.landing(net0, net1, dataset, estimator, dataset.test[:40])
+    handed = inspection.landing(net0, net1, dataset, estimator, dataset.test[:40])
     seen = zip(handed.points(first_layer=True), handed.tables(first_layer=True), strict=True)
     codes = torch.stack([torch.cdist(p, t).argmin(dim=1) for p, t in seen], dim=1)
     snapped = SquaredDistance(net1, rows.continuous, target)(codes).mean().item()
@@ -120,9 +120,11 @@ def test_decoders_stand_in_their_order(name, net1, dataset):
 
 
 def test_the_search_comes_nearer_to_the_mixture_than_the_argmax(net0, net1, dataset):
-    found = compare.reach(net0, net1, dataset, estimators.make("softmax"), dataset.test[:40])
+    found = inspection.reach(net0, net1, dataset, estimators.make("softmax"), dataset.test[:40])
     assert 0 <= found["search"] < 0.9 * found["argmax"]
-    vertex = compare.reach(net0, net1, dataset, estimators.make("hard_argmax"), dataset.test[:40])
+    vertex = inspection.reach(
+        net0, net1, dataset, estimators.make("hard_argmax"), dataset.test[:40]
+    )
     assert vertex["argmax"] == pytest.approx(0, abs=1e-10)
 
 
@@ -130,7 +132,7 @@ def test_mixtures_that_are_decided_lie_at_their_category(net0, net1, dataset):
     with torch.no_grad():
         net0.mlp[-1].weight *= 1e4
     estimator = estimators.make("softmax")
-    found = compare.landing(net0, net1, dataset, estimator, dataset.test).distances()
+    found = inspection.landing(net0, net1, dataset, estimator, dataset.test).distances()
     assert found.index.tolist() == [c.name for c in dataset.schema.categorical]
     assert (found["to_nearest"] < 0.05).all()
     assert (found["nearest_is_decoded"] > 0.95).all()
@@ -142,7 +144,7 @@ def test_mixtures_that_are_decided_lie_at_their_category(net0, net1, dataset):
 
 def test_the_walk_goes_from_one_hard_row_to_the_other(net1, dataset):
     rows = dataset.rows[dataset.test[:1]]
-    path = compare.walk(net1, rows, 1, 0, 2, points=5)
+    path = inspection.walk(net1, rows, 1, 0, 2, points=5)
     first, second = path.iloc[0], path.iloc[-1]
     assert [first.to_first, second.to_second] == pytest.approx([0, 0], abs=1e-3)
     assert (first.nearest, second.nearest) == (0, 2)

@@ -4,14 +4,14 @@ import pandas as pd
 import pytest
 import torch
 
-from tabkit import compare
+from tabkit import ruler
 from tabkit.compare import timing
 
 
 def test_every_contestant_runs_once_a_round_and_twice_to_warm_up():
     calls = []
     works = {name: lambda name=name: calls.append(name) for name in "abc"}
-    found = compare.race(works, rounds=4)
+    found = ruler.race(works, rounds=4)
     assert calls[:6] == ["a", "b", "c"] * 2
     rounds = [calls[i : i + 3] for i in range(6, len(calls), 3)]
     assert len(rounds) == 4
@@ -23,7 +23,7 @@ def test_every_contestant_runs_once_a_round_and_twice_to_warm_up():
 def order(seed):
     calls = []
     works = {name: lambda name=name: calls.append(name) for name in "abc"}
-    compare.race(works, rounds=20, seed=seed)
+    ruler.race(works, rounds=20, seed=seed)
     return calls[6:]
 
 
@@ -60,6 +60,6 @@ def test_a_slow_moment_moves_the_times_but_not_the_ratio():
 
 def test_a_race_needs_contestants_and_rounds():
     with pytest.raises(ValueError, match="not 0 contestants"):
-        compare.race({})
+        ruler.race({})
     with pytest.raises(ValueError, match="0 rounds"):
-        compare.race({"a": lambda: None}, rounds=0)
+        ruler.race({"a": lambda: None}, rounds=0)

@@ -81,7 +81,7 @@ def test_the_walk_is_net1s_distances_at_the_share(widget, net1, dataset):
     rows = dataset.rows[dataset.test[4:5]]
     for share in (0.0, 0.37, 1.0):
         choose(widget, share=share)
-        path = compare.walk(net1, rows, 3, 2, 0, points=101)
+        path = inspection.walk(net1, rows, 3, 2, 0, points=101)
         here = path.iloc[round(100 * share)]
         said = (
             f"share {share:.2f} of 0: behind net1 it lies {here.to_first:.2f} from 2, "
@@ -279,7 +279,7 @@ def test_each_projection_is_computed_once(widget, monkeypatch):
 
 
 def test_a_walk_is_computed_once(widget, monkeypatch):
-    asked, true = [], compare.walk
+    asked, true = [], inspection.walk
     monkeypatch.setattr(compare, "walk", lambda *a, **k: asked.append(a[2:]) or true(*a, **k))
     choose(widget, column="c03")
     for share in (0.1, 0.2, 0.3):
@@ -390,7 +390,7 @@ def test_a_mixture_of_a_category_with_itself_stays(widget):
 
 
 def test_the_walk_marks_the_share_and_has_one_scale(net1, dataset):
-    path = compare.walk(net1, dataset.rows[dataset.test[:1]], 3, 0, 3, points=101)
+    path = inspection.walk(net1, dataset.rows[dataset.test[:1]], 3, 0, 3, points=101)
     walk = CategoryWalk(path, dataset.schema.categorical[3].labels, "0", "3")
     limits = set()
     for share in (0.0, 0.5, 1.0):

@@ -5,9 +5,9 @@ import re
 import pytest
 import torch
 
-from tabkit import SquaredDistance, compare, estimators, plots, widgets
-from tabkit.compare.reference import draw_many
+from tabkit import SquaredDistance, compare, estimators, plots, ruler, widgets
 from tabkit.nets import encode_rows
+from tabkit.ruler.reference import draw_many
 from tabkit.widgets.gradient import measurable
 
 
@@ -35,20 +35,20 @@ def drawn(widget):
 
 
 def test_the_estimates_are_the_rulers(problem):
-    reference = compare.exact_gradient(*problem)
+    reference = ruler.exact_gradient(*problem)
     chosen = estimators.make("straight_through_gumbel", tau=0.7)
-    found = compare.estimate(chosen, *problem, reference=reference, draws=50, seed=3)
+    found = ruler.estimate(chosen, *problem, reference=reference, draws=50, seed=3)
     assert torch.equal(found.draws, draw_many(chosen, *problem, draws=50, seed=3))
-    ruler = compare.measure({"it": chosen}, *problem, reference=reference, draws=50, seed=3)
+    ruler = ruler.measure({"it": chosen}, *problem, reference=reference, draws=50, seed=3)
     for name, value in found.measures.items():
         assert ruler.loc["it", name] == pytest.approx(value, nan_ok=True)
     with pytest.raises(ValueError, match="at least 2, not 1"):
-        compare.estimate(chosen, *problem, reference=reference, draws=1)
+        ruler.estimate(chosen, *problem, reference=reference, draws=1)
 
 
 def test_the_figure_shows_the_exact_gradient_and_the_mean(problem):
-    reference = compare.exact_gradient(*problem)
-    found = compare.estimate(
+    reference = ruler.exact_gradient(*problem)
+    found = ruler.estimate(
         estimators.make("leave_one_out"), *problem, reference=reference, draws=30
     )
     first, width = problem[2][0], problem[2][1]
@@ -63,11 +63,11 @@ def test_the_figure_shows_the_exact_gradient_and_the_mean(problem):
 
 @pytest.mark.parametrize("scale", [1e-4, 1.0, 1e5])
 def test_the_label_on_the_left_is_inside_however_wide_the_numbers(problem, scale):
-    reference = compare.exact_gradient(*problem)
+    reference = ruler.exact_gradient(*problem)
     chosen = estimators.make("leave_one_out")
-    found = compare.estimate(chosen, *problem, reference=reference, draws=5)
-    found = compare.Gradients(
-        scale * found.draws, compare.Reference(scale * reference.draws), found.measures
+    found = ruler.estimate(chosen, *problem, reference=reference, draws=5)
+    found = ruler.Gradients(
+        scale * found.draws, ruler.Reference(scale * reference.draws), found.measures
     )
     labels = [f"k{k}" for k in range(problem[2][1])]
     figure = plots.gradient(found, labels, row=2, first=problem[2][0]).figure
@@ -78,11 +78,11 @@ def test_the_label_on_the_left_is_inside_however_wide_the_numbers(problem, scale
 
 
 def test_the_widget_shows_the_measures_as_tau_moves(widget, problem):
-    reference = compare.exact_gradient(*problem)
+    reference = ruler.exact_gradient(*problem)
     for tau in (0.1, 3.0):
         widget.controls["tau"].value = tau
         chosen = estimators.make("straight_through_gumbel", tau=tau)
-        found = compare.estimate(chosen, *problem, reference=reference, draws=40)
+        found = ruler.estimate(chosen, *problem, reference=reference, draws=40)
         assert f"variance {found.measures['variance']:.2f}" in words(widget)
 
 
@@ -96,7 +96,7 @@ def test_every_estimator_is_shown(problem, name):
 def test_a_reference_from_samples_is_not_called_exact(widget, problem):
     assert "exact and mean" in words(widget)
     sampled = widgets.gradient_explorer(
-        *problem, reference=compare.sampled_gradient(*problem, draws=7)
+        *problem, reference=ruler.sampled_gradient(*problem, draws=7)
     )
     assert "reference from 7 samples and mean" in words(sampled)
     assert "exact" not in sampled.picture.value
@@ -124,7 +124,7 @@ def test_what_was_given_is_in_the_code(problem):
     logits, objective, cardinalities = problem
     names = {"widgets": widgets, "objective": objective}
     names |= {"logits": logits, "cardinalities": cardinalities}
-    names["reference"] = compare.sampled_gradient(*problem, draws=5)
+    names["reference"] = ruler.sampled_gradient(*problem, draws=5)
     names["labels"] = [[f"{c}-{k}" for k in range(width)] for c, width in enumerate(cardinalities)]
     first = widgets.gradient_explorer(
         *problem, reference=names["reference"], labels=names["labels"], tau=1.778279410038923
@@ -156,7 +156,7 @@ def test_draws_are_among_the_sliders_places(problem, draws):
 
 def test_what_was_drawn_is_not_drawn_again(problem, monkeypatch):
     calls = []
-    estimate = compare.estimate
+    estimate = ruler.estimate
     monkeypatch.setattr(compare, "estimate", lambda *a, **k: calls.append(1) or estimate(*a, **k))
     widget = widgets.gradient_explorer(*problem, estimator="leave_one_out")
     for name, value in {"row": 1, "column": 1, "tau": 2.0}.items():

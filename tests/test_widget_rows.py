@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tabkit import DataError, RowEncoder, RowPredictor, freeze, from_frame, widgets
-from tabkit.compare.rows import check_category, check_row, in_own_unit, predicted_row
+from tabkit.inspection.rows import check_category, check_row, in_own_unit, predicted_row
 from tabkit.plots.explore import distance_bars, distance_words, row_twin
 from tabkit.schema import Continuous
 from tabkit.widgets.rows import AS_DECODED, best_words, overruling_words

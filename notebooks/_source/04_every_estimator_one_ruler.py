@@ -83,7 +83,7 @@ toy_logits, numbers = (part.detach() for part in toy_net0(toy.signal[some]))
 toy_objective = SquaredDistance(toy_net1, numbers, encode_rows(toy_net1, toy.rows[some]))
 
 # %%
-exact = compare.exact_gradient(toy_logits, toy_objective, toy.schema.cardinalities)
+exact = ruler.exact_gradient(toy_logits, toy_objective, toy.schema.cardinalities)
 K, truth = toy.schema.cardinalities[0], toy.rows[some].codes[0, 0].item()
 labels = [str(k) for k in range(K)]
 plots.category_bars(exact.gradient[0, :K], labels, marked=truth, label="exact gradient")
@@ -129,7 +129,7 @@ guess = predict("Whose single draw points best along the exact gradient?", None,
 # %%
 names += ["reinforce", "leave_one_out", "indecater"]
 chosen = {name: estimators.make(name) for name in names}
-measured = compare.measure(chosen, toy_logits, toy_objective, toy.schema.cardinalities, draws=200)
+measured = ruler.measure(chosen, toy_logits, toy_objective, toy.schema.cardinalities, draws=200)
 measured[["squared_bias", "variance", "cosine", "evaluations"]].round(2)
 
 # %%
@@ -165,16 +165,14 @@ four = data.test[:4]
 prediction = net0s["straight_through_gumbel"](data.signal[four])
 logits, numbers = (part.detach() for part in prediction)
 objective = SquaredDistance(net1, numbers, encode_rows(net1, data.rows[four]))
-reference = compare.sampled_gradient(logits, objective, data.schema.cardinalities, draws=10)
+reference = ruler.sampled_gradient(logits, objective, data.schema.cardinalities, draws=10)
 error = (reference.variance.sum() / reference.gradient.square().sum()).sqrt()
 print(f"the reference's own error: {error:.0%} of its length")
 
 # %%
 chosen = {n: estimators.make(n) for n in ("softmax", "straight_through_gumbel", "leave_one_out")}
 cardinalities = data.schema.cardinalities
-on_flights = compare.measure(
-    chosen, logits, objective, cardinalities, reference=reference, draws=100
-)
+on_flights = ruler.measure(chosen, logits, objective, cardinalities, reference=reference, draws=100)
 on_flights[["squared_bias", "squared_bias_se", "variance", "cosine"]].round(2)
 
 # %% [markdown]
@@ -247,7 +245,7 @@ often.pivot(index="estimator", columns="budget", values="test_decoded").round(2)
 
 # %%
 softmax = estimators.make("softmax")
-landed = compare.landing(net0s["softmax"], net1, data, softmax, data.test)
+landed = inspection.landing(net0s["softmax"], net1, data, softmax, data.test)
 landed.distances()[["largest_share", "to_nearest", "nearest_is_decoded"]].round(2)
 
 # %% [markdown]
@@ -260,7 +258,7 @@ landed.distances()[["largest_share", "to_nearest", "nearest_is_decoded"]].round(
 dest = [c.name for c in data.schema.categorical].index("dest")
 places = data.schema.categorical[dest].categories
 first, second = places.index("BOS"), places.index("LAX")
-path = compare.walk(net1, data.rows[data.test[:1]], dest, first, second)
+path = inspection.walk(net1, data.rows[data.test[:1]], dest, first, second)
 print("the nearest on the way:", ", ".join(places[k] for k in path["nearest"].unique()))
 plots.walk(path, "BOS", "LAX")
 
@@ -272,7 +270,7 @@ plots.walk(path, "BOS", "LAX")
 
 # %%
 hundred = data.test[:100]
-found = compare.reach(net0s["softmax"], net1, data, softmax, hundred)
+found = inspection.reach(net0s["softmax"], net1, data, softmax, hundred)
 {name: round(distance, 3) for name, distance in found.items()}
 
 # %% [markdown]
@@ -356,7 +354,7 @@ check(advantages, is_left_out, hint="Does a sample's own loss take part in its b
 # %%
 rao = None
 ### BEGIN SOLUTION
-rao = compare.measure(
+rao = ruler.measure(
     {f"{s} samples": estimators.make("gumbel_rao", samples=s) for s in (1, 50)},
     toy_logits,
     toy_objective,
@@ -411,9 +409,9 @@ claim(
 # **A rule.**
 #
 # 1. Report the decoded loss. The relaxed loss does not know about the decoder.
-# 2. May you evaluate net1 when you decode? Check with `compare.reach` that a row lies near the
+# 2. May you evaluate net1 when you decode? Check with `inspection.reach` that a row lies near the
 #    mixture's output. Then train through the plain softmax, and decode by local search
-#    (`compare.local_search`).
+#    (`decoders.local_search`).
 # 3. If you must decode by argmax, train through Gumbel-softmax, its temperature falling from 2, or
 #    through straight-through Gumbel at a temperature of about 1.
 # 4. net1 is not differentiable, or its gradient means nothing? `leave_one_out` needs none.

@@ -245,7 +245,7 @@ landed = {}
 for name in names:
     estimator = estimators.make(name)
     net0 = compare.train_and_score(estimator, net1, data, name=name, steps=400, batch=256).net0
-    landed[name] = compare.landing(net0, net1, data, estimator, data.test[:1000])
+    landed[name] = inspection.landing(net0, net1, data, estimator, data.test[:1000])
 
 # %%
 dest = landed["softmax"].columns.index("dest")

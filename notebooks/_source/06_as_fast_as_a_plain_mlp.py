@@ -31,7 +31,7 @@ import torch
 from torch.nn.functional import one_hot, scaled_dot_product_attention
 
 import tabkit
-from tabkit import compare, plots
+from tabkit import decoders, plots, ruler
 from tabkit.embedding import layouts
 from tabkit.lesson import check, claim, predict
 from tabkit.nets import encode_rows
@@ -47,7 +47,7 @@ torch.set_num_threads(1)
 # of one-hots, one tensor to cut slices from, block-diagonal weights, padding, sparse tensors, and
 # for very many categories the likeliest few plus some at random. Nobody measured. We do.
 #
-# **How to time.** `compare.race` lets the contestants take turns, in a new order each round, and
+# **How to time.** `ruler.race` lets the contestants take turns, in a new order each round, and
 # takes ratios *within* a round: a busy moment of the machine then hits all of them. We compute on
 # one thread, because threads that wait for each other measure who else uses the machine. What comes
 # out is your machine's; the text says nothing that hangs on a few per cent.
@@ -80,12 +80,10 @@ def one_hot_over_index(hours):
     codes, K = torch.tensor(numbers), len(classes)
     index, hot = torch.nn.Embedding(K, 8), torch.nn.Linear(K, 8)
     works = {
-        "index": compare.training_step(index, lambda: index(codes).square().mean()),
-        "one-hot": compare.training_step(
-            hot, lambda: hot(one_hot(codes, K).float()).square().mean()
-        ),
+        "index": ruler.training_step(index, lambda: index(codes).square().mean()),
+        "one-hot": ruler.training_step(hot, lambda: hot(one_hot(codes, K).float()).square().mean()),
     }
-    return compare.race(works, rounds=5).loc["one-hot", "ratio"]
+    return ruler.race(works, rounds=5).loc["one-hot", "ratio"]
 
 
 # %%
@@ -157,7 +155,7 @@ farthest
 
 # %%
 both = {f"{columns} columns": setting(columns) for columns in (10, 50)}
-races = {name: compare.race(compare.embedding_works(*each)) for name, each in both.items()}
+races = {name: ruler.race(ruler.embedding_works(*each)) for name, each in both.items()}
 plots.race(races)
 
 # %%
@@ -212,7 +210,7 @@ counts
 
 # %%
 wide = tabkit.freeze(tabkit.RowEncoder(data.schema, D=32))
-compare.race(compare.first_layer_works(wide, data, simplex), rounds=10).round(2)
+ruler.race(ruler.first_layer_works(wide, data, simplex), rounds=10).round(2)
 
 # %% [markdown]
 # The same by the clock, at D = 32, where it folds: from the simplex through the layer and back.
@@ -230,7 +228,7 @@ compare.race(compare.first_layer_works(wide, data, simplex), rounds=10).round(2)
 
 
 # %%
-steps = {name: compare.race(compare.step_works(*each[:2]), 12) for name, each in both.items()}
+steps = {name: ruler.race(ruler.step_works(*each[:2]), 12) for name, each in both.items()}
 plots.race(steps)
 
 # %%
@@ -265,18 +263,18 @@ ways = {
 }
 
 # %%
-graph = {name: compare.graph_nodes(way()) for name, way in ways.items()}
+graph = {name: ruler.graph_nodes(way()) for name, way in ways.items()}
 graph
 
 # %%
 like = torch.empty(1_000, sum(K))
 works = {
-    "softmax: loop": compare.there_and_back(ways["loop"], logits),
-    "softmax: tabkit": compare.there_and_back(ways["tabkit"], turned),
+    "softmax: loop": ruler.there_and_back(ways["loop"], logits),
+    "softmax: tabkit": ruler.there_and_back(ways["tabkit"], turned),
     "noise: exponential_": lambda: like.exponential_(generator=noise).log().neg(),
     "noise: -log(-log u)": lambda: like.uniform_(generator=noise).log().neg().log().neg(),
 }
-compare.race(works)["ms"].round(2).to_frame()
+ruler.race(works)["ms"].round(2).to_frame()
 
 # %% [markdown]
 # `graph` counts the logits' own node, too; the second table is in milliseconds, for all columns.
@@ -296,14 +294,14 @@ folded, target = net1.folded(validate_args=False), encode_rows(net1, data.rows[s
 objective = tabkit.SquaredDistance(folded, data.rows.continuous[some], target)
 K = data.schema.cardinalities
 searches = {
-    "whole rows": lambda: compare.local_search(start, objective.__call__, K)[0],
-    "exchanges": lambda: compare.local_search(start, objective, K)[0],
+    "whole rows": lambda: decoders.local_search(start, objective.__call__, K)[0],
+    "exchanges": lambda: decoders.local_search(start, objective, K)[0],
 }
 
 # %%
 same = (searches["whole rows"]() == searches["exchanges"]()).all(dim=1).float().mean().item()
 print(f"{sum(K) - len(K)} trials a row and round; {same:.0%} of the rows found are the same")
-compare.race(searches, rounds=3).round(2)
+ruler.race(searches, rounds=3).round(2)
 
 # %% [markdown]
 # ## Very many categories
@@ -366,14 +364,14 @@ def many(K, rows=64):
 # %%
 def race_many(K):
     leaf, _, ways = many(K)
-    return compare.race({n: compare.there_and_back(w, leaf) for n, w in ways.items()}, 5)["ms"]
+    return ruler.race({n: ruler.there_and_back(w, leaf) for n, w in ways.items()}, 5)["ms"]
 
 
 pd.DataFrame({f"{K:,} categories": race_many(K) for K in (1_000, 10_000, 100_000)}).round(2)
 
 # %%
 _, weights, ways = many(100_000)
-kept = pd.Series({name: compare.kept_bytes(way, but=weights) for name, way in ways.items()})
+kept = pd.Series({name: ruler.kept_bytes(way, but=weights) for name, way in ways.items()})
 attention_error = (ways["attention"]() - ways["dense"]()).abs().max().item()
 (kept / 2**20).round(2).rename("MiB kept").to_frame()
 
@@ -391,7 +389,7 @@ attention_error = (ways["attention"]() - ways["dense"]()).abs().max().item()
 # %%
 columns, rows, threads = 20, 1_000, 1
 torch.set_num_threads(threads)
-own = compare.race(compare.embedding_works(*setting(columns, rows)))
+own = ruler.race(ruler.embedding_works(*setting(columns, rows)))
 plots.race({f"{columns} columns, {rows:,} rows, threads: {threads}": own})
 
 # %% [markdown]

@@ -17,10 +17,10 @@ from joblib import Parallel, delayed
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from tabkit.compare.landing import decoders
 from tabkit.compare.scores import losses, mean_accuracy, train_and_score
 from tabkit.compare.specs import parse_spec
 from tabkit.data import Dataset, flights, planted
+from tabkit.inspection.landings import decoders
 from tabkit.nets import RowEncoder, freeze
 from tabkit.train import fit_encoder
 from tabkit.train.loop import check_sizes, write_atomically

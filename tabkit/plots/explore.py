@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tabkit.compare.rows import PredictedRow
+from tabkit.inspection.rows import PredictedRow
 from tabkit.plots.colouring import FAINT
 from tabkit.plots.labels import literal
 from tabkit.plots.linked import INK, LinkedMap, Place
@@ -26,7 +26,7 @@ class CategoryWalk:
     Attributes
     ----------
     path : DataFrame
-        As `compare.walk` returns it.
+        As `inspection.walk` returns it.
     labels : sequence of str
         Of the column's categories.
     first, second : str

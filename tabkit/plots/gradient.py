@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tabkit.compare import Gradients
 from tabkit.plots.labels import literal, text_widths
 from tabkit.plots.picture import BLUE, GREY, ORANGE, Picture, panels_of
+from tabkit.ruler import Gradients
 
 SHOWN = 12  # categories
 DOTS = 40  # single draws

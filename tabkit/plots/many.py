@@ -18,7 +18,7 @@ def ruler(measured: pd.DataFrame) -> Picture:
     Parameters
     ----------
     measured
-        As `compare.measure` returns it.
+        As `ruler.measure` returns it.
     """
     ordered = measured.sort_values("cosine")
     figure, axes = panels_of(3, width=3.4, height=0.27 * len(ordered) + 0.8, columns=3)
@@ -195,7 +195,7 @@ def walk(path: pd.DataFrame, first: str, second: str) -> Picture:
     Parameters
     ----------
     path
-        As `compare.walk` returns it.
+        As `inspection.walk` returns it.
     first, second
         The two categories.
     """

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tabkit.compare.simplex import Mixture
+from tabkit.inspection.simplex import Mixture
 from tabkit.plots.labels import literal
 from tabkit.plots.picture import BLUE, GREY, ORANGE, Picture, panels_of
 

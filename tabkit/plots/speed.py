@@ -21,7 +21,7 @@ def race(tables: Mapping[str, pd.DataFrame]) -> Picture:
     Parameters
     ----------
     tables
-        By title, races of the same contestants, as `compare.race` returns them.
+        By title, races of the same contestants, as `ruler.race` returns them.
 
     Raises
     ------

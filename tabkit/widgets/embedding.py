@@ -8,11 +8,11 @@ from functools import lru_cache
 import ipywidgets
 import pandas as pd
 
-from tabkit import compare
-from tabkit.compare.rows import check_category, check_row
+from tabkit import inspection
 from tabkit.data import Dataset
 from tabkit.inspection import VIEWS, Projection, Vectors, category_vectors, nearest, project
 from tabkit.inspection.projection import METHODS
+from tabkit.inspection.rows import check_category, check_row
 from tabkit.inspection.vectors import find_column
 from tabkit.nets import RowEncoder
 from tabkit.plots.explore import CategoryWalk, embedding_twin, walk_at
@@ -165,7 +165,7 @@ class Explored:
         number, spec = find_column(self.dataset, column)
         rows = self.dataset.rows[check_row(self.dataset, row)]
         ends = (spec.labels.index(category), spec.labels.index(other))
-        path = compare.walk(self.net1, rows, number, *ends, points=STEPS)
+        path = inspection.walk(self.net1, rows, number, *ends, points=STEPS)
         return CategoryWalk(path, spec.labels, category, other)
 
     def _linked(self, projection: Projection, category: str, other: str) -> LinkedMap:

@@ -9,7 +9,7 @@ import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
-from tabkit import compare, estimators, plots
+from tabkit import estimators, plots, ruler
 from tabkit.estimators import Estimator, Objective
 from tabkit.widgets.explorer import Explorer, Twin, check_range, log_slider, number_field
 
@@ -23,7 +23,7 @@ def gradient_explorer(
     objective: Objective,
     cardinalities: Sequence[int],
     *,
-    reference: compare.Reference | None = None,
+    reference: ruler.Reference | None = None,
     labels: Sequence[Sequence[str]] | None = None,
     estimator: str = "straight_through_gumbel",
     tau: float = 1.0,
@@ -48,12 +48,12 @@ def gradient_explorer(
     Raises
     ------
     ValueError
-        As `compare.exact_gradient`; or if a number is out of its range.
+        As `ruler.exact_gradient`; or if a number is out of its range.
     """
     given = ["logits", "objective", "cardinalities"]
     given += ["reference=reference"] * (reference is not None) + ["labels=labels"] * bool(labels)
     if reference is None:
-        reference = compare.exact_gradient(logits, objective, cardinalities)
+        reference = ruler.exact_gradient(logits, objective, cardinalities)
     known = labels or [[str(k) for k in range(width)] for width in cardinalities]
     starts = [0, *accumulate(cardinalities)]
     check_range("draws", draws, FEWEST, MOST)
@@ -67,8 +67,8 @@ def gradient_explorer(
     }
 
     @lru_cache(64)
-    def drawn(estimator: str, tau: float | None, draws: int, seed: int) -> compare.Gradients:
-        return compare.estimate(
+    def drawn(estimator: str, tau: float | None, draws: int, seed: int) -> ruler.Gradients:
+        return ruler.estimate(
             tempered(estimator, tau),
             logits,
             objective,
@@ -79,7 +79,7 @@ def gradient_explorer(
             warm_up=WARM_UP,
         )
 
-    def estimated(estimator: str, tau: float, draws: int, seed: int) -> compare.Gradients:
+    def estimated(estimator: str, tau: float, draws: int, seed: int) -> ruler.Gradients:
         knobs = estimators.make(estimator).knobs
         return drawn(estimator, tau if "tau" in knobs else None, draws, seed)
 

@@ -6,8 +6,8 @@ from functools import lru_cache
 import ipywidgets
 import pandas as pd
 
-from tabkit.compare.rows import PredictedRow, check_category, check_row, predicted_row
 from tabkit.data import Dataset
+from tabkit.inspection.rows import PredictedRow, check_category, check_row, predicted_row
 from tabkit.inspection.vectors import find_column
 from tabkit.nets import RowEncoder, RowPredictor
 from tabkit.plots.explore import distance_bars, row_twin

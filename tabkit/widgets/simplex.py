@@ -5,8 +5,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from tabkit import compare, plots, relaxations
+from tabkit import inspection, plots, relaxations
 from tabkit.data import Dataset
+from tabkit.inspection.mixtures import device_of
 from tabkit.nets import RowEncoder, RowPredictor
 from tabkit.schema import split_blocks
 from tabkit.widgets.explorer import Explorer, Twin, log_slider, number_field
@@ -59,14 +60,14 @@ def simplex_explorer(
 
     def mixture(
         column: str, row: int, relaxation: str, tau: float, seed: int, logits: str
-    ) -> tuple[compare.Mixture, tuple[str, ...], int]:
+    ) -> tuple[inspection.Mixture, tuple[str, ...], int]:
         number = columns.index(column)
         own = typed(logits) if logits.strip() else row_logits(net0, net1, dataset, row)[number]
         chosen = tempered(relaxation, tau)
         table = net1.embedding.tables[number].weight.detach()
         truth = dataset.rows.codes[dataset.test[row], number].item()
         labels = dataset.schema.categorical[number].labels
-        return compare.mix(own, chosen, table, seed=seed), labels, truth
+        return inspection.mix(own, chosen, table, seed=seed), labels, truth
 
     def show(**state: object) -> str:
         found, labels, truth = mixture(**state)
@@ -117,6 +118,6 @@ def row_logits(
     net0: RowPredictor, net1: RowEncoder, dataset: Dataset, row: int
 ) -> tuple[Tensor, ...]:
     """net0's logits for a test row, by column."""
-    signal = dataset.signal[dataset.test[row : row + 1]].to(compare.device_of(net1))
+    signal = dataset.signal[dataset.test[row : row + 1]].to(device_of(net1))
     logits = net0.logits(net0(signal), net1)
     return tuple(block[0] for block in split_blocks(logits, dataset.schema.cardinalities))

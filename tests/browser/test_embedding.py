@@ -27,7 +27,7 @@ def walked(notebook, share, row=0):
     """What the kernel says of the mixture at a share."""
     ends = "*map(dataset.schema.categorical[5].labels.index, (s['category'], s['other']))"
     rows = f"dataset.rows[dataset.test[{row}:{row + 1}]]"
-    path = f"compare.walk(net1, {rows}, 5, {ends}, points=101)"
+    path = f"inspection.walk(net1, {rows}, 5, {ends}, points=101)"
     found = notebook.evaluate(
         f"[{path}.iloc[{round(100 * share)}].tolist() for s in [widget.state]]"
     )

@@ -7,7 +7,7 @@ import pytest
 from browser.harness import NETS, expect
 
 MADE = "widget = widgets.row_explorer(net0, net1, dataset)\nwidget"
-FOUND = "from tabkit.compare.rows import predicted_row"
+FOUND = "from tabkit.inspection.rows import predicted_row"
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,12 @@ from browser.harness import NETS, expect
 LOGITS = [1.0, 0.0, 2.0]
 MIX = """
 import torch
-from tabkit import compare, relaxations
+from tabkit import compare, inspection, relaxations
 column = [c.name for c in dataset.schema.categorical].index("origin")
 def shares(logits, name, **knobs):
     drawn = relaxations.make(name, **knobs)
     table = net1.embedding.tables[column].weight.detach()
-    return compare.mix(torch.tensor(logits), drawn, table)
+    return inspection.mix(torch.tensor(logits), drawn, table)
 """
 
 

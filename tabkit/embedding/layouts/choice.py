@@ -27,7 +27,7 @@ def best(
     a row, the width at which a product of few columns is fastest: 4 columns of D = 4, 2 of 8, one
     of 16 or more. Where rows are few, and so calls dear, groups are up to 40 wide. Of the others,
     batched products copy the simplex, and bags and the sparse product carry an index for each
-    share. `compare.embedding_works` gives all of them to `compare.race`, for columns of your own.
+    share. `ruler.embedding_works` gives all of them to `ruler.race`, for columns of your own.
 
     On CUDA, where this was not measured, each kernel's launch costs what a small product does, so
     that the fewest kernels should win: one batched product, unless padding the columns to the

@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from tabkit.compare.mixtures import device_of, spacing
 from tabkit.compare.scores import handed_over
-from tabkit.compare.search import local_search
 from tabkit.data import Dataset
+from tabkit.decoders import local_search
 from tabkit.estimators import Estimator
+from tabkit.inspection.mixtures import device_of, spacing
 from tabkit.nets import RowEncoder, RowPredictor, SquaredDistance, encode_rows
 from tabkit.schema import argmax_codes, split_blocks
 

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from tabkit.compare.mixtures import device_of
 from tabkit.data import Dataset
+from tabkit.inspection.mixtures import device_of
 from tabkit.nets import RowEncoder, RowPredictor, SquaredDistance, encode_rows
 from tabkit.relaxations import softmax_blocks
 from tabkit.schema import Continuous, DataError, Schema, argmax_codes, split_blocks

@@ -7,12 +7,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tabkit import estimators
-from tabkit.compare.mixtures import device_of
-from tabkit.compare.timing import Work
 from tabkit.data import Dataset
 from tabkit.embedding import layouts
+from tabkit.inspection.mixtures import device_of
 from tabkit.nets import RowEncoder, RowPredictor, SquaredDistance, encode_rows, freeze
 from tabkit.nets.mlp import mlp
+from tabkit.ruler.timing import Work
 
 STEPS = ("softmax", "straight_through_argmax", "gumbel_softmax", "straight_through_gumbel")
 

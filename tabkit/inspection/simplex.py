@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tabkit.compare.mixtures import spacing
+from tabkit.inspection.mixtures import spacing
 from tabkit.relaxations import Relaxation
 
 

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tabkit.compare.reference import Reference, check_head, draw, draw_many, exact_gradient
 from tabkit.estimators import Estimator, Objective
+from tabkit.ruler.reference import Reference, check_head, draw, draw_many, exact_gradient
 
 GROUPS = 20  # of draws, left out one at a time for the standard errors
 
