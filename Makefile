@@ -36,7 +36,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("tabkit needs Python 3.11 or newer; this is %s. Try: make env PYTHON=python3.12" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv --clear $(VENV)
 	$(PIP) install -q -c constraints.txt hatchling editables setuptools
-	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[cluster,lab,test]'
+	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[all,docs,test]'
 	@touch $@
 
 lab: env
@@ -68,7 +68,7 @@ format: env
 pins:
 	$(PYTHON) -m venv --clear $(VENV)-pins
 	$(VENV)-pins/bin/python -m pip install -q hatchling editables setuptools "jsonschema<4.25" $$(grep '^torch==' constraints.txt)
-	$(VENV)-pins/bin/python -m pip install -q --no-build-isolation -e '.[cluster,lab,test]' "jsonschema<4.25" $$(grep '^torch==' constraints.txt)
+	$(VENV)-pins/bin/python -m pip install -q --no-build-isolation -e '.[all,docs,test]' "jsonschema<4.25" $$(grep '^torch==' constraints.txt)
 	$(VENV)-pins/bin/python -m pip freeze --all --exclude-editable --exclude pip > $(VENV)-pins/frozen
 	(grep '^#' constraints.txt; sed 's/^\(torch==[0-9.]*\).*/\1/' $(VENV)-pins/frozen) > $(VENV)-pins/pinned
 	mv $(VENV)-pins/pinned constraints.txt

@@ -6,14 +6,16 @@ Floors, each of which imports only lower ones: `schema`; `data`, `embedding`, `r
 
 from importlib.metadata import version
 
+import tabkit.openmp  # noqa: F401 - first, since torch comes with the others
 from tabkit import estimators, relaxations
 from tabkit.data import Dataset, flights, from_frame, planted
 from tabkit.embedding import SampledSoftEmbedding, SoftEmbedding
+from tabkit.extras import DISTRIBUTION
 from tabkit.nets import RowEncoder, RowPredictor, SquaredDistance, freeze
 from tabkit.schema import DataError, Rows, Schema
 from tabkit.train import Step, fit_encoder, fit_jointly, fit_predictor
 
-__version__ = version("tabkit")
+__version__ = version(DISTRIBUTION)
 
 __all__ = [
     "DataError",

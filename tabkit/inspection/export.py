@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tabkit.extras import imports_for
 from tabkit.inspection.vectors import Vectors
 from tabkit.schema import DataError
 
@@ -27,7 +28,8 @@ def save_parquet(vectors: Vectors, path: str | os.PathLike[str]) -> None:
         raise DataError("is a fact named like a part of the vector", "rename it", column=name)
     frame = vectors.facts.join(pd.DataFrame(vectors.values, vectors.facts.index, axes))
     frame.attrs = {TITLE: vectors.title, "facts": len(vectors.facts.columns)}
-    frame.to_parquet(path)
+    with imports_for("parquet files"):
+        frame.to_parquet(path)
 
 
 def load_parquet(path: str | os.PathLike[str]) -> Vectors:
@@ -38,7 +40,8 @@ def load_parquet(path: str | os.PathLike[str]) -> Vectors:
     DataError
         If the file was not written by it.
     """
-    frame = pd.read_parquet(path)
+    with imports_for("parquet files"):
+        frame = pd.read_parquet(path)
     if TITLE not in frame.attrs:
         raise DataError(f"{path} holds no vectors of tabkit", "write it by save_parquet")
     facts, title = frame.attrs["facts"], frame.attrs[TITLE]
