@@ -284,7 +284,7 @@ ruler.race(works)["ms"].round(2).to_frame()
 # $h - P_{\text{old}} + P_{\text{new}}$: two additions, where a whole row takes a product.
 # `SquaredDistance` knows that, and a search asks it. Better still, where only the best exchange is
 # wanted: taken as linear, the rest of net1 tells which sixteen may be it, and only these are tried.
-# A plain function (`objective.__call__`) knows neither, nor how to leave out rows that have arrived.
+# A plain function (`objective.__call__`) knows neither, nor how to leave out rows that arrived.
 
 # %%
 net1, data, _ = both["10 columns"]
