@@ -137,10 +137,7 @@ def seed(text: str) -> int:
 def check_unique(values: Sequence[object], option: str) -> None:
     """Each value is given once: a second one would only repeat the first.
 
-    Raises
-    ------
-    ValueError
-        Otherwise.
+    Raises ValueError otherwise.
     """
     twice = [value for value in values if values.count(value) > 1]
     if twice:

@@ -158,10 +158,7 @@ def sweep(
 def check_cell(cell: Cell, load: Load) -> None:
     """It can be run.
 
-    Raises
-    ------
-    ValueError
-        Otherwise.
+    Raises ValueError otherwise.
     """
     if cell.budget not in BUDGETS:
         raise ValueError(f"budget must be one of {', '.join(BUDGETS)}, not {cell.budget!r}")

@@ -126,10 +126,7 @@ def check_row(dataset: Dataset, row: int) -> Int64[Tensor, "1"]:
 def check_category(dataset: Dataset, column: str, category: str) -> None:
     """The column has a category of that label.
 
-    Raises
-    ------
-    DataError
-        Otherwise.
+    Raises DataError otherwise.
     """
     known = labels_of(dataset.schema)
     if column not in known:

@@ -220,10 +220,7 @@ def number_field(name: str, value: int, *, low: int, high: int) -> ipywidgets.Bo
 def check_range(name: str, value: Knob, low: Knob, high: Knob) -> None:
     """A value must lie between its ends.
 
-    Raises
-    ------
-    ValueError
-        Otherwise.
+    Raises ValueError otherwise.
     """
     if not low <= value <= high:
         raise ValueError(f"{name} must lie between {low:g} and {high:g}, not {value:g}")

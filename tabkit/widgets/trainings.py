@@ -122,10 +122,7 @@ def prepare(net1: Any, dataset: Dataset, asked: dict[str, Any], *, number: int =
 def check_length(evaluations: int, batch: int) -> None:
     """A step must be short enough to be waited for.
 
-    Raises
-    ------
-    ValueError
-        Otherwise.
+    Raises ValueError otherwise.
     """
     if evaluations * batch > MOST_ROWS:
         raise ValueError(
