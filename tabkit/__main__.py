@@ -147,10 +147,7 @@ def check_unique(values: Sequence[object], option: str) -> None:
 def open_folder(arguments: argparse.Namespace) -> Path:
     """The run folder with its configuration: a new one, or that of the same run, interrupted.
 
-    Raises
-    ------
-    FileExistsError
-        If it holds anything else, so that no result is overwritten.
+    Raises FileExistsError if it holds anything else, so that no result is overwritten.
     """
     folder = arguments.out or Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S")
     file, text = folder / "configuration.json", configuration(arguments)

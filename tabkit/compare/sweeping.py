@@ -269,10 +269,7 @@ def file_of(folder: Path, cell: Cell) -> Path:
 def read(folder: Path, cell: Cell) -> Record | None:
     """The record of a finished cell, if it is there.
 
-    Raises
-    ------
-    ValueError
-        If the file is no such record.
+    Raises ValueError if the file is no such record.
     """
     file = file_of(folder, cell)
     if not file.exists():
@@ -286,10 +283,7 @@ def read(folder: Path, cell: Cell) -> Record | None:
 def read_weights(file: Path) -> dict[str, Tensor]:
     """The weights of a net1.
 
-    Raises
-    ------
-    ValueError
-        If the file holds none.
+    Raises ValueError if the file holds none.
     """
     try:
         return torch.load(file, weights_only=True)

@@ -22,10 +22,7 @@ Scalar = Float[Tensor, ""]
 def joint_table(cardinalities: Sequence[int], *, limit: int) -> int:
     """How many rows there can be.
 
-    Raises
-    ------
-    ValueError
-        If there are more than `limit`.
+    Raises ValueError if there are more than `limit`.
     """
     count = math.prod(cardinalities)
     if count > limit:

@@ -103,10 +103,7 @@ def check_truth(
 ) -> Bool[np.ndarray, " K"]:
     """Which categories' truth is known.
 
-    Raises
-    ------
-    ValueError
-        As `truth_score`.
+    Raises ValueError as `truth_score`.
     """
     tables = [table for table in (truth, given) if table is not None]
     for table in tables:
@@ -143,10 +140,7 @@ def varied(table: Distances) -> bool:
 def residual(values: Float[np.ndarray, " P"], given: Float[np.ndarray, " P"]) -> np.ndarray:
     """What is left of `values` after the straight line through `given`.
 
-    Raises
-    ------
-    ValueError
-        If there is nothing left but rounding.
+    Raises ValueError if there is nothing left but rounding.
     """
     slope, level = np.polyfit(given, values, 1)
     left = values - (slope * given + level)

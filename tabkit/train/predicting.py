@@ -86,7 +86,7 @@ class Predicting:
     def losses(
         self, step: int, index: Tensor, make: ObjectiveOf, noise: torch.Generator | None
     ) -> tuple[Float[Tensor, ""], float | None]:
-        """The relaxed loss of the rows at `index`, and the decoded one in the steps that have it."""
+        """The relaxed loss of the rows at `index`; in some steps the decoded one, too."""
         prediction, batch = self.predict(index)
         objective = Objective.of(make(self.net1, batch))
         loss = self.relaxed(prediction, objective, noise)
