@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -250,15 +251,15 @@ def train_cell(cell: Cell, weights: dict[str, Tensor], load: Load, encoder: Enco
     return {"ran_steps": steps, "ran_batch": batch, "evaluations": evaluations, **scores, **found}
 
 
-class one_thread:  # noqa: N801 - a context, used like a function
+@contextmanager
+def one_thread() -> Iterator[None]:
     """Within it, torch computes on one thread."""
-
-    def __enter__(self) -> None:
-        self.before = torch.get_num_threads()
-        torch.set_num_threads(1)
-
-    def __exit__(self, *_: object) -> None:
-        torch.set_num_threads(self.before)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def file_of(folder: Path, cell: Cell) -> Path:
