@@ -222,6 +222,7 @@ def test_what_is_no_number_is_not_decoded(number):
         SCHEMA.decode(rows)
 
 
+@quickly
 @given(st.permutations(range(5)))
 def test_decoded_columns_stand_in_the_frames_order(order):
     names = ["port", "month", "temp", "wind", "gate"]
@@ -740,6 +741,29 @@ def test_softmax_of_any_logits_is_a_simplex_and_its_multiples_are_not(dtype, see
     for factor in (0.0, 0.9, 1.1, 3.0) if batch else ():
         with pytest.raises(DataError, match="sums to this, not to 1"):
             check_simplex(simplex * factor, WIDTHS)
+
+
+@pytest.mark.parametrize("much", [0.01, 0.5])
+def test_too_much_in_one_block_does_not_make_up_for_too_little_in_another(much):
+    widths, simplex = (2,) * 40, torch.full((40, 80), 0.5)
+    for first in (0, 17):
+        wrong = simplex.clone()  # in row r, the blocks `first` and r
+        wrong[:, 2 * first] += much
+        wrong[torch.arange(40), 2 * torch.arange(40)] -= much
+        for row in set(range(40)) - {first}:
+            with pytest.raises(DataError, match=f"column '{min(first, row)}', row 1"):
+                check_simplex(torch.stack([simplex[0], wrong[row]]), widths)
+
+
+@quickly
+@given(seed=st.integers(0, 2**31), error=st.floats(2e-4, 1))
+def test_small_errors_in_every_row_are_found(seed, error):
+    """Such as a softmax in half precision makes, of either sign."""
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(64, 3, generator=generator).clamp(-1, 1)
+    simplex = torch.full((64, 6), 0.5) + (error / 2 * noise).repeat_interleave(2, dim=1)
+    with pytest.raises(DataError, match="sums to this"):
+        check_simplex(simplex, (2, 2, 2))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
