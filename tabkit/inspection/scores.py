@@ -1,6 +1,7 @@
 """Structure or accident? Embeddings against the truth, by permutation tests."""
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,6 @@ from tabkit.data import Dataset
 from tabkit.inspection.neighbours import distances, few, neighbours
 from tabkit.inspection.truths import Distances, known_truths
 from tabkit.inspection.vectors import VIEWS, Vectors, category_vectors
-from tabkit.nets import RowEncoder
 
 FEWEST = 5  # of 4 categories there are but 24 arrangements
 Order = Int64[np.ndarray, " K"]
@@ -103,10 +103,7 @@ def check_truth(
 ) -> Bool[np.ndarray, " K"]:
     """Which categories' truth is known.
 
-    Raises
-    ------
-    ValueError
-        As `truth_score`.
+    Raises ValueError as `truth_score`.
     """
     tables = [table for table in (truth, given) if table is not None]
     for table in tables:
@@ -143,10 +140,7 @@ def varied(table: Distances) -> bool:
 def residual(values: Float[np.ndarray, " P"], given: Float[np.ndarray, " P"]) -> np.ndarray:
     """What is left of `values` after the straight line through `given`.
 
-    Raises
-    ------
-    ValueError
-        If there is nothing left but rounding.
+    Raises ValueError if there is nothing left but rounding.
     """
     slope, level = np.polyfit(given, values, 1)
     left = values - (slope * given + level)
@@ -172,7 +166,7 @@ def _orders(n: int, permutations: int, seed: int) -> list[Order]:
 
 
 def truth_scores(
-    net1: RowEncoder,
+    net1: Any,
     dataset: Dataset,
     truths: Mapping[str, Mapping[str, Distances]] | None = None,
     *,
