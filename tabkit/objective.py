@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable, Sequence
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from tabkit.simplex import one_hot, slices
@@ -122,6 +122,34 @@ class Objective:
             return torch.stack(losses, dim=1)
 
         return exchange
+
+    @torch.no_grad()
+    def tried(
+        self,
+        codes: Int64[Tensor, "B C"],
+        loss: Float[Tensor, " B"],
+        cardinalities: Sequence[int],
+    ) -> Float[Tensor, "B F"]:
+        """The loss of each hard row with one category exchanged, by the category that comes in.
+
+        Where the category is the row's own it is `loss`.
+        """
+        exchange = self.exchanges(codes, cardinalities)
+        losses = torch.cat([exchange(c) for c in range(len(cardinalities))], dim=1)
+        own = one_hot(codes, cardinalities, torch.bool)
+        return torch.where(own, loss[:, None], losses.to(loss.dtype))
+
+    def best_exchange(
+        self,
+        codes: Int64[Tensor, "B C"],
+        loss: Float[Tensor, " B"],
+        cardinalities: Sequence[int],
+        allowed: Bool[Tensor, "B F"],
+    ) -> tuple[Float[Tensor, " B"], Int64[Tensor, " B"]]:
+        """The lowest loss that one exchange leads to, and its place, 0 to F - 1."""
+        tried = self.tried(codes, loss, cardinalities).masked_fill(~allowed, torch.inf)
+        best, place = tried.min(dim=1)
+        return best, place
 
     @property
     def name(self) -> str:

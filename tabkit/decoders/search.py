@@ -6,11 +6,9 @@ from torch import Tensor
 
 from tabkit.decoders import nearest
 from tabkit.decoders.handed import Handed
-from tabkit.estimators.enumeration import try_columns
 from tabkit.nets import Codes, has
 from tabkit.objective import Function, Objective
 from tabkit.schema import check_codes
-from tabkit.simplex import argmax_codes, one_hot, slices
 
 
 def search(handed: Handed) -> Codes:
@@ -37,8 +35,8 @@ def local_search(
     """Changes one category of each row at a time, the one that lowers its loss most.
 
     Stops when no row has a better neighbour, or after `rounds` changes. Each round evaluates the
-    objective ``F`` times a row; rows that have arrived are left out of it if the objective can be
-    restricted to rows (`Objective.at`, as `SquaredDistance` does).
+    objective ``F`` times a row, or a shortlist's times behind a net1 that folds; rows that have
+    arrived are left out of it if the objective can be restricted to rows (`Objective.at`).
 
     Parameters
     ----------
@@ -66,31 +64,32 @@ def local_search(
     (tensor([[1, 0]]), tensor([0.]))
     """
     check_codes(codes, cardinalities)
-    objective = Objective.of(objective)
-    row = one_hot(codes, cardinalities, dtype)
+    objective, found = Objective.of(objective), codes.clone()
+    objective = objective if dtype is None else objective.typed(dtype)
     loss = objective.hard(codes, cardinalities).clone()
-    everyone = active = torch.arange(len(row), device=row.device)
+    everyone = active = torch.arange(len(codes), device=codes.device)
+    column, code = places_of(cardinalities, codes.device)
+    if allowed is None:
+        allowed = torch.ones(len(codes), len(code), dtype=torch.bool, device=codes.device)
     for _ in range(rounds):
         part = objective.at(active)
         looked, cost = (everyone, objective) if part is None else (active, part)
-        tried = try_columns(row[looked], loss[looked], cost, cardinalities)
-        if allowed is not None:
-            tried = tried.masked_fill(~allowed[looked], torch.inf)
-        best, place = tried.min(dim=1)
+        best, place = cost.best_exchange(
+            found[looked], loss[looked], cardinalities, allowed[looked]
+        )
         better = best < loss[looked]
         active = looked[better]
         if not len(active):
             break
-        row[active] = exchanged(row[active], place[better], cardinalities)
+        found[active, column[place[better]]] = code[place[better]]
         loss[active] = best[better]
-    return argmax_codes(row, cardinalities), loss
+    return found, loss
 
 
-def exchanged(
-    row: Float[Tensor, "A F"], place: Int64[Tensor, " A"], cardinalities: tuple[int, ...]
-) -> Float[Tensor, "A F"]:
-    """Hard rows with the category at `place`, 0 to F - 1, put in for its column's own."""
-    new = row.clone()
-    for block in slices(cardinalities):
-        new[(place >= block.start) & (place < block.stop), block] = 0.0
-    return new.scatter_(1, place[:, None], 1.0)
+def places_of(
+    cardinalities: tuple[int, ...], device: torch.device
+) -> tuple[Int64[Tensor, " F"], Int64[Tensor, " F"]]:
+    """The column and the code that each place of a simplex stands for."""
+    every = [(c, k) for c, K in enumerate(cardinalities) for k in range(K)]
+    column, code = torch.tensor(every, device=device).T
+    return column, code

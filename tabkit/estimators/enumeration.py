@@ -95,28 +95,13 @@ def indecater(
         row = drawn(logits, cardinalities, generator)
         losses.append(objective(row))
         if torch.is_grad_enabled():
-            tried = try_columns(row, losses[-1].detach(), objective, cardinalities)
+            codes, loss = argmax_codes(row, cardinalities), losses[-1].detach()
+            tried = objective.tried(codes, loss, cardinalities)
             gradients.append(jacobian_product(p, tried, cardinalities))
     loss = torch.stack(losses).mean()
     if not gradients:
         return loss
     return with_gradient(loss, logits, torch.stack(gradients).mean(dim=0))
-
-
-@torch.no_grad()
-def try_columns(
-    row: Simplex,
-    loss: Float[Tensor, " B"],
-    objective: Objective,
-    cardinalities: Sequence[int],
-) -> Float[Tensor, "B F"]:
-    """The loss of each hard row with one category exchanged, by the category that comes in.
-
-    Where the category is the row's own it is `loss`.
-    """
-    exchange = objective.exchanges(argmax_codes(row, cardinalities), cardinalities)
-    losses = torch.cat([exchange(c) for c in range(len(cardinalities))], dim=1)
-    return torch.where(row > 0, loss[:, None], losses.to(row.dtype))
 
 
 @estimator(

@@ -63,6 +63,7 @@ class FoldedLinear(nn.Module):
     continuous: Float[Tensor, "N R"]
     bias: Float[Tensor, " R"]
     starts: Int64[Tensor, " C"]
+    columns: Int64[Tensor, " F"]
 
     def __init__(self, tables: Sequence[Float[Tensor, "_ _"]], linear: nn.Linear) -> None:
         super().__init__()
@@ -83,6 +84,8 @@ class FoldedLinear(nn.Module):
         self.register_buffer("continuous", rest.T.clone(memory_format=torch.contiguous_format))
         self.register_buffer("bias", bias.clone())
         self.register_buffer("starts", sizes.cumsum(0) - sizes)
+        every = torch.arange(len(sizes), device=rest.device)
+        self.register_buffer("columns", every.repeat_interleave(sizes))
         self._keep_apart(tables, torch.cat(parts, dim=1).T.contiguous())
 
     def _keep_apart(self, tables: Sequence[Tensor], weight: Float[Tensor, "CD R"]) -> None:

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from tabkit import simplex
-from tabkit.fast.exchanges import Exchanges
+from tabkit.fast.exchanges import BACKWARD, SHORTLIST, Exchanges
 from tabkit.nets.folded import FoldedEncoder, folded
 from tabkit.nets.interface import (
     Codes,
@@ -96,6 +96,15 @@ class SquaredDistance(Objective):
             return super().exchanges(codes, cardinalities)
         hidden = net1.first(codes, self.continuous)
         return Exchanges(net1.first, net1.behind, codes, hidden, self.target)
+
+    def best_exchange(
+        self, codes: Codes, loss: Float[Tensor, " B"], cardinalities: tuple[int, ...], allowed: Any
+    ) -> tuple[Float[Tensor, " B"], Int64[Tensor, " B"]]:
+        exchanges = self.exchanges(codes, cardinalities)
+        few = BACKWARD * self.target.shape[1] + SHORTLIST < sum(cardinalities)
+        if few and isinstance(exchanges, Exchanges):
+            return exchanges.best(allowed)
+        return super().best_exchange(codes, loss, cardinalities, allowed)
 
     @property
     def widths(self) -> tuple[int, ...]:
