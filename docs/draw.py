@@ -1,4 +1,4 @@
-"""Draws the pictures of README and docs: ``python docs/draw.py``; 5 minutes on two cores.
+"""Draws the pictures of README and docs: ``python docs/draw.py``; a few minutes on two cores.
 
 The gap is that of a real training on all flights; the widgets are photographed at work in
 JupyterLab, by the browser of the tests. A page's words for a picture are in the page.
