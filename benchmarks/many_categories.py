@@ -38,7 +38,7 @@ from tabkit import ruler
 from tabkit.embedding.sampled import SampledSoftEmbedding
 from tabkit.estimators import Estimator
 from tabkit.ruler.reference import Reference, draw
-from tabkit.train.loop import write_atomically
+from tabkit.train.checkpoint import write_atomically
 
 CARDINALITIES = (1_000, 10_000, 100_000, 1_000_000)
 CHOICES = ((16, 16), (64, 64))
