@@ -8,6 +8,7 @@ import importlib
 import pkgutil
 import re
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from sphinx.application import Sphinx
@@ -16,6 +17,7 @@ import tabkit
 
 ROOT = Path(__file__).resolve().parents[1]
 API = ROOT / "docs" / "api"
+WHOLE = ("tabkit.estimators", "tabkit.fast")
 
 project = "tabkit"
 copyright = "the authors of tabkit"
@@ -41,15 +43,28 @@ napoleon_custom_sections = ["Shape", "Gradient", "Source"]
 def write_api(_app: Sphinx) -> None:
     """A page for each public module, and one that lists them."""
     API.mkdir(exist_ok=True)
-    found = (m.name for m in pkgutil.iter_modules(tabkit.__path__) if not m.name.startswith("_"))
-    names = [f"tabkit.{name}" for name in sorted(found)]
+    names = public(tabkit)
     for name in names:
-        title = f"{name}\n{'=' * len(name)}"
-        (API / f"{name}.rst").write_text(f"{title}\n\n.. automodule:: {name}\n   :members:\n")
+        (API / f"{name}.rst").write_text("\n".join([name, "=" * len(name), "", *contents(name)]))
     modules = [f"* :doc:`{name}`: {first_line(name)}" for name in names]
     top = ["What ``import tabkit`` has at hand:", "", *at_hand(), "", "Its modules:", "", *modules]
     toctree = [".. toctree::", "   :hidden:", "", *(f"   {name}" for name in names)]
     (API / "index.rst").write_text("\n".join(["API", "===", "", *top, "", *toctree, ""]))
+
+
+def public(package: ModuleType) -> list[str]:
+    """The names of its public modules."""
+    found = pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
+    return sorted(m.name for m in found if not m.name.rpartition(".")[2].startswith("_"))
+
+
+def contents(name: str) -> list[str]:
+    """What a page describes: what the module offers and, in some rooms, all of its files."""
+    lines, module = [f".. automodule:: {name}", "   :members:", ""], importlib.import_module(name)
+    for part in public(module) if name in WHOLE else ():
+        others = f"   :exclude-members: {', '.join(module.__all__)}"
+        lines += [part, "-" * len(part), "", f".. automodule:: {part}", "   :members:", others, ""]
+    return lines
 
 
 def first_line(name: str) -> str:

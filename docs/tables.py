@@ -4,7 +4,9 @@ A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``. `TABLES` h
 that makes it: from the kept results in benchmarks/results, or from the registry of estimators.
 """
 
+import ast
 import importlib
+import inspect
 import pkgutil
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -12,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tabkit import estimators, fast
+from tabkit import estimators, fast, simplex
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -62,6 +64,21 @@ def estimators_table() -> str:
             yield named, made.bias, gradient, made.evaluations(COLUMNS), source
 
     return table(["estimator, its knobs", "bias", "gradient", "evaluations", "source"], rows())
+
+
+def formula() -> str:
+    """Straight-through Gumbel, as the package has it."""
+    shown = (estimators.gumbel.straight_through_gumbel, simplex.straight_through)
+    return "\n".join(["```py", "\n\n\n".join(map(bare, shown)), "```"])
+
+
+def bare(function: Callable) -> str:
+    """A function without decorator, annotations and docstring."""
+    (found,) = ast.parse(inspect.getsource(function)).body
+    found.decorator_list, found.returns, found.body = [], None, found.body[1:]
+    for argument in (*found.args.args, *found.args.kwonlyargs):
+        argument.annotation = None
+    return ast.unparse(found)
 
 
 def main_job_table() -> str:
@@ -195,6 +212,7 @@ def fast_table() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "answer": answer_table,
     "estimators": estimators_table,
+    "formula": formula,
     "main_job": main_job_table,
     "comparison_flights": lambda: comparison_table("flights"),
     "comparison_planted": lambda: comparison_table("planted"),
