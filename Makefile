@@ -1,4 +1,4 @@
-# make env | lab | app | test | run | bench: each sets up what it needs; the second time it starts at once.
+# make env | lab | app | test | run | bench | docs: each sets up what it needs; the second time it starts at once.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -16,7 +16,7 @@ BENCH_MANY ?=
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 INSTALLED = $(VENV)/.installed
 
-.PHONY: help env lab app test run bench format notebooks pins clean
+.PHONY: help env lab app test run bench docs format notebooks pins clean
 
 help:
 	@echo "make env        build the environment in $(VENV)"
@@ -25,6 +25,7 @@ help:
 	@echo "make test       check the style and pass all tests"
 	@echo "make run        the main job on the real flights, without a browser"
 	@echo "make bench      what it costs, as ratios: tables in runs/ (BENCH=--help)"
+	@echo "make docs       the pages and the API as a site: docs/_build/index.html"
 	@echo "make notebooks  regenerate the notebooks from notebooks/_source"
 	@echo "make format     format the code"
 	@echo "make pins       resolve the newest versions into constraints.txt"
@@ -56,6 +57,9 @@ run: env
 bench: env
 	$(BIN)/python benchmarks/speed.py $(BENCH)
 	$(BIN)/python benchmarks/many_categories.py $(BENCH_MANY)
+
+docs: env
+	$(BIN)/python docs/build.py
 
 notebooks: env
 	$(BIN)/python notebooks/build.py

@@ -1,25 +1,35 @@
 """tabkit: predict rows with categories, trained by a loss behind a frozen net.
 
-Floors, each of which imports only lower ones: `schema`; `data`, `embedding`, `relaxations`;
-`nets`, `estimators`; `train`; `compare`; `plots`; `lesson`.
+A reader begins with `tabkit.simplex`, the formulas; then `tabkit.estimators`, the ways to train
+net0, and `tabkit.decoders`, the ways to get a hard row out. Every module is there after ``import
+tabkit``; those that need much (`compare`, `inspection`, `plots`, `widgets`) load when first used.
 """
 
 from importlib.metadata import version
 
+import lazy_loader
+
 import tabkit.openmp  # noqa: F401 - first, since torch comes with the others
-from tabkit import estimators, relaxations
+from tabkit import decoders, estimators, fast, simplex
 from tabkit.data import Dataset, flights, from_frame, planted
+from tabkit.decoders import decode
 from tabkit.embedding import SampledSoftEmbedding, SoftEmbedding
 from tabkit.extras import DISTRIBUTION
 from tabkit.nets import RowEncoder, RowPredictor, SquaredDistance, freeze
+from tabkit.objective import Objective
 from tabkit.schema import DataError, Rows, Schema
-from tabkit.train import Step, fit_encoder, fit_jointly, fit_predictor
+from tabkit.train import Fit, Step, fit_encoder, fit_jointly, fit_predictor
 
 __version__ = version(DISTRIBUTION)
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__, submodules=["compare", "inspection", "lesson", "plots", "ruler", "widgets"]
+)
 
 __all__ = [
     "DataError",
     "Dataset",
+    "Fit",
+    "Objective",
     "RowEncoder",
     "RowPredictor",
     "Rows",
@@ -28,7 +38,10 @@ __all__ = [
     "SoftEmbedding",
     "SquaredDistance",
     "Step",
+    "decode",
+    "decoders",
     "estimators",
+    "fast",
     "fit_encoder",
     "fit_jointly",
     "fit_predictor",
@@ -36,5 +49,5 @@ __all__ = [
     "freeze",
     "from_frame",
     "planted",
-    "relaxations",
+    "simplex",
 ]

@@ -105,10 +105,7 @@ def few(n: int) -> int:
 def check_neighbours(vectors: Vectors, k: int) -> None:
     """Every point needs k others.
 
-    Raises
-    ------
-    ValueError
-        Otherwise.
+    Raises ValueError otherwise.
     """
     if not 1 <= k < len(vectors):
         raise ValueError(

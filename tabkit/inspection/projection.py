@@ -148,10 +148,7 @@ def check_projection(
 ) -> None:
     """The points are enough, and the arguments known.
 
-    Raises
-    ------
-    ValueError
-        Otherwise.
+    Raises ValueError otherwise.
     """
     n, width = vectors.values.shape
     if method not in METHODS:

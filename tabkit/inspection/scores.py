@@ -1,6 +1,7 @@
 """Structure or accident? Embeddings against the truth, by permutation tests."""
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,6 @@ from tabkit.extras import imports_for
 from tabkit.inspection.neighbours import distances, few, neighbours
 from tabkit.inspection.truths import Distances, known_truths
 from tabkit.inspection.vectors import VIEWS, Vectors, category_vectors
-from tabkit.nets import RowEncoder
 
 with imports_for("inspection"):
     from scipy.spatial.distance import squareform
@@ -106,10 +106,7 @@ def check_truth(
 ) -> Bool[np.ndarray, " K"]:
     """Which categories' truth is known.
 
-    Raises
-    ------
-    ValueError
-        As `truth_score`.
+    Raises ValueError as `truth_score`.
     """
     tables = [table for table in (truth, given) if table is not None]
     for table in tables:
@@ -146,10 +143,7 @@ def varied(table: Distances) -> bool:
 def residual(values: Float[np.ndarray, " P"], given: Float[np.ndarray, " P"]) -> np.ndarray:
     """What is left of `values` after the straight line through `given`.
 
-    Raises
-    ------
-    ValueError
-        If there is nothing left but rounding.
+    Raises ValueError if there is nothing left but rounding.
     """
     slope, level = np.polyfit(given, values, 1)
     left = values - (slope * given + level)
@@ -175,7 +169,7 @@ def _orders(n: int, permutations: int, seed: int) -> list[Order]:
 
 
 def truth_scores(
-    net1: RowEncoder,
+    net1: Any,
     dataset: Dataset,
     truths: Mapping[str, Mapping[str, Distances]] | None = None,
     *,

@@ -1,17 +1,39 @@
-"""Driving a loop under a progress bar."""
+"""`Step`, what a training tells of each step, and the bar under which it is driven."""
 
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from tqdm.auto import tqdm
 
-from tabkit.train.loop import Step
+
+@dataclass(frozen=True)
+class Step:
+    """One training step.
+
+    Attributes
+    ----------
+    step, steps : int
+        This step, from 1, and the last one.
+    loss : float
+        The loss of the batch before the update; for net0 its relaxed loss.
+    seconds : float
+        Time in the loop so far, over all its sittings.
+    decoded : float | None
+        The decoded loss of the same batch, in steps where it was measured.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    seconds: float
+    decoded: float | None = None
 
 
-def watch(loop: Iterable[Step], description: str = "") -> Iterator[Step]:
+def watch(fit: Iterable[Step], description: str = "") -> Iterator[Step]:
     """Passes steps on under a progress bar, in a terminal or a notebook; silent in a pipe."""
     bar = None
-    for step in loop:
+    for step in fit:
         if bar is None:
             bar = _bar(step.steps, description)
         bar.set_postfix(loss=f"{step.loss:.3f}", refresh=False)
@@ -24,8 +46,3 @@ def watch(loop: Iterable[Step], description: str = "") -> Iterator[Step]:
 def _bar(steps: int, description: str) -> tqdm:
     silent = "ipykernel" not in sys.modules and not sys.stderr.isatty()
     return tqdm(total=steps, desc=description, unit="step", disable=silent, mininterval=0.3)
-
-
-def run(loop: Iterable[Step], description: str = "") -> list[Step]:
-    """Runs a loop to its end under a progress bar and returns its steps."""
-    return list(watch(loop, description))
