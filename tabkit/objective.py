@@ -52,7 +52,7 @@ class Objective:
         """The objective itself, or a function as one."""
         return function if isinstance(function, Objective) else Objective(function)
 
-    def __call__(self, simplex: Float[Tensor, "B F"]) -> Float[Tensor, " B"]:
+    def __call__(self, simplex: Float[Tensor, "B F"] | Int64[Tensor, "B C"]) -> Float[Tensor, " B"]:
         given = simplex if self.dtype is None else simplex.to(self.dtype)
         if not self.any_order:
             given = given.clone(memory_format=torch.contiguous_format)
@@ -128,10 +128,7 @@ class Objective:
 
     @torch.no_grad()
     def tried(
-        self,
-        codes: Int64[Tensor, "B C"],
-        loss: Float[Tensor, " B"],
-        cardinalities: Sequence[int],
+        self, codes: Int64[Tensor, "B C"], loss: Float[Tensor, " B"], cardinalities: Sequence[int]
     ) -> Float[Tensor, "B F"]:
         """The loss of each hard row with one category exchanged, by the category that comes in.
 
