@@ -64,8 +64,8 @@ class Objective:
             )
         return loss
 
-    def loss(self, simplex: Float[Tensor, "B F"]) -> Float[Tensor, " B"]:
-        """The loss per row."""
+    def loss(self, simplex: Float[Tensor, "B F"]) -> Tensor:
+        """The loss per row, (B,)."""
         return self.function(simplex)
 
     def typed(self, dtype: torch.dtype) -> "Objective":
