@@ -101,7 +101,7 @@ class Kind:
     whole: bool = False
 
     def check(self, name: str, value: Knob) -> Knob:
-        """The value, as an int where the kind is one of whole numbers.
+        """The value, as an int where the kind is one of whole numbers, else as a float.
 
         Raises
         ------
@@ -111,7 +111,7 @@ class Kind:
         number = isinstance(value, Knob) and not isinstance(value, bool)
         if not (number and self.holds(value)):
             raise ValueError(f"{name} must be {self.words}, not {value}")
-        return int(value) if self.whole else value
+        return int(value) if self.whole else float(value)
 
 
 def at_least(least: int) -> Kind:
