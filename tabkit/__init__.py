@@ -1,23 +1,33 @@
 """tabkit: predict rows with categories, trained by a loss behind a frozen net.
 
-Floors, each of which imports only lower ones: `schema`; `data`, `embedding`, `relaxations`;
-`nets`, `estimators`; `train`; `compare`; `plots`; `lesson`.
+A reader begins with `tabkit.simplex`, the formulas; then `tabkit.estimators`, the ways to train
+net0, and `tabkit.decoders`, the ways to get a hard row out. Every module is there after ``import
+tabkit``; those that need much (`compare`, `inspection`, `plots`, `widgets`) load when first used.
 """
 
 from importlib.metadata import version
 
-from tabkit import estimators, relaxations
+import lazy_loader
+
+from tabkit import decoders, estimators, fast, simplex
 from tabkit.data import Dataset, flights, from_frame, planted
+from tabkit.decoders import decode
 from tabkit.embedding import SampledSoftEmbedding, SoftEmbedding
 from tabkit.nets import RowEncoder, RowPredictor, SquaredDistance, freeze
+from tabkit.objective import Objective
 from tabkit.schema import DataError, Rows, Schema
-from tabkit.train import Step, fit_encoder, fit_jointly, fit_predictor
+from tabkit.train import Fit, Step, fit_encoder, fit_jointly, fit_predictor
 
 __version__ = version("tabkit")
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__, submodules=["compare", "inspection", "lesson", "plots", "ruler", "widgets"]
+)
 
 __all__ = [
     "DataError",
     "Dataset",
+    "Fit",
+    "Objective",
     "RowEncoder",
     "RowPredictor",
     "Rows",
@@ -26,7 +36,10 @@ __all__ = [
     "SoftEmbedding",
     "SquaredDistance",
     "Step",
+    "decode",
+    "decoders",
     "estimators",
+    "fast",
     "fit_encoder",
     "fit_jointly",
     "fit_predictor",
@@ -34,5 +47,5 @@ __all__ = [
     "freeze",
     "from_frame",
     "planted",
-    "relaxations",
+    "simplex",
 ]

@@ -23,8 +23,8 @@ from tabkit import compare, estimators, plots
 from tabkit.compare.comparison import DATA_ROWS, FULL, QUICK, QUICK_ROWS
 from tabkit.data import Dataset
 from tabkit.nets import RowEncoder, freeze
-from tabkit.train import fit_encoder, run
-from tabkit.train.schedules import start_schedules
+from tabkit.train import fit_encoder
+from tabkit.train.schedules import check_schedules
 
 DEFAULT_ESTIMATORS = (
     "hard_argmax",
@@ -189,7 +189,7 @@ def train_encoder(
     """Trains one net1 from integer codes, and freezes it."""
     net1 = RowEncoder(dataset.schema, seed=seed, device=device)
     checkpoint = folder / f"net1-seed{seed}.pt"
-    run(fit_encoder(net1, dataset, steps=steps, seed=seed, checkpoint=checkpoint), "net1")
+    fit_encoder(net1, dataset, steps=steps, seed=seed, checkpoint=checkpoint).run("net1")
     return freeze(net1)
 
 
@@ -198,7 +198,7 @@ def main_job(arguments: argparse.Namespace) -> int:
     check_unique(arguments.estimators, "--estimators")
     check_unique(arguments.seeds, "--seeds")
     for text in arguments.estimators:
-        start_schedules(*compare.parse_spec(text), arguments.steps)  # before anything trains
+        check_schedules(*compare.parse_spec(text), arguments.steps)  # before anything trains
     dataset = compare.load_data("flights", arguments.rows or 0)
     folder = open_folder(arguments)
     print(f"{len(dataset):,} flights; results in {folder}")

@@ -1,7 +1,9 @@
 """The data is what the card says, planted truth is recoverable, and splits do not overlap."""
 
+import copy
 import hashlib
-import json
+import io
+import pickle
 import re
 import subprocess
 import sys
@@ -12,9 +14,11 @@ import pandas as pd
 import pyarrow
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 import tabkit
-from tabkit import DataError, data, from_frame, planted
+from tabkit import DataError, Rows, data, from_frame, planted
 from tabkit.data.nycflights import CATEGORICAL, CONTINUOUS, OUTCOMES
 from tabkit.data.plant import nearest
 
@@ -74,17 +78,25 @@ def test_the_training_rows_set_the_scale(flights):
         )
 
 
-def test_flights_come_back_in_their_own_values(flights):
+def test_flights_come_back_in_their_own_values_order_and_dtypes(flights):
     frame = data.flights_frame()
     index = flights.test[:500]
-    found, true = flights.frame(index), frame.iloc[index.numpy()].reset_index(drop=True)
-    for name in CATEGORICAL:
-        assert found[name].astype(object).fillna("-").tolist() == (
-            true[name].astype(object).fillna("-").tolist()
-        )
-    np.testing.assert_allclose(
-        found[list(CONTINUOUS)], true[list(CONTINUOUS)], rtol=1e-4, atol=1e-4
-    )
+    own = [name for name in frame if name in flights.schema.names]
+    true = frame[own].iloc[index.numpy()].reset_index(drop=True)
+    pd.testing.assert_frame_equal(flights.frame(index), true, rtol=1e-5, atol=1e-5)
+    whole = ["plane_year", "seats"]
+    np.testing.assert_array_equal(flights.frame(index)[whole], true[whole])
+    assert set(true[whole].dtypes) == {np.dtype("int16")}
+
+
+def test_no_predicted_flight_leaves_the_range_that_was_seen(flights):
+    noise = torch.randn(1_000, len(CONTINUOUS), generator=torch.Generator().manual_seed(0))
+    rows = Rows(flights.rows.codes[:1_000], 10 * noise)
+    found, seen = flights.schema.decode(rows), data.flights_frame()
+    for name in CONTINUOUS:
+        assert found[name].between(seen[name].min(), seen[name].max()).all()
+    assert (found["precip"] == 0).any()
+    assert (flights.schema.decode(rows, clip=False)["precip"] < 0).any()
 
 
 def test_the_card_states_the_files_checksum_and_every_column():
@@ -143,6 +155,15 @@ def test_planted_has_the_forums_shape():
     assert wide.rows.continuous.shape == (20_000, 50)
     assert 5 <= min(wide.schema.cardinalities) <= max(wide.schema.cardinalities) <= 30
     wide.schema.check_codes(wide.rows.codes)
+
+
+def test_planted_rows_come_back(dataset):
+    again = dataset.schema.encode(dataset.frame())
+    assert torch.equal(again.codes, dataset.rows.codes)
+    torch.testing.assert_close(again.continuous, dataset.rows.continuous)
+    far = Rows(dataset.rows.codes, 100 * dataset.rows.continuous)
+    found, own = dataset.schema.decode(far), dataset.frame()
+    pd.testing.assert_frame_equal(found.agg(["min", "max"]), own.agg(["min", "max"]))
 
 
 def test_planted_rows_are_near_when_their_places_are():
@@ -230,15 +251,16 @@ def test_from_frame_refuses_what_does_not_fit(frame):
     with pytest.raises(DataError, match="also an input of net1") as leak:
         from_frame(frame, categorical=["port"], continuous=["delay"], outcomes=["delay"])
     assert leak.value.column == "delay"
-    with pytest.raises(DataError, match="is not in the frame"):
+    with pytest.raises(DataError, match=r"not in the frame.*did you mean 'delay'"):
         from_frame(frame, categorical=["port"], outcomes=["delays"])
-    with pytest.raises(DataError, match="is not in the frame"):
+    with pytest.raises(DataError, match=r"not in the frame.*did you mean 'port'"):
         from_frame(frame, categorical=["ports"], outcomes=["delay"])
 
 
 BAD_COLUMNS = [
     ({"outcomes": []}, "one or more numeric columns"),
-    ({"outcomes": "delay"}, "one or more numeric columns"),
+    ({"outcomes": "delay"}, "write \\['delay'\\]"),
+    ({"signal": "delay"}, "write \\['delay'\\]"),
     ({"signal": []}, "one or more numeric columns"),
     ({"outcomes": ["delay", "delay"]}, "named twice"),
     ({"outcomes": ["port"]}, "also an input"),
@@ -274,7 +296,116 @@ def test_from_frame_passes_the_choices_of_the_schema_on(frame):
     assert few.schema.categorical[0].other
 
 
-def test_a_dataset_survives_its_schemas_json(own):
-    again = tabkit.Schema.from_json(own.schema.to_json())
-    assert again == own.schema
-    assert json.loads(own.schema.to_json())["categorical"][0]["name"] == "port"
+def test_from_frame_takes_an_index_and_leaves_what_is_not_named_alone(frame, own):
+    wide = frame.assign(note="x", **{"7": 1})[["note", "delay", "wind", "7", "gate", "port"]]
+    wide = wide.rename(columns={"7": 7})
+    found = from_frame(
+        wide,
+        categorical=pd.Index(["port", "gate"]),
+        continuous=wide.columns[2:3],
+        outcomes=wide.columns[1:2],
+        signal=wide[["delay", "wind"]].select_dtypes("number").columns,
+    )
+    assert found.rows == own.rows
+    assert torch.equal(found.signal, own.signal)
+    assert found.frame().columns.tolist() == ["wind", "gate", "port"], "the frame's own order"
+
+
+def test_an_outcome_of_booleans_is_refused_with_a_remedy_that_works(frame):
+    late = frame.assign(late=frame["delay"] > 0)
+    with pytest.raises(DataError) as error:
+        from_frame(late, categorical=["port"], outcomes=["late"])
+    code = error.value.remedy.removeprefix("make them numbers: ")
+    exec(code, {"frame": late})
+    from_frame(late, categorical=["port"], outcomes=["late"])
+
+
+def test_a_split_without_rows_is_refused_with_a_remedy_that_works(frame):
+    few = frame.head(5).assign(port=list("ababa"))
+    with pytest.raises(ValueError, match="give held_out="):
+        from_frame(few, categorical=["port"], outcomes=["delay"])
+    from_frame(few, categorical=["port"], outcomes=["delay"], held_out=1)
+
+
+def test_a_column_that_is_constant_for_training_only_says_so(frame):
+    train, _, test = data.split(len(frame))
+    wind = np.where(np.isin(np.arange(len(frame)), test), frame["wind"], 1.0)
+    with pytest.raises(DataError, match="constant in the rows that set the scale") as error:
+        from_frame(
+            frame.assign(wind=wind), categorical=["port"], continuous=["wind"], outcomes=["delay"]
+        )
+    assert (error.value.column, error.value.row) == ("wind", train[0])
+
+
+@given(st.lists(st.sampled_from([*"abcd", None]), min_size=10, max_size=40), st.integers(0, 9))
+def test_seen_is_what_a_training_row_has(values, seed):
+    values[:2] = "ab"
+    frame = pd.DataFrame({"c": values, "flag": [v == "d" for v in values], "y": range(len(values))})
+    frame.loc[0, "flag"] = True
+    found = from_frame(
+        frame, categorical=["c", "flag"], outcomes=["y"], other={"c": 0}, seed=seed, held_out=4
+    )
+    names = [(spec.name, label) for spec in found.schema.categorical for label in spec.labels]
+    train = frame.iloc[found.train.numpy()].astype(object).fillna("(missing)").astype(str)
+    expected = [label in set(train[column]) for column, label in names]
+    assert found.seen.tolist() == expected
+    assert found.seen is found.seen, "counted once"
+    gone = [name for name, seen in zip(names, expected, strict=True) if not seen]
+    assert [(c, label) for c, labels in found.unseen().items() for label in labels] == gone
+    assert "(other)" in found.unseen()["c"]
+
+
+def copies(dataset):
+    saved = io.BytesIO()
+    torch.save(dataset, saved)
+    saved.seek(0)
+    yield copy.deepcopy(dataset)
+    yield copy.copy(dataset)
+    yield pickle.loads(pickle.dumps(dataset))
+    yield torch.load(saved, weights_only=False)
+
+
+def test_a_data_set_can_be_copied_pickled_and_saved(dataset, own):
+    for one in (dataset, own):
+        one.seen  # noqa: B018, as kept ones go along
+        for again in copies(one):
+            assert again.rows == one.rows
+            assert again.schema == one.schema
+            assert torch.equal(again.signal, one.signal)
+            assert torch.equal(again.seen, one.seen)
+            pd.testing.assert_frame_equal(again.frame(again.test), one.frame(one.test))
+            assert list(again.truth) == list(one.truth)
+            assert one != again, "a data set is itself only, and can be a key"
+            assert {one: 1}[one] == 1
+
+
+def test_a_data_set_shows_itself_in_a_few_lines(flights):
+    assert repr(flights).startswith(
+        "Dataset 'flights': 327,346 rows (287,346 train, 20,000 validation, 20,000 test)"
+    )
+    assert "\n  11 categorical: month (12), weekday (7), " in repr(flights)
+    assert "\n  3 outcomes: air_time, dep_delay, arr_delay" in repr(flights)
+    wide = planted(100, categorical=150, continuous=150)
+    for one in (flights, wide):
+        lines = repr(one).splitlines()
+        assert len(lines) == 5
+        assert max(map(len, lines)) < 130
+
+
+def test_another_default_dtype_changes_no_data(frame, own):
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        again = from_frame(
+            frame, categorical=["port", "gate"], continuous=["wind"], outcomes=["delay"]
+        )
+        grown = planted(300, categorical=2, continuous=1)
+        back = again.frame()
+    finally:
+        torch.set_default_dtype(before)
+    assert again.rows == own.rows
+    assert torch.equal(again.outcomes, own.outcomes)
+    pd.testing.assert_frame_equal(back, own.frame())
+    for one in (again, grown):
+        for values in (one.rows.continuous, one.outcomes, one.signal):
+            assert values.dtype == torch.float32

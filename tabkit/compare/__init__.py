@@ -4,6 +4,7 @@ from tabkit.compare.comparison import cells, kept_comparison, sweep_summary, swe
 from tabkit.compare.scores import (
     Score,
     Trained,
+    by_decoder,
     decoded_curve,
     distance_correlation,
     majority_accuracy,
@@ -23,6 +24,7 @@ __all__ = [
     "Score",
     "Spec",
     "Trained",
+    "by_decoder",
     "cells",
     "decoded_curve",
     "distance_correlation",

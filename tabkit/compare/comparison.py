@@ -37,7 +37,8 @@ QUICK_ROWS = {"flights": 20_000, "planted": 10_000}
 KEYS = ["data", "budget", "estimator"]
 MEASURES = [
     *("train_relaxed", "test_relaxed", "test_decoded", "gap", "entropy", "accuracy"),
-    *("decode_argmax", "decode_snap", "decode_search", "decode_best", "seconds"),
+    *("decode_argmax", "decode_table", "decode_first_layer", "decode_search", "decode_best"),
+    "seconds",
 ]
 
 
@@ -119,7 +120,14 @@ def sweep_summary(results: pd.DataFrame) -> pd.DataFrame:
 def sweep_text(summary: pd.DataFrame) -> str:
     """The tables for a terminal, one per data set and budget."""
     shown = ["train_relaxed", "test_relaxed", "test_decoded", "test_decoded_se", "gap", "entropy"]
-    shown += ["accuracy", "seconds", "decode_argmax", "decode_snap", "decode_search", "decode_best"]
+    shown += [
+        "accuracy",
+        "seconds",
+        "decode_argmax",
+        "decode_table",
+        "decode_search",
+        "decode_best",
+    ]
     parts = []
     for (data, budget), group in summary.groupby(["data", "budget"], sort=False):
         table = group.set_index("estimator")[shown].rename(columns={"test_decoded_se": "se"})

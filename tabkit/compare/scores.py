@@ -1,25 +1,36 @@
 """What a trained net0 is worth: relaxed and decoded loss, the gap, and accuracy by column."""
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
+from typing import Any
 
 import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tabkit import relaxations
 from tabkit.data import Dataset, pairs
-from tabkit.estimators import EntropyPenalty, Estimator, Relaxed, Snapped, entropy
-from tabkit.nets import Prediction, RowEncoder, RowPredictor, SquaredDistance, encode_rows
-from tabkit.schema import argmax_codes
-from tabkit.train import Schedule, Step, fit_predictor, predictor_loss, run
+from tabkit.decoders import DECODERS, decoder_of, handed_over, local_search, possible
+from tabkit.estimators import Estimator, entropy
+from tabkit.nets import (
+    RowPredictor,
+    SquaredDistance,
+    device_of,
+    dtype_of,
+    encode_rows,
+    logits_of,
+)
+from tabkit.objective import Objective
+from tabkit.simplex import argmax_codes
+from tabkit.train import Distances, Predicting, Schedule, Step, fit_predictor
 
 PAIRS = 100_000
 SCORED_ROWS = 20_000
 DECODE_EVERY = 20  # steps
+SEARCHED_ROWS = 200
 
 
 @dataclass(frozen=True)
@@ -49,8 +60,8 @@ class Score:
 
 @torch.no_grad()
 def score(
-    net0: RowPredictor,
-    net1: RowEncoder,
+    net0: Any,
+    net1: Any,
     dataset: Dataset,
     estimator: Estimator,
     index: Tensor,
@@ -58,16 +69,17 @@ def score(
     seed: int = 0,
 ) -> Score:
     """Scores net0 on the rows at `index`; noise, if the estimator has any, comes from `seed`."""
-    device = next(net1.parameters()).device
-    noise = torch.Generator(device).manual_seed(seed)
-    relaxed, decoded = predictor_loss(net0, net1, dataset, index, estimator, noise)
-    logits = net0.logits(net0(dataset.signal[index].to(device)), net1)
-    cardinalities = dataset.schema.cardinalities
-    codes = argmax_codes(logits, cardinalities).cpu()
+    noise = torch.Generator(device_of(net1)).manual_seed(seed)
+    loop = Predicting(net0, net1, dataset, estimator, unseen=True)
+    prediction, batch = loop.predict(index)
+    objective = Objective.of(Distances(net1, dataset)(net1, batch))
+    relaxed = loop.relaxed(prediction, objective, noise).item()
+    logits = logits_of(net0, net1, prediction)
+    codes = argmax_codes(logits, loop.cardinalities).cpu()
     hits = (codes == dataset.rows.codes[index]).double().mean(dim=0).tolist()
     accuracy = dict(zip((c.name for c in dataset.schema.categorical), hits, strict=True))
-    nats = entropy(logits, cardinalities).mean().item() / len(cardinalities)
-    return Score(relaxed.item(), decoded().item(), accuracy, nats)
+    nats = entropy(logits, loop.cardinalities).mean().item() / len(loop.cardinalities)
+    return Score(relaxed, loop.decoded(prediction, objective), accuracy, nats)
 
 
 def mean_accuracy(score: Score) -> float:
@@ -75,36 +87,50 @@ def mean_accuracy(score: Score) -> float:
     return mean(score.accuracy.values())
 
 
-def handed_over(
+@torch.no_grad()
+def by_decoder(
+    net0: Any,
+    net1: Any,
+    dataset: Dataset,
     estimator: Estimator,
-    prediction: Prediction,
-    net1: RowEncoder,
-    generator: torch.Generator | None,
-) -> Float[Tensor, "B CD"]:
-    """The embeddings that net1 gets in training: of a mixture, a sample, a hard row, or free."""
-    if isinstance(estimator, EntropyPenalty):
-        estimator = estimator.estimator
-    if estimator.head == "embedding":
-        embedded = prediction.categorical
-        if not isinstance(estimator, Snapped):
-            return embedded
-        logits = net1.embedding.negative_distances(embedded)
-        return net1.embedding(argmax_codes(logits, net1.embedding.cardinalities))
-    relaxed = isinstance(estimator, Relaxed)
-    relaxation = estimator.relaxation if relaxed else relaxations.make("hard_argmax")
-    cardinalities = net1.embedding.cardinalities
-    return net1.embedding(
-        relaxation(prediction.categorical, cardinalities=cardinalities, generator=generator)
-    )
+    *,
+    rows: int = SEARCHED_ROWS,
+    seed: int = 0,
+) -> dict[str, float]:
+    """The loss of the first `rows` test rows, by the decoder that makes hard rows of net0's output.
+
+    Returns
+    -------
+    dict
+        ``decode_argmax``, ``decode_table``, ``decode_first_layer`` and ``decode_search``, as
+        `tabkit.decode` names them, and ``decode_best``: a search for the row nearest to the *true*
+        output, which no decoder knows: about what is left to gain. NaN where net1
+        lacks what a decoder needs.
+
+    What is handed over is, for the relaxations that sample, one draw, so their search looks for
+    that draw's row and is of little use; for estimators that are no relaxation, the hard row, which
+    the search returns as it is.
+    """
+    index = dataset.test[:rows]
+    target = encode_rows(net1, dataset.rows[index])
+    handed = handed_over(net0, dataset.signal[index], net1, estimator=estimator, seed=seed)
+    truth = SquaredDistance(net1, handed.continuous, target)
+    losses = dict.fromkeys([f"decode_{name}" for name in DECODERS], math.nan)
+    for name in possible(net1):
+        codes = decoder_of(name)(handed)
+        losses[f"decode_{name}"] = truth.hard(codes, handed.cardinalities).mean().item()
+    start = decoder_of("argmax")(handed)
+    _, best = local_search(start, truth, handed.cardinalities, allowed=handed.allowed)
+    return losses | {"decode_best": best.mean().item()}
 
 
 @torch.no_grad()
-def random_row_loss(net1: RowEncoder, dataset: Dataset, index: Tensor, *, seed: int = 0) -> float:
+def random_row_loss(net1: Any, dataset: Dataset, index: Tensor, *, seed: int = 0) -> float:
     """The decoded loss of predicting a random training row: the scale on which to read losses."""
     generator = torch.Generator().manual_seed(seed)
     picked = dataset.train[torch.randint(len(dataset.train), (len(index),), generator=generator)]
     target = encode_rows(net1, dataset.rows[index])
-    drawn = dataset.rows[picked].to(target.device)
+    drawn = dataset.rows[picked].to(target.device, dtype_of(net1))
     return SquaredDistance(net1, drawn.continuous, target)(drawn.codes).mean().item()
 
 
@@ -118,7 +144,7 @@ def majority_accuracy(dataset: Dataset, index: Tensor) -> dict[str, float]:
 
 @torch.no_grad()
 def pair_distances(
-    net1: RowEncoder, dataset: Dataset, index: Tensor, *, count: int = PAIRS, seed: int = 0
+    net1: Any, dataset: Dataset, index: Tensor, *, count: int = PAIRS, seed: int = 0
 ) -> tuple[Float[Tensor, " P"], Float[Tensor, " P"]]:
     """Distances behind net1 and between outcomes, for `count` random pairs of rows at `index`."""
     a, b = pairs(torch.arange(len(index)), count, seed=seed)
@@ -128,7 +154,7 @@ def pair_distances(
 
 
 def distance_correlation(
-    net1: RowEncoder, dataset: Dataset, index: Tensor, *, count: int = PAIRS, seed: int = 0
+    net1: Any, dataset: Dataset, index: Tensor, *, count: int = PAIRS, seed: int = 0
 ) -> float:
     """Pearson correlation of distances behind net1 with distances between outcomes."""
     distances = pair_distances(net1, dataset, index, count=count, seed=seed)
@@ -154,7 +180,7 @@ class Trained:
 
 def train_and_score(
     estimator: Estimator,
-    net1: RowEncoder,
+    net1: Any,
     dataset: Dataset,
     *,
     name: str,
@@ -177,7 +203,7 @@ def train_and_score(
         As `fit_predictor`.
     """
     net0 = RowPredictor(dataset.signal.shape[1], net1, head=estimator.head, seed=seed)
-    loop = fit_predictor(
+    fit = fit_predictor(
         net0,
         net1,
         dataset,
@@ -190,7 +216,7 @@ def train_and_score(
         decode_every=decode_every,
         checkpoint=checkpoint,
     )
-    history = run(loop, name) if progress else list(loop)
+    history = fit.run(name) if progress else list(fit)
     scores = [
         score(net0, net1, dataset, estimator, index, seed=seed)
         for index in (dataset.train[:SCORED_ROWS], dataset.test)

@@ -3,8 +3,7 @@
 from typing import NamedTuple
 
 from tabkit import estimators
-from tabkit.estimators import Estimator
-from tabkit.relaxations import Knob
+from tabkit.estimators import Estimator, Knob
 from tabkit.train import Schedule, parse_schedule
 
 
@@ -26,7 +25,7 @@ def parse_spec(text: str) -> Spec:
     Examples
     --------
     >>> parse_spec("softmax:tau=0.25").estimator
-    Relaxed(relaxation=Softmax(tau=0.25))
+    softmax(tau=0.25)
     >>> parse_spec("gumbel_softmax:tau=cosine/2/0.2").schedules
     {'tau': Cosine(start=2.0, end=0.2)}
     """

@@ -17,18 +17,20 @@ from joblib import Parallel, delayed
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from tabkit.compare.scores import losses, mean_accuracy, train_and_score
+from tabkit.compare.scores import by_decoder, losses, mean_accuracy, train_and_score
 from tabkit.compare.specs import parse_spec
 from tabkit.data import Dataset, flights, planted
-from tabkit.inspection.landings import decoders
 from tabkit.nets import RowEncoder, freeze
+from tabkit.schema import Schema
 from tabkit.train import fit_encoder
-from tabkit.train.loop import check_sizes, write_atomically
-from tabkit.train.schedules import start_schedules
+from tabkit.train.checkpoint import write_atomically
+from tabkit.train.fit import check_sizes
+from tabkit.train.schedules import check_schedules
 
 SMALLEST_BATCH = 32  # rows
 BUDGETS = ("steps", "evaluations")
 Load = Callable[[str, int], Dataset]
+Encoder = Callable[[Schema, int], Any]
 Record = dict[str, Any]
 NetKey = tuple[str, int, int, int]
 
@@ -96,12 +98,18 @@ def load_data(name: str, rows: int) -> Dataset:
     raise ValueError(f"data must be flights or planted, not {name!r}")
 
 
+def row_encoder(schema: Schema, seed: int) -> RowEncoder:
+    """The net1 of a sweep, if no other is given."""
+    return RowEncoder(schema, seed=seed)
+
+
 def sweep(
     cells: Iterable[Cell],
     folder: str | os.PathLike[str],
     *,
     jobs: int = -1,
     load: Load = load_data,
+    encoder: Encoder = row_encoder,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Trains and scores every cell, in parallel by joblib; one row per cell.
@@ -112,7 +120,7 @@ def sweep(
     back as they finish and only the caller writes files. Every net trains on one thread, so that
     the result does not depend on the number of workers; they must be processes, not threads.
 
-    net1 is tabkit's `RowEncoder`, trained here, one for each data set and seed.
+    net1 is trained here, one for each data set and seed.
 
     Parameters
     ----------
@@ -122,6 +130,9 @@ def sweep(
         ``load(data, rows)`` returns a cell's data set, in the worker that trains it, once a cell.
         For data of your own: a function of a module that the workers can import, which keeps what
         it has read (`functools.lru_cache`). Another folder for other data.
+    encoder
+        ``encoder(schema, seed)`` returns an untrained net1, a `RowEncoder` if not given: for nets
+        of your own, importable as `load` is. Another folder for other nets.
 
     Raises
     ------
@@ -136,8 +147,8 @@ def sweep(
         check_cell(cell, load)
     records = {cell: read(folder, cell) for cell in cells}
     missing = [cell for cell in cells if records[cell] is None]
-    nets = trained_encoders(missing, folder, jobs, load, progress)
-    tasks = [delayed(run_cell)(cell, nets[encoder_of(cell)], load) for cell in missing]
+    nets = trained_encoders(missing, folder, jobs, load, encoder, progress)
+    tasks = [delayed(run_cell)(cell, nets[encoder_of(cell)], load, encoder) for cell in missing]
     for cell, record in parallel(tasks, jobs, "net0", len(cells), progress):
         write_json(file_of(folder, cell), {"identity": cell.identity(), "record": record})
         records[cell] = record
@@ -156,7 +167,7 @@ def check_cell(cell: Cell, load: Load) -> None:
         raise ValueError(f"budget must be one of {', '.join(BUDGETS)}, not {cell.budget!r}")
     check_sizes(steps=cell.steps, batch=cell.batch, encoder_steps=cell.encoder_steps)
     estimator, schedules = parse_spec(cell.estimator)
-    start_schedules(estimator, schedules, cell.steps)
+    check_schedules(estimator, schedules, cell.steps)
     estimator.evaluations(load(cell.data, cell.rows).schema.cardinalities)
 
 
@@ -175,7 +186,7 @@ def encoder_of(cell: Cell) -> NetKey:
 
 
 def trained_encoders(
-    cells: Sequence[Cell], folder: Path, jobs: int, load: Load, progress: bool
+    cells: Sequence[Cell], folder: Path, jobs: int, load: Load, encoder: Encoder, progress: bool
 ) -> dict[NetKey, dict[str, Tensor]]:
     """The weights of the net1 that each cell needs: from the folder, or trained now."""
     keys = list(dict.fromkeys(encoder_of(cell) for cell in cells))
@@ -183,37 +194,39 @@ def trained_encoders(
     names = {key: f"{'-'.join(map(str, key))}-tabkit{versions}.pt" for key in keys}
     files = {key: folder / "net1" / name for key, name in names.items()}
     nets = {key: read_weights(file) for key, file in files.items() if file.exists()}
-    tasks = [delayed(run_encoder)(key, load) for key in keys if key not in nets]
+    tasks = [delayed(run_encoder)(key, load, encoder) for key in keys if key not in nets]
     for key, state in parallel(tasks, jobs, "net1", len(keys), progress):
         write_atomically(files[key], lambda path, state=state: torch.save(state, path))
         nets[key] = state
     return nets
 
 
-def run_encoder(key: NetKey, load: Load) -> tuple[Any, dict[str, Tensor]]:
+def run_encoder(key: NetKey, load: Load, encoder: Encoder) -> tuple[Any, dict[str, Tensor]]:
     """Trains one net1; returns its key and its weights."""
     data, rows, seed, steps = key
     with one_thread():
         dataset = load(data, rows)
-        net1 = RowEncoder(dataset.schema, seed=seed)
+        net1 = encoder(dataset.schema, seed)
         for _ in fit_encoder(net1, dataset, steps=steps, seed=seed):
             pass
     return key, net1.state_dict()
 
 
-def run_cell(cell: Cell, weights: dict[str, Tensor], load: Load) -> tuple[Cell, Record]:
+def run_cell(
+    cell: Cell, weights: dict[str, Tensor], load: Load, encoder: Encoder
+) -> tuple[Cell, Record]:
     """Trains and scores one net0 behind the net1 with these weights."""
     try:
         with one_thread():
-            return cell, train_cell(cell, weights, load)
+            return cell, train_cell(cell, weights, load, encoder)
     except (ValueError, ArithmeticError, TypeError) as error:
         raise type(error)(f"{cell}: {error}") from error
 
 
-def train_cell(cell: Cell, weights: dict[str, Tensor], load: Load) -> Record:
+def train_cell(cell: Cell, weights: dict[str, Tensor], load: Load, encoder: Encoder) -> Record:
     """The record of a cell."""
     dataset = load(cell.data, cell.rows)
-    net1 = RowEncoder(dataset.schema, seed=cell.seed)
+    net1 = encoder(dataset.schema, cell.seed)
     net1.load_state_dict(weights)
     estimator, schedules = parse_spec(cell.estimator)
     evaluations = estimator.evaluations(dataset.schema.cardinalities)
@@ -236,7 +249,7 @@ def train_cell(cell: Cell, weights: dict[str, Tensor], load: Load) -> Record:
         "accuracy": mean_accuracy(trained.test),
         "seconds": trained.seconds,
     }
-    found = decoders(trained.net0, net1, dataset, estimator)
+    found = by_decoder(trained.net0, net1, dataset, estimator)
     return {"ran_steps": steps, "ran_batch": batch, "evaluations": evaluations, **scores, **found}
 
 

@@ -1,13 +1,14 @@
 """`Dataset`, how a frame becomes one, splits and pairs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
+from functools import cached_property
+from textwrap import shorten
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from tabkit.schema import (
@@ -18,14 +19,15 @@ from tabkit.schema import (
     check_frame,
     check_names,
     check_overflow,
+    list_names,
 )
 
 Index = Int64[Tensor, " _"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """Encoded rows with all that the two nets need.
+    """Encoded rows with all that the two nets need. It equals itself only.
 
     Attributes
     ----------
@@ -56,10 +58,43 @@ class Dataset:
     test: Index
     outcome_names: tuple[str, ...]
     signal_names: tuple[str, ...]
-    truth: Mapping[str, pd.DataFrame] = field(default_factory=lambda: MappingProxyType({}))
+    truth: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def __repr__(self) -> str:
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        sizes = ", ".join(f"{len(index):,} {name}" for name, index in parts.items())
+        columns = {
+            "categorical": [f"{c.name} ({c.cardinality})" for c in self.schema.categorical],
+            "continuous": [c.name for c in self.schema.continuous],
+            "outcomes": self.outcome_names,
+            "signal": self.signal_names,
+        }
+        lines = [
+            f"  {len(names)} {role}: {shorten(', '.join(names), 100, placeholder=' ...')}"
+            for role, names in columns.items()
+        ]
+        return "\n".join([f"Dataset {self.name!r}: {len(self):,} rows ({sizes})", *lines])
+
+    @cached_property
+    def seen(self) -> Bool[Tensor, " F"]:
+        """Which categories at least one training row has; nothing trains the others' vectors."""
+        codes = self.rows.codes[self.train]
+        starts = torch.tensor([0, *self.schema.cardinalities[:-1]], device=codes.device).cumsum(0)
+        seen = torch.zeros(self.schema.width, dtype=torch.bool, device=codes.device)
+        seen[codes + starts] = True
+        return seen
+
+    def unseen(self) -> dict[str, list[str]]:
+        """By column, the labels of the categories that no training row has, if there are any."""
+        found: dict[str, list[str]] = {}
+        names = [(spec.name, label) for spec in self.schema.categorical for label in spec.labels]
+        for (column, label), seen in zip(names, self.seen.tolist(), strict=True):
+            if not seen:
+                found.setdefault(column, []).append(label)
+        return found
 
     def frame(self, index: Index | slice = slice(None)) -> pd.DataFrame:
         """The rows at `index` in their own values and units."""
@@ -69,10 +104,10 @@ class Dataset:
 def from_frame(
     frame: pd.DataFrame,
     *,
-    categorical: Sequence[str],
-    continuous: Sequence[str] = (),
-    outcomes: Sequence[str],
-    signal: Sequence[str] | None = None,
+    categorical: Iterable[str],
+    continuous: Iterable[str] = (),
+    outcomes: Iterable[str],
+    signal: Iterable[str] | None = None,
     name: str = "frame",
     other: Mapping[str, int] | None = None,
     max_cardinality: int | None = None,
@@ -107,20 +142,23 @@ def from_frame(
     >>> data.outcomes.shape, data.signal_names, len(data.train)
     (torch.Size([20, 1]), ('delay',), 16)
     """
+    categorical = list_names(categorical, "categorical")
+    continuous = list_names(continuous, "continuous")
     inputs = [*categorical, *continuous]
-    signal = [*outcomes, *continuous] if signal is None else signal
+    outcomes = _numeric_names(outcomes, "outcomes")
     for leaked in set(outcomes).intersection(inputs):
         raise DataError(
             "is an outcome and also an input of net1, which could then read it off",
             "take it out of one of the two",
             column=leaked,
         )
-    _check_numeric(frame, outcomes, "outcomes")
-    _check_numeric(frame, signal, "signal")
+    signal = _numeric_names([*outcomes, *continuous] if signal is None else signal, "signal")
+    check_frame(frame, list(dict.fromkeys([*inputs, *outcomes, *signal])), exactly=False)
     splits = split(len(frame), held_out=held_out, seed=seed)
     scale_on = splits[0].numpy()
+    table = frame.loc[:, frame.columns.isin(inputs)]  # in the frame's own order
     schema = Schema.infer(
-        _columns(frame, inputs),
+        table,
         categorical=categorical,
         continuous=continuous,
         other=other,
@@ -130,26 +168,23 @@ def from_frame(
     return Dataset(
         name,
         schema,
-        schema.encode(frame[inputs]),
+        schema.encode(table),
         standardise(frame, outcomes, scale_on),
         standardise(frame, signal, scale_on),
         *splits,
         outcome_names=tuple(outcomes),
         signal_names=tuple(signal),
-        truth=MappingProxyType(dict(truth or {})),
+        truth=dict(truth or {}),
     )
 
 
-def _columns(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    """The named columns that are there; `Schema.infer` reports those that are not."""
-    return frame[[name for name in names if name in frame.columns]]
-
-
-def _check_numeric(frame: pd.DataFrame, names: Sequence[str], role: str) -> None:
-    if isinstance(names, str) or not names:
-        raise DataError(f"{role} is {names!r}", "give a list of one or more numeric columns")
-    check_names(names, f"is named twice in {role}", "name it once")
-    check_frame(frame[[name for name in frame.columns if name in set(names)]], names)
+def _numeric_names(names: Iterable[str], role: str) -> list[str]:
+    """One or more names, each given once."""
+    found = list_names(names, role)
+    if not found:
+        raise DataError(f"{role}= is empty", "give a list of one or more numeric columns")
+    check_names(found, f"is named twice in {role}=", "name it once")
+    return found
 
 
 def standardise(

@@ -16,6 +16,7 @@ CONTINUOUS = (
     *("temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib"),
     *("plane_year", "seats"),
 )
+WHOLE = ("plane_year", "seats")
 OUTCOMES = ("air_time", "dep_delay", "arr_delay")
 TRUTH = {
     "carrier": ("airline",),
@@ -58,9 +59,8 @@ def flights(rows: int | None = None, *, held_out: int = 20_000, seed: int = 0) -
         picked = np.random.default_rng(seed).choice(len(frame), rows, replace=False)
         frame = frame.iloc[np.sort(picked)].reset_index(drop=True)
     truth = {name: _truth(frame, name, facts) for name, facts in TRUTH.items()}
-    kept = [*CATEGORICAL, *CONTINUOUS, *OUTCOMES]
     return from_frame(
-        frame[kept],
+        frame,
         name="flights",
         categorical=CATEGORICAL,
         continuous=CONTINUOUS,
@@ -84,9 +84,11 @@ def flights_frame() -> pd.DataFrame:
     filled = pd.Series("", index=frame.index, dtype=object)
     for record, gap in gaps.items():
         filled = filled.mask(gap, filled + "+" + record)
-    numbers = frame[list(CONTINUOUS)].astype("float64")
-    numbers = numbers.fillna(numbers.median())
-    return frame.assign(filled=filled.str.lstrip("+").replace("", "nothing"), **numbers)
+    numbers = frame[list(CONTINUOUS)]
+    numbers = numbers.fillna(numbers.median()).astype(dict.fromkeys(WHOLE, "int16"))
+    filled = filled.str.lstrip("+").replace("", "nothing")
+    frame.insert(frame.columns.get_loc("temp"), "filled", filled)
+    return frame.assign(**numbers)
 
 
 def _flights_path() -> Path:

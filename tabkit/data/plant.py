@@ -1,7 +1,5 @@
 """Generated data whose truth is known: categories planted at places."""
 
-from types import MappingProxyType
-
 import numpy as np
 import pandas as pd
 import torch
@@ -79,15 +77,16 @@ def planted(
     numbers += noise * draw.standard_normal(numbers.shape, dtype=np.float32)
     signal = hidden + noise * draw.standard_normal(hidden.shape, dtype=np.float32)
     train, validation, test = split(rows, held_out=held_out, seed=seed)
+    ranges = numbers.min(axis=0), numbers.max(axis=0)
     numbers, means, stds = _scaled(numbers, train)
     schema = Schema(
         tuple(
-            Categorical(name, tuple(range(len(known))), dtype="int64")
+            Categorical(name, tuple(range(len(known))), np.dtype(np.int64))
             for name, known in truth.items()
         ),
         tuple(
-            Continuous(f"x{n:02d}", float(m), float(s))
-            for n, (m, s) in enumerate(zip(means, stds, strict=True))
+            Continuous(f"x{n:02d}", *map(float, facts))
+            for n, facts in enumerate(zip(means, stds, *ranges, strict=True))
         ),
     )
     return Dataset(
@@ -101,7 +100,7 @@ def planted(
         test,
         outcome_names=tuple(f"outcome{o}" for o in range(latent)),
         signal_names=tuple(f"signal{s}" for s in range(latent)),
-        truth=MappingProxyType(truth),
+        truth=truth,
     )
 
 

@@ -1,5 +1,128 @@
-"""Decoders: what net0 hands over -> a hard row."""
+"""Decoders: what net0 hands over -> a hard row.
 
-from tabkit.decoders.search import local_search
+By name: ``argmax``, the largest logit in each column; ``table``, the category nearest to the soft
+embedding; ``first_layer``, the nearest as net1's first layer sees it; ``search``, the row whose
+output behind net1 is nearest to the output for what was handed over, by local search.
+"""
 
-__all__ = ["local_search"]
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from tabkit.decoders import nearest
+from tabkit.decoders.handed import Handed, handed_over
+from tabkit.decoders.search import local_search, search
+from tabkit.estimators import Estimator
+from tabkit.nets import Batch, Codes, has
+from tabkit.objective import Function, Objective
+from tabkit.schema import Rows
+
+DECODERS: dict[str, Callable[[Handed], Codes]] = {
+    "argmax": nearest.argmax,
+    "table": nearest.table,
+    "first_layer": nearest.first_layer,
+    "search": search,
+}
+
+
+def names() -> tuple[str, ...]:
+    """The names that `decode` knows."""
+    return tuple(DECODERS)
+
+
+def possible(net1: Any) -> tuple[str, ...]:
+    """The names of the decoders that this net1 has all for: its call, its tables, its first layer.
+
+    Examples
+    --------
+    >>> possible(lambda categorical, continuous: continuous)
+    ('argmax', 'search')
+    """
+    needs = {"table": ("embedding",), "first_layer": ("embedding", "first_layer")}
+    return tuple(name for name in DECODERS if has(net1, *needs.get(name, ())))
+
+
+def decoder_of(name: str) -> Callable[[Handed], Codes]:
+    """A decoder by name.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name.
+    """
+    if name not in DECODERS:
+        raise ValueError(f"no decoder is called {name!r}; there are {', '.join(names())}")
+    return DECODERS[name]
+
+
+@torch.no_grad()
+def decode(
+    net0: Any,
+    signal: Float[Tensor, "B S"],
+    net1: Any,
+    *,
+    decoder: str = "argmax",
+    estimator: Estimator | str | None = None,
+    objective: Callable[[Any, Batch], Function | Objective] | None = None,
+    allowed: Bool[Tensor, " F"] | None = None,
+    seed: int = 0,
+    batch: int = 4_096,
+) -> Rows:
+    """The hard rows that net0 predicts.
+
+    Many rows are decoded in batches, so that their logits need not fit into memory at once. A
+    category that net0 does not allow (a logit of minus infinity) is never decoded.
+
+    Parameters
+    ----------
+    decoder
+        One of `names`.
+    estimator
+        What net0 was trained with, which says what net1 got: the decoders but argmax go by that.
+        If not given, the softmax of the logits, or the embedding as it is. Of relaxations that
+        sample, one draw from `seed`.
+    objective
+        As `fit_predictor` takes it; a search then lowers it, from the argmax, in place of the
+        distance to net1's output for what was handed over.
+    allowed
+        (F,), the categories that may be decoded, of those that net0 allows; all if not given.
+
+    Raises
+    ------
+    ValueError
+        If there is no such decoder, or a block allows no category.
+    TypeError
+        If net1 lacks what the decoder needs.
+
+    Examples
+    --------
+    >>> from tabkit import RowEncoder, RowPredictor, freeze, planted
+    >>> data = planted(300, categorical=2, continuous=1)
+    >>> net1 = freeze(RowEncoder(data.schema))
+    >>> rows = decode(RowPredictor(data.signal.shape[1], net1), data.signal, net1)
+    >>> rows.codes.shape
+    torch.Size([300, 2])
+    """
+    chosen = decoder_of(decoder)
+    options = {"estimator": estimator, "objective": objective, "allowed": allowed, "seed": seed}
+    parts = []
+    for part in signal.split(batch):
+        handed = handed_over(net0, part, net1, **options)
+        parts.append((chosen(handed), handed.continuous))
+    return Rows(*(torch.cat(values) for values in zip(*parts, strict=True)))
+
+
+__all__ = [
+    "DECODERS",
+    "Handed",
+    "decode",
+    "decoder_of",
+    "handed_over",
+    "local_search",
+    "names",
+    "possible",
+    "search",
+]

@@ -1,27 +1,31 @@
 """Local search over hard rows: decoding by asking net1, where the argmax asks only net0."""
 
-from typing import Protocol, runtime_checkable
-
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from tabkit.estimators import Objective, evaluate
-from tabkit.estimators.enumeration import block_slices, try_columns
-from tabkit.schema import argmax_codes, one_hot_simplex
+from tabkit.decoders import nearest
+from tabkit.decoders.handed import Handed
+from tabkit.nets import Codes, has
+from tabkit.objective import Function, Objective
+from tabkit.schema import check_codes
 
 
-@runtime_checkable
-class RowwiseObjective(Protocol):
-    """An objective that can be restricted to some of its rows."""
+def search(handed: Handed) -> Codes:
+    """The row whose output behind net1 is nearest to the output for what was handed over.
 
-    def at(self, index: Int64[Tensor, " A"]) -> Objective: ...
+    From the choice of `first_layer`, where net1 shows one, else from the argmax.
+    """
+    shown = has(handed.net1, "embedding", "first_layer") and handed.wanted is None
+    start = nearest.first_layer(handed) if shown else nearest.argmax(handed)
+    found, _ = local_search(start, handed.objective, handed.cardinalities, allowed=handed.allowed)
+    return found
 
 
 @torch.no_grad()
 def local_search(
     codes: Int64[Tensor, "B C"],
-    objective: Objective,
+    objective: Function | Objective,
     cardinalities: tuple[int, ...],
     *,
     allowed: Bool[Tensor, "B F"] | None = None,
@@ -31,8 +35,8 @@ def local_search(
     """Changes one category of each row at a time, the one that lowers its loss most.
 
     Stops when no row has a better neighbour, or after `rounds` changes. Each round evaluates the
-    objective ``F - C`` times a row; rows that have arrived are left out of it if the objective can
-    be restricted to rows (`RowwiseObjective`, as `SquaredDistance` is).
+    objective ``F`` times a row, or a shortlist's times behind a net1 that folds; rows that have
+    arrived are left out of it if the objective can be restricted to rows (`Objective.at`).
 
     Parameters
     ----------
@@ -59,31 +63,33 @@ def local_search(
     >>> local_search(torch.tensor([[0, 1]]), lambda s: ((s - wanted) ** 2).sum(1), (2, 2))
     (tensor([[1, 0]]), tensor([0.]))
     """
-    row = one_hot_simplex(codes, cardinalities, dtype=dtype)
-    loss = evaluate(objective, row).clone()
-    restricted = isinstance(objective, RowwiseObjective)
-    active = torch.arange(len(row), device=row.device)
+    check_codes(codes, cardinalities)
+    objective, found = Objective.of(objective), codes.clone()
+    objective = objective if dtype is None else objective.typed(dtype)
+    loss = objective.hard(codes, cardinalities).clone()
+    everyone = active = torch.arange(len(codes), device=codes.device)
+    column, code = places_of(cardinalities, codes.device)
+    if allowed is None:
+        allowed = torch.ones(len(codes), len(code), dtype=torch.bool, device=codes.device)
     for _ in range(rounds):
-        looked = active if restricted else torch.arange(len(row), device=row.device)
-        cost = objective.at(looked) if restricted else objective
-        tried = try_columns(row[looked], loss[looked], cost, cardinalities)
-        if allowed is not None:
-            tried = tried.masked_fill(~allowed[looked], torch.inf)
-        best, place = tried.min(dim=1)
+        part = objective.at(active)
+        looked, cost = (everyone, objective) if part is None else (active, part)
+        best, place = cost.best_exchange(
+            found[looked], loss[looked], cardinalities, allowed[looked]
+        )
         better = best < loss[looked]
         active = looked[better]
         if not len(active):
             break
-        row[active] = exchange(row[active], place[better], cardinalities)
+        found[active, column[place[better]]] = code[place[better]]
         loss[active] = best[better]
-    return argmax_codes(row, cardinalities), loss
+    return found, loss
 
 
-def exchange(
-    row: Float[Tensor, "A F"], place: Int64[Tensor, " A"], cardinalities: tuple[int, ...]
-) -> Float[Tensor, "A F"]:
-    """Hard rows with the category at `place`, 0 to F - 1, put in for its column's own."""
-    new = row.clone()
-    for block in block_slices(cardinalities):
-        new[(place >= block.start) & (place < block.stop), block] = 0.0
-    return new.scatter_(1, place[:, None], 1.0)
+def places_of(
+    cardinalities: tuple[int, ...], device: torch.device
+) -> tuple[Int64[Tensor, " F"], Int64[Tensor, " F"]]:
+    """The column and the code that each place of a simplex stands for."""
+    every = [(c, k) for c, K in enumerate(cardinalities) for k in range(K)]
+    column, code = torch.tensor(every, device=device).T
+    return column, code

@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from tabkit.embedding import layouts
-from tabkit.schema import Schema, check_cardinalities, check_codes, check_simplex, split_blocks
+from tabkit import fast
+from tabkit.schema import Schema, check_cardinalities, check_codes, check_simplex
 
 
 class SoftEmbedding(nn.Module):
@@ -24,12 +23,9 @@ class SoftEmbedding(nn.Module):
         A `Schema`, or the cardinality K of each column.
     D
         Width of one column's embedding.
-    layout
-        How the columns are laid out for the product or the lookup: a name of `layouts.names`. If
-        not given, frozen tables get the layout that `layouts.best` picks, and trained ones a
-        product or a lookup a column, which needs no preparing.
     validate_args
-        Check codes and simplexes on every call, as `torch.distributions` does.
+        Check codes and simplexes on every call, as `torch.distributions` does; not where torch
+        compiles, exports or transforms.
     std
         Standard deviation of the initial tables' normal distribution. If not given, that of a
         variance of 1/D, so that a row has unit length on average.
@@ -65,7 +61,6 @@ class SoftEmbedding(nn.Module):
         columns: Schema | Sequence[int],
         D: int,
         *,
-        layout: str | None = None,
         validate_args: bool = True,
         std: float | None = None,
         generator: torch.Generator | None = None,
@@ -76,27 +71,21 @@ class SoftEmbedding(nn.Module):
         std = D**-0.5 if std is None else std
         if not 0 < std < math.inf:
             raise ValueError(f"std must be positive and finite, not {std}")
-        cardinalities = columns.cardinalities if isinstance(columns, Schema) else columns
-        widths = check_cardinalities(cardinalities)
-        drawn = [torch.empty(k, D).normal_(std=std, generator=generator) for k in widths]
-        tables = [nn.Embedding.from_pretrained(w, freeze=False) for w in drawn]
-        self._hold(tables, layout, validate_args)
+        sizes = columns.cardinalities if isinstance(columns, Schema) else columns
+        drawn = [
+            torch.empty(k, D).normal_(std=std, generator=generator)
+            for k in check_cardinalities(sizes)
+        ]
+        self._hold([nn.Embedding.from_pretrained(w, freeze=False) for w in drawn], validate_args)
 
-    def _hold(
-        self, tables: Sequence[nn.Embedding], layout: str | None, validate_args: bool
-    ) -> None:
-        self.tables = nn.ModuleList(tables)
-        self.layout, self.validate_args = layout, validate_args
-        if layout is not None:
-            layouts.make(layout, self.cardinalities, self.widths)  # refuses what it cannot hold
+    def _hold(self, tables: Sequence[nn.Embedding], validate_args: bool) -> None:
+        self.tables, self.validate_args = nn.ModuleList(tables), validate_args
+        self.cardinalities = check_cardinalities([t.num_embeddings for t in tables])
+        self.widths = tuple(t.embedding_dim for t in tables)
 
     @classmethod
     def from_embeddings(
-        cls,
-        embeddings: Sequence[nn.Embedding],
-        *,
-        layout: str | None = None,
-        validate_args: bool = True,
+        cls, embeddings: Sequence[nn.Embedding], *, validate_args: bool = True
     ) -> "SoftEmbedding":
         """Wraps trained `nn.Embedding`s, one per column; the tables are shared, not copied.
 
@@ -105,36 +94,37 @@ class SoftEmbedding(nn.Module):
 
         Raises
         ------
+        TypeError
+            If one is not an `nn.Embedding`.
         ValueError
             If there is none, or one has `max_norm` or `scale_grad_by_freq`, which a matrix
             product with the table does not reproduce.
         """
         for column, embedding in enumerate(embeddings):
+            if not isinstance(embedding, nn.Embedding):
+                raise TypeError(
+                    f"embedding {column} is {type(embedding).__name__}, not nn.Embedding: take its "
+                    "table, nn.Embedding.from_pretrained(layer.weight)"
+                )
             if embedding.max_norm is not None or embedding.scale_grad_by_freq:
                 raise ValueError(
                     f"embedding {column} uses max_norm or scale_grad_by_freq: its lookup is not "
                     "a product with its table. Renormalise the table once and unset them"
                 )
-        check_cardinalities([e.num_embeddings for e in embeddings])
         layer = cls.__new__(cls)  # not by __init__, which would draw tables
         nn.Module.__init__(layer)
-        layer._hold(embeddings, layout, validate_args)
+        layer._hold(embeddings, validate_args)
         return layer
 
     @property
-    def cardinalities(self) -> tuple[int, ...]:
-        """K of each column."""
-        return tuple(t.num_embeddings for t in self.tables)
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """D of each column."""
-        return tuple(t.embedding_dim for t in self.tables)
-
-    @property
     def out_features(self) -> int:
-        """Width of the output, C*D."""
+        """Width of the output, the sum of `widths`: C*D."""
         return sum(self.widths)
+
+    @property
+    def weights(self) -> list[Float[Tensor, "_ _"]]:
+        """The table (K, D) of each column."""
+        return [table.weight for table in self.tables]
 
     def extra_repr(self) -> str:
         return f"cardinalities={self.cardinalities}, out_features={self.out_features}"
@@ -143,24 +133,11 @@ class SoftEmbedding(nn.Module):
         self, categorical: Int64[Tensor, "B C"] | Float[Tensor, "B F"]
     ) -> Float[Tensor, "B CD"]:
         soft = categorical.is_floating_point()
-        if self.validate_args:
+        if self.validate_args and fast.eager():
             (check_simplex if soft else check_codes)(categorical, self.cardinalities)
-        if self.layout is None and any(t.weight.requires_grad for t in self.tables):
-            return self._mix(categorical) if soft else self._look_up(categorical)
-        kind, device, rows = (
-            "simplex" if soft else "codes",
-            categorical.device.type,
-            len(categorical),
-        )
-        layout = _layout(self.layout, self.cardinalities, self.widths, kind, device, rows)
-        return layout(categorical, [t.weight for t in self.tables])
-
-    def _look_up(self, codes: Int64[Tensor, "B C"]) -> Float[Tensor, "B CD"]:
-        return torch.cat([t(codes[:, c]) for c, t in enumerate(self.tables)], dim=1)
-
-    def _mix(self, simplex: Float[Tensor, "B F"]) -> Float[Tensor, "B CD"]:
-        blocks = split_blocks(simplex, self.cardinalities)
-        return torch.cat([b @ t.weight for b, t in zip(blocks, self.tables, strict=True)], dim=1)
+        if soft:
+            return fast.embed(categorical, self.weights)
+        return torch.cat([t(categorical[:, c]) for c, t in enumerate(self.tables)], dim=1)
 
     def negative_distances(
         self,
@@ -185,28 +162,12 @@ class SoftEmbedding(nn.Module):
         >>> layer.negative_distances(layer(codes)).argmax(dim=1)  # code 2 lies at distance 0
         tensor([2])
         """
-        points = embedded.split(self.widths, dim=1)
-        tables = [t.weight for t in self.tables]
+        points, tables = embedded.split(self.widths, dim=1), self.weights
         if metrics is not None:
             points = [e @ m.T for e, m in zip(points, metrics, strict=True)]
             tables = [w @ m.T for w, m in zip(tables, metrics, strict=True)]
         pairs = zip(points, tables, strict=True)
         return torch.cat([_negative_squared_distances(e, w) for e, w in pairs], dim=1)
-
-
-@lru_cache(maxsize=64)
-def _layout(
-    name: str | None,
-    cardinalities: tuple[int, ...],
-    widths: tuple[int, ...],
-    kind: layouts.Kind,
-    device: str,
-    rows: int,
-) -> layouts.Layout:
-    """The layout of that name, or the best one."""
-    if name is not None:
-        return layouts.make(name, cardinalities, widths)
-    return layouts.best(cardinalities, widths, kind=kind, device=device, rows=rows)
 
 
 def _negative_squared_distances(

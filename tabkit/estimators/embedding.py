@@ -1,174 +1,78 @@
 """Estimators whose net0 outputs the embedding itself, snapped by kNN (k = 1) when decoded."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from tabkit.estimators.registry import (
-    Bias,
-    EmbeddingObjective,
-    Estimator,
-    Head,
-    Objective,
-    SnappingObjective,
-    evaluate,
-    register,
+from tabkit.estimators.door import Weight
+from tabkit.estimators.registry import estimator
+from tabkit.objective import Objective
+
+Embedded = Float[Tensor, "B CD"]
+Scalar = Float[Tensor, ""]
+
+
+@estimator(
+    head="embedding",
+    gradient="exact, of the free embedding's loss",
+    bias="other",
+    source="the forum's suggestion: predict the embedding, decode by kNN",
 )
-from tabkit.relaxations import Knob
+def direct_embedding(embedded: Embedded, objective: Objective) -> Scalar:
+    """net0 outputs the embedding itself, free of the tables; decoding snaps it by kNN (k = 1)."""
+    return objective.embedded(embedded).mean()
 
 
-@register("direct_embedding")
-@dataclass
-class DirectEmbedding(Estimator):
-    """net0 outputs the embedding itself, free of the tables; decoding snaps it by kNN (k = 1).
-
-    Its `logits` argument is therefore an embedding (B, C*D), and its objective must also take
-    embeddings (`EmbeddingObjective`).
-
-    Gradient
-    --------
-    Exact, of the loss of the free embedding; the snapped row is another point.
-
-    Raises
-    ------
-    TypeError
-        If the objective takes no embeddings.
-    """
-
-    head: ClassVar[Head] = "embedding"
-    gradient: ClassVar[str] = "exact, of the free embedding's loss"
-    bias: ClassVar[Bias] = "other"
-    source: ClassVar[str] = "the forum's suggestion: predict the embedding, decode by kNN"
-
-    def __call__(
-        self,
-        logits: Float[Tensor, "B CD"],
-        objective: Objective,
-        *,
-        cardinalities: Sequence[int],
-        generator: torch.Generator | None = None,
-    ) -> Float[Tensor, ""]:
-        if not isinstance(objective, EmbeddingObjective):
-            raise TypeError(
-                "direct_embedding needs an objective with a method embedded(e), which takes "
-                f"embeddings (B, C*D); {type(objective).__name__} has none"
-            )
-        return evaluate(objective.embedded, logits).mean()
-
-
-@dataclass(kw_only=True)
-class Snapped(Estimator):
-    """Forward the nearest category's embedding in each column, backward a rule of the subclass.
-
-    A commitment penalty draws the embedding to the category that it was snapped to, so that it
-    does not wander off; its gradient is added to that of the loss, and the value is the loss alone.
-    """
-
-    commitment: Knob = 0.25
-
-    head: ClassVar[Head] = "embedding"
-    bias: ClassVar[Bias] = "other"
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.commitment < float("inf"):
-            raise ValueError(f"commitment must be a number of at least 0, not {self.commitment}")
-
-    def __call__(
-        self,
-        logits: Float[Tensor, "B CD"],
-        objective: Objective,
-        *,
-        cardinalities: Sequence[int],
-        generator: torch.Generator | None = None,
-    ) -> Float[Tensor, ""]:
-        if not isinstance(objective, SnappingObjective):
-            raise TypeError(
-                f"{type(self).__name__} needs an objective with widths and the methods embedded, "
-                f"snap and logits, which take embeddings (B, C*D); {type(objective).__name__} "
-                "has not all of them"
-            )
-        snapped = objective.snap(logits).detach()
-        moved = snapped + self.move(logits, snapped, objective.widths)
-        committed = self.commitment * (logits - snapped).pow(2).sum(dim=1).mean()
-        return evaluate(objective.embedded, moved).mean() + (committed - committed.detach())
-
-    def move(
-        self,
-        embedded: Float[Tensor, "B CD"],
-        snapped: Float[Tensor, "B CD"],
-        widths: Sequence[int],
-    ) -> Float[Tensor, "B CD"]:
-        """Exactly 0, with the gradient that the embedding shall get.
-
-        Written ``x - x.detach()`` for that reason: ``e + (q - e).detach()`` is not q to the bit.
-        """
-        raise NotImplementedError
-
-
-@register("vq_straight_through")
-@dataclass(kw_only=True)
-class VQStraightThrough(Snapped):
+@estimator(
+    head="embedding",
+    gradient="biased: the snapped embedding's loss gradient, plus commitment",
+    bias="other",
+    source="van den Oord et al. 2017, arXiv:1711.00937",
+    snaps=True,
+)
+def vq_straight_through(
+    embedded: Embedded, objective: Objective, *, commitment: Weight = 0.25
+) -> Scalar:
     """The quantiser of VQ-VAE: snap, and pass the gradient at the category to the embedding as is.
 
-    Gradient
-    --------
-    Biased: the loss's gradient at the nearest category's embedding, plus the commitment's.
+    A commitment penalty draws the embedding to the category that it was snapped to, so that it does
+    not wander off; its gradient is added to that of the loss, and the value is the loss alone.
 
-    Deviations
-    ----------
-    The tables are frozen, so there is no codebook loss.
+    Deviations: the tables are frozen, so there is no codebook loss.
     """
-
-    gradient: ClassVar[str] = "biased: the snapped embedding's loss gradient, plus commitment"
-    source: ClassVar[str] = "van den Oord et al. 2017, arXiv:1711.00937"
-
-    def move(
-        self,
-        embedded: Float[Tensor, "B CD"],
-        snapped: Float[Tensor, "B CD"],
-        widths: Sequence[int],
-    ) -> Float[Tensor, "B CD"]:
-        return embedded - embedded.detach()
+    snapped = objective.snap(embedded).detach()
+    moved = snapped + (embedded - embedded.detach())  # to the bit, which e + (q - e) is not
+    return objective.embedded(moved).mean() + committed(embedded, snapped, commitment)
 
 
-@register("rotation_trick")
-@dataclass(kw_only=True)
-class RotationTrick(Snapped):
+@estimator(
+    head="embedding",
+    gradient="biased: the snapped loss gradient, rotated back, plus commitment",
+    bias="other",
+    source="Fifty et al. 2024, arXiv:2410.06424",
+    snaps=True,
+)
+def rotation_trick(embedded: Embedded, objective: Objective, *, commitment: Weight = 1.0) -> Scalar:
     """Snap, and pass the gradient back through the rotation and scaling of e to its category q.
 
     Rotation and scale count as constants, so the angle between gradient and embedding stays what
-    it is at the category.
+    it is at the category. A commitment penalty is added, as in `vq_straight_through`.
 
-    Gradient
-    --------
-    Biased: the loss's gradient at the category's embedding, rotated back and scaled by |q|/|e|,
-    plus the commitment's.
-
-    Deviations
-    ----------
-    An embedding opposite to its category has no single shortest rotation: there, and where either
-    is 0, the reflection that is left of the formula is used, which is finite.
+    Deviations: an embedding opposite to its category has no single shortest rotation: there, and
+    where either is 0, the reflection that is left of the formula is used, which is finite.
     """
+    snapped = objective.snap(embedded).detach()
+    columns = (x.split(objective.widths, dim=1) for x in (embedded, snapped))
+    rotated = torch.cat([rotate(e, q) for e, q in zip(*columns, strict=True)], dim=1)
+    moved = snapped + (rotated - rotated.detach())
+    return objective.embedded(moved).mean() + committed(embedded, snapped, commitment)
 
-    commitment: Knob = 1.0
 
-    gradient: ClassVar[str] = "biased: the snapped loss gradient, rotated back, plus commitment"
-    source: ClassVar[str] = "Fifty et al. 2024, arXiv:2410.06424"
-
-    def move(
-        self,
-        embedded: Float[Tensor, "B CD"],
-        snapped: Float[Tensor, "B CD"],
-        widths: Sequence[int],
-    ) -> Float[Tensor, "B CD"]:
-        columns = zip(embedded.split(widths, dim=1), snapped.split(widths, dim=1), strict=True)
-        rotated = torch.cat([rotate(e, q) for e, q in columns], dim=1)
-        return rotated - rotated.detach()
+def committed(embedded: Embedded, snapped: Embedded, weight: float) -> Scalar:
+    """0, with the gradient of ``weight * |e - q|^2``, a mean over rows."""
+    penalty = weight * (embedded - snapped).square().sum(dim=1).mean()
+    return penalty - penalty.detach()
 
 
 def rotate(

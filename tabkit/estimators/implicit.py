@@ -1,181 +1,121 @@
 """Implicit maximum likelihood: how the argmax would move if the logits took a step downhill."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Generator, Tensor
 
-from tabkit.estimators.registry import LogitEstimator, Objective, attach_gradient, register
-from tabkit.relaxations import (
-    Knob,
-    argmax_blocks,
-    check_count,
-    check_share,
-    check_temperature,
-    gumbel_noise,
+from tabkit.estimators.door import Count, Positive, Share, Temperature, with_gradient
+from tabkit.estimators.registry import estimator
+from tabkit.estimators.soft import Logits
+from tabkit.fast import argmax
+from tabkit.objective import Objective
+from tabkit.simplex import gumbel_noise
+
+Scalar = Float[Tensor, ""]
+
+
+@estimator(
+    gradient="biased: finite differences of the perturbed argmax",
+    source="Niepert et al. 2021, arXiv:2106.01798",
+    evaluations=lambda cardinalities, samples, **knobs: samples,
 )
-
-
-@dataclass(kw_only=True)
-class Implicit(LogitEstimator):
-    """A perturbed argmax, its loss's gradient, and the argmax after a step against it."""
-
-    noise_tau: Knob = 1.0
-    samples: Knob = 1
-
-    def __post_init__(self) -> None:
-        check_temperature(self.noise_tau, "noise_tau")
-        self.samples = check_count(self.samples, "samples")
-
-    def evaluations(self, cardinalities: Sequence[int]) -> int:
-        return self.samples
-
-    def estimate(
-        self,
-        logits: Float[Tensor, "B F"],
-        objective: Objective,
-        cardinalities: Sequence[int],
-        generator: torch.Generator | None,
-    ) -> Float[Tensor, ""]:
-        parts = [
-            self._sample(logits.detach(), objective, cardinalities, generator)
-            for _ in range(self.samples)
-        ]
-        losses, gradients = zip(*parts, strict=True)
-        loss = torch.stack(losses).mean()
-        if not torch.is_grad_enabled():
-            return loss
-        return attach_gradient(loss, logits, torch.stack(gradients).mean(dim=0))
-
-    def _sample(
-        self,
-        logits: Float[Tensor, "B F"],
-        objective: Objective,
-        cardinalities: Sequence[int],
-        generator: torch.Generator | None,
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, "B F"]]:
-        perturbed = logits + self.noise_tau * gumbel_noise(logits, generator)
-        row = argmax_blocks(perturbed, cardinalities).requires_grad_(torch.is_grad_enabled())
-        losses = objective(row)
-        if not torch.is_grad_enabled():
-            return losses.mean(), logits
-        (slope,) = torch.autograd.grad(losses.sum(), row, retain_graph=True)
-        return losses.mean(), self.difference(logits, perturbed, slope, cardinalities)
-
-    def difference(
-        self,
-        logits: Float[Tensor, "B F"],
-        perturbed: Float[Tensor, "B F"],
-        slope: Float[Tensor, "B F"],
-        cardinalities: Sequence[int],
-    ) -> Float[Tensor, "B F"]:
-        """The gradient per row, from the loss's gradient `slope` at the perturbed argmax."""
-        raise NotImplementedError
-
-
-@register("imle")
-@dataclass(kw_only=True)
-class IMLE(Implicit):
+def imle(
+    logits: Logits,
+    objective: Objective,
+    cardinalities: Sequence[int],
+    *,
+    noise_tau: Temperature = 1.0,
+    samples: Count = 1,
+    step: Positive = 0.1,
+    generator: Generator | None = None,
+) -> Scalar:
     """I-MLE: the perturbed argmax, less that after a step of size `step` against the gradient.
 
     The noise is Gumbel's, times noise_tau, and the same for both; the difference is divided by the
     step. The step multiplies the gradient of a *row's* loss, so it does not depend on the batch:
-    the authors' 10, which multiplies that of the batch's mean, is 0.1 at a batch of 100.
+    the authors' 10, which multiplies that of the batch's mean, is 0.1 at a batch of 100. For small
+    steps most rows get 0 and a few a large gradient.
 
-    Gradient
-    --------
-    Biased: finite differences of the perturbed argmax along the loss's gradient at the vertex. For
-    small steps most rows get 0 and a few a large one.
-
-    Deviations
-    ----------
-    For one of K categories the paper's sum-of-Gamma noise tends to Gumbel's, which is used. The
-    authors' codes divide by the step in one experiment and not in another; Adam does not mind.
+    Deviations: for one of K categories the paper's sum-of-Gamma noise tends to Gumbel's, which is
+    used. The authors' codes divide by the step in one experiment and not in another; Adam does not
+    mind.
     """
 
-    step: Knob = 0.1
+    def difference(perturbed: Tensor, slope: Tensor) -> Float[Tensor, "B F"]:
+        there = argmax(perturbed - step * slope, cardinalities)
+        return (argmax(perturbed, cardinalities) - there) / step
 
-    gradient: ClassVar[str] = "biased: finite differences of the perturbed argmax"
-    source: ClassVar[str] = "Niepert et al. 2021, arXiv:2106.01798"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_temperature(self.step, "step")
-
-    def difference(
-        self,
-        logits: Float[Tensor, "B F"],
-        perturbed: Float[Tensor, "B F"],
-        slope: Float[Tensor, "B F"],
-        cardinalities: Sequence[int],
-    ) -> Float[Tensor, "B F"]:
-        here = argmax_blocks(perturbed, cardinalities)
-        there = argmax_blocks(perturbed - self.step * slope, cardinalities)
-        return (here - there) / self.step
+    noises = [noise_tau * gumbel_noise(logits, generator) for _ in range(samples)]
+    return by_differences(logits, objective, cardinalities, noises, difference)
 
 
-@register("adaptive_imle")
-@dataclass(kw_only=True)
-class AdaptiveIMLE(Implicit):
+@estimator(
+    gradient="biased: central differences of the perturbed argmax, adaptive step",
+    source="Minervini et al. 2023, arXiv:2209.04862",
+    evaluations=lambda cardinalities, samples, **knobs: samples,
+)
+def adaptive_imle(
+    logits: Logits,
+    objective: Objective,
+    cardinalities: Sequence[int],
+    *,
+    noise_tau: Temperature = 1.0,
+    samples: Count = 1,
+    target: Positive = 1.0,
+    rate: Positive = 1e-3,
+    decay: Share = 0.9,
+    state: dict[str, Any],
+    generator: Generator | None = None,
+) -> Scalar:
     """I-MLE by central differences, with a step that adapts until enough rows get a gradient.
 
-    The step is ``scale * |logits| / |gradient|``, norms over the batch. `scale` starts at 0 and
+    The step is ``scale * |logits| / |gradient|``, norms over the batch. The scale starts at 0 and
     moves by `rate` a call, up while fewer than `target` logits a row have a gradient, else down;
-    that number is a running mean with a memory of `decay`.
-
-    Gradient
-    --------
-    Biased: finite differences of the perturbed argmax along the loss's gradient at the vertex.
-    The first sample's is 0.
+    that number is a running mean with a memory of `decay`. The first sample's gradient is 0.
     """
 
-    target: Knob = 1.0
-    rate: Knob = 1e-3
-    decay: Knob = 0.9
-    scale: float = field(default=0.0, init=False, repr=False, compare=False)
-    moved: float = field(default=1.0, init=False, repr=False, compare=False)
-
-    gradient: ClassVar[str] = "biased: central differences of the perturbed argmax, adaptive step"
-    source: ClassVar[str] = "Minervini et al. 2023, arXiv:2209.04862"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_temperature(self.target, "target")
-        check_temperature(self.rate, "rate")
-        check_share(self.decay, "decay")
-
-    def difference(
-        self,
-        logits: Float[Tensor, "B F"],
-        perturbed: Float[Tensor, "B F"],
-        slope: Float[Tensor, "B F"],
-        cardinalities: Sequence[int],
-    ) -> Float[Tensor, "B F"]:
-        step = self._step(logits, slope)
-        uphill = argmax_blocks(perturbed + step * slope, cardinalities)
-        downhill = argmax_blocks(perturbed - step * slope, cardinalities)
+    def difference(perturbed: Tensor, slope: Tensor) -> Float[Tensor, "B F"]:
+        step = state.setdefault("scale", 0.0) * relative_size(logits, slope)
+        uphill, downhill = (argmax(perturbed + s * slope, cardinalities) for s in (step, -step))
         change = (uphill - downhill) / 2
-        self._adapt(change)
+        if len(change):
+            moved = (change != 0).sum().item() / len(change)
+            state["moved"] = decay * state.get("moved", 1.0) + (1 - decay) * moved
+            rise = rate if state["moved"] < target else -rate
+            state["scale"] = max(0.0, state["scale"] + rise)
         return change / (step or 1.0)
 
-    def _step(self, logits: Float[Tensor, "B F"], slope: Float[Tensor, "B F"]) -> float:
-        allowed = logits[logits.abs() < torch.finfo(logits.dtype).max ** 0.25]
-        steepness = slope.norm().item()
-        return self.scale * allowed.norm().item() / steepness if steepness > 0 else 0.0
+    noises = [noise_tau * gumbel_noise(logits, generator) for _ in range(samples)]
+    return by_differences(logits, objective, cardinalities, noises, difference)
 
-    def _adapt(self, change: Float[Tensor, "B F"]) -> None:
-        if len(change) == 0:
-            return
-        moved = (change != 0).sum().item() / len(change)
-        self.moved = self.decay * self.moved + (1 - self.decay) * moved
-        rise = self.rate if self.moved < self.target else -self.rate
-        self.scale = max(0.0, self.scale + rise)
 
-    def state(self) -> dict[str, float]:
-        return {"scale": self.scale, "moved": self.moved}
+def by_differences(
+    logits: Logits,
+    objective: Objective,
+    cardinalities: Sequence[int],
+    noises: Sequence[Float[Tensor, "B F"]],
+    difference: Callable[[Tensor, Tensor], Float[Tensor, "B F"]],
+) -> Scalar:
+    """The loss at the perturbed argmax, whose gradient there is handed to `difference`."""
+    losses, gradients = [], []
+    for noise in noises:
+        perturbed = logits.detach() + noise
+        row = argmax(perturbed, cardinalities).requires_grad_(torch.is_grad_enabled())
+        losses.append(objective(row))
+        if torch.is_grad_enabled():
+            (slope,) = torch.autograd.grad(losses[-1].sum(), row, retain_graph=True)
+            gradients.append(difference(perturbed, slope))
+    loss = torch.cat(losses).mean()
+    if not gradients:
+        return loss
+    return with_gradient(loss, logits, torch.stack(gradients).mean(dim=0))
 
-    def load(self, state: Mapping[str, float]) -> None:
-        self.scale, self.moved = state.get("scale", 0.0), state.get("moved", 1.0)
+
+def relative_size(logits: Float[Tensor, "B F"], slope: Float[Tensor, "B F"]) -> float:
+    """``|logits| / |slope|``, of the logits that are allowed; 0 without a slope."""
+    allowed = logits.detach()[logits.abs() < torch.finfo(logits.dtype).max ** 0.25]
+    steepness = slope.norm().item()
+    return allowed.norm().item() / steepness if steepness > 0 else 0.0

@@ -1,201 +1,275 @@
-"""What every estimator is: its contract, what it declares, its name."""
+"""What every estimator is: a rule with a name, its knobs, its call."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+import copy
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from inspect import Parameter, signature
+from typing import Any, Literal, get_type_hints
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
-from tabkit import relaxations
-from tabkit.schema import allowed_logits
+from tabkit import fast
+from tabkit.estimators.door import Finite, Kind, Knob, allowed_logits, entropy
+from tabkit.objective import Function, Objective
 
-Objective = Callable[[Float[Tensor, "B F"]], Float[Tensor, " B"]]
 Head = Literal["logits", "embedding"]
 Bias = Literal["exact", "unbiased", "biased", "other"]
+Evaluations = Callable[..., int]
 
-_REGISTRY: dict[str, type["Estimator"]] = {}
-
-
-@runtime_checkable
-class EmbeddingObjective(Protocol):
-    """An objective that also takes embeddings, (B, C*D) -> loss per row (B,)."""
-
-    def embedded(self, embedded: Float[Tensor, "B CD"]) -> Float[Tensor, " B"]: ...
+_RULES: dict[str, "Rule"] = {}
 
 
-@runtime_checkable
-class SnappingObjective(EmbeddingObjective, Protocol):
-    """An `EmbeddingObjective` that also finds the nearest category of each column's embedding."""
-
-    widths: Sequence[int]
-
-    def snap(self, embedded: Float[Tensor, "B CD"]) -> Float[Tensor, "B CD"]: ...
-
-    def logits(self, embedded: Float[Tensor, "B CD"]) -> Float[Tensor, "B F"]: ...
-
-
-@runtime_checkable
-class LabelledObjective(Protocol):
-    """An objective that knows the true codes (B, C) of its rows."""
-
-    codes: Int64[Tensor, "B C"] | None
-
-
-@runtime_checkable
-class ExchangingObjective(Protocol):
-    """An objective that knows what it costs to exchange one category of hard rows.
-
-    `exchanges(codes)` returns a function of a column and, if wanted, of the categories (B, M) that
-    come in, else every category in turn, to the losses (B, M).
-    """
-
-    def exchanges(self, codes: Int64[Tensor, "B C"]) -> Callable[..., Float[Tensor, "B M"]]: ...
-
-
-class Estimator(relaxations.Tunable, ABC):
-    """One way to train net0 through an objective.
+@dataclass(frozen=True)
+class Rule:
+    """A function that is filed as an estimator, and what it declares.
 
     Attributes
     ----------
-    head : what it takes from net0, ``"logits"`` (B, F) or an ``"embedding"`` (B, C*D)
     gradient : what the backward pass computes
     bias : how its gradient for the logits stands to that of the expected loss of the rows that
         softmax(logits) draws: ``"exact"``, ``"unbiased"``, ``"biased"``, or ``"other"`` if it is
         the gradient of something else
     source : where it comes from
+    relaxes : whether it maps logits to a simplex, and the objective does the rest
+    head : what it takes from net0, ``"logits"`` (B, F) or an ``"embedding"`` (B, C*D)
+    evaluations : of the objective, a row and call, by cardinalities and knobs
+    snaps : whether net1 gets the nearest category's embedding
     """
 
-    head: ClassVar[Head] = "logits"
+    function: Callable[..., Tensor]
     gradient: str
-    bias: Bias = "biased"
     source: str
+    bias: Bias
+    relaxes: bool = False
+    head: Head = "logits"
+    evaluations: Evaluations = lambda cardinalities, **knobs: 1
+    snaps: bool = False
 
-    @abstractmethod
-    def __call__(
-        self,
-        logits: Float[Tensor, "B F"],
-        objective: Objective,
-        *,
-        cardinalities: Sequence[int],
-        generator: torch.Generator | None = None,
-    ) -> Float[Tensor, ""]:
-        """The relaxed loss (mean over rows), whose backward is the gradient estimate."""
+    @property
+    def name(self) -> str:
+        """By which it is made."""
+        return self.function.__name__
+
+    @property
+    def defaults(self) -> dict[str, Knob]:
+        """The knobs: the function's keyword-only arguments that have a kind."""
+        parameters = signature(self.function).parameters.values()
+        return {p.name: p.default for p in parameters if p.name in self.kinds}
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """What each knob may be, by its annotation."""
+        hints = get_type_hints(self.function, include_extras=True)
+        kinds = {name: getattr(hint, "__metadata__", (None,))[0] for name, hint in hints.items()}
+        return {name: kind for name, kind in kinds.items() if isinstance(kind, Kind)}
+
+    def takes(self, name: str) -> bool:
+        """Whether the function has an argument of that name."""
+        found = signature(self.function).parameters.get(name)
+        return found is not None and found.kind is Parameter.KEYWORD_ONLY
+
+
+class Estimator:
+    """One way to train net0 through an objective, made by `make`.
+
+    Attributes
+    ----------
+    rule : the function and what it declares
+    knobs : the knobs and their values
+    state : what it has learnt from earlier calls, such as a baseline; empty for most
+    """
+
+    def __init__(self, rule: Rule, knobs: dict[str, Knob]) -> None:
+        self.rule, self.state = rule, {}
+        self.knobs: dict[str, Knob] = {}
+        self.change(**(rule.defaults | knobs))
+        self._options = {name: rule.takes(name) for name in ("generator", "state")}
+
+    def __repr__(self) -> str:
+        return f"{self.name}({', '.join(f'{k}={v}' for k, v in self.knobs.items())})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Estimator) and repr(self) == repr(other)
+
+    __hash__ = None
+
+    @property
+    def name(self) -> str:
+        """By which `make` knows it."""
+        return self.rule.name
+
+    @property
+    def head(self) -> Head:
+        """What it takes from net0, ``"logits"`` (B, F) or an ``"embedding"`` (B, C*D)."""
+        return self.rule.head
+
+    @property
+    def bias(self) -> Bias:
+        """As `Rule.bias`; an entropy penalty makes it the gradient of something else."""
+        return "other" if "entropy_penalty" in self.knobs else self.rule.bias
+
+    @property
+    def gradient(self) -> str:
+        """What the backward pass computes."""
+        more = "; plus the entropy penalty's" if "entropy_penalty" in self.knobs else ""
+        return self.rule.gradient + more
+
+    @property
+    def source(self) -> str:
+        """Where it comes from."""
+        return self.rule.source
+
+    def change(self, **knobs: Knob) -> None:
+        """Changes knobs, all or, if one is unknown or has a bad value, none.
+
+        Raises
+        ------
+        ValueError
+            If a knob is unknown or has a bad value.
+        """
+        kinds = self.rule.kinds | {"entropy_penalty": Finite.__metadata__[0]}
+        for name in knobs:
+            if name not in kinds:
+                has = ", ".join(self.rule.defaults) or "no knobs"
+                raise ValueError(f"{self.name} has no knob {name!r}; it has: {has}")
+        self.knobs = self.knobs | {n: kinds[n].check(n, value) for n, value in knobs.items()}
+
+    def fresh(self) -> "Estimator":
+        """The same, which has learnt nothing."""
+        found = copy.copy(self)
+        found.knobs, found.state = dict(self.knobs), {}
+        return found
 
     def evaluations(self, cardinalities: Sequence[int]) -> int:
         """Evaluations of the objective a row and call; backward passes are not counted."""
-        return 1
-
-    def state(self) -> dict[str, float]:
-        """What it has learnt from earlier calls, such as a baseline; nothing for most."""
-        return {}
-
-    def load(self, state: Mapping[str, float]) -> None:
-        """Sets what `state` returned; an empty one starts afresh."""
-
-
-def evaluate(objective: Objective, simplex: Float[Tensor, "B _"]) -> Float[Tensor, " B"]:
-    """The objective's loss of every row.
-
-    Raises
-    ------
-    ValueError
-        If it does not return one loss per row.
-    """
-    loss = objective(simplex)
-    if loss.shape != (len(simplex),):
-        raise ValueError(
-            f"an objective returns one loss per row, of shape ({len(simplex)},), not "
-            f"{tuple(loss.shape)}: squeeze it, and do not average over rows"
-        )
-    return loss
-
-
-@dataclass(frozen=True)
-class Typed:
-    """An objective that gets its simplexes in one type, and whose losses are checked."""
-
-    objective: Objective
-    dtype: torch.dtype
-
-    def __call__(self, simplex: Float[Tensor, "B F"]) -> Float[Tensor, " B"]:
-        return evaluate(self.objective, simplex.to(self.dtype))
-
-
-class TypedExchanging(Typed):
-    """The same of an `ExchangingObjective`."""
-
-    def exchanges(self, codes: Int64[Tensor, "B C"]) -> Callable[..., Float[Tensor, "B M"]]:
-        return self.objective.exchanges(codes)
-
-
-class LogitEstimator(Estimator):
-    """An estimator that works out the logits' gradient itself.
-
-    Subclasses get logits that are finite, float32 at least (`allowed_logits`), and an objective
-    that takes simplexes in that type.
-    """
+        return self.rule.evaluations(cardinalities, **self._own)
 
     def __call__(
         self,
-        logits: Float[Tensor, "B F"],
-        objective: Objective,
+        logits: Float[Tensor, "B _"],
+        objective: Function | Objective,
         *,
         cardinalities: Sequence[int],
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, ""]:
-        values = allowed_logits(logits, cardinalities)
-        kind = TypedExchanging if isinstance(objective, ExchangingObjective) else Typed
-        return self.estimate(values, kind(objective, logits.dtype), cardinalities, generator)
+        """The relaxed loss (mean over rows), whose backward is the gradient estimate.
 
-    @abstractmethod
-    def estimate(
+        A logit of minus infinity is a category that is not allowed. Half types are worked on in
+        float32; the objective gets simplexes in the type of the logits.
+
+        Raises
+        ------
+        ValueError
+            If the blocks do not sum to F, a logit is NaN or plus infinity, a block allows no
+            category, or the objective does not return one loss per row.
+        TypeError
+            If the objective lacks what the estimator needs.
+        """
+        objective = Objective.of(objective)
+        if self.head == "embedding":
+            loss = self.rule.function(logits, objective, **self._own)
+        elif self.rule.relaxes:
+            point = self.simplex(logits, cardinalities=cardinalities, generator=generator)
+            loss = objective(point).mean()
+        else:
+            values, given = allowed_logits(logits, cardinalities), objective.typed(logits.dtype)
+            loss = self.rule.function(values, given, cardinalities, **self._given(generator))
+        if "entropy_penalty" not in self.knobs:
+            return loss
+        values = objective.distances(logits) if self.head == "embedding" else logits
+        penalty = self.knobs["entropy_penalty"] * entropy(values, cardinalities).mean()
+        return loss + (penalty - penalty.detach())
+
+    def simplex(
         self,
         logits: Float[Tensor, "B F"],
-        objective: Objective,
+        *,
         cardinalities: Sequence[int],
-        generator: torch.Generator | None,
-    ) -> Float[Tensor, ""]:
-        """What `__call__` returns."""
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, "B F"]:
+        """What net1 gets in training: a relaxation's point; of other estimators, the argmax."""
+        values = allowed_logits(logits, cardinalities)
+        if not self.rule.relaxes:
+            return fast.argmax(values, cardinalities).to(logits.dtype)
+        return self.rule.function(values, cardinalities, **self._given(generator)).to(logits.dtype)
+
+    @property
+    def _own(self) -> dict[str, Knob]:
+        return {name: knob for name, knob in self.knobs.items() if name != "entropy_penalty"}
+
+    def _given(self, generator: torch.Generator | None) -> dict[str, Any]:
+        options = {"generator": generator, "state": self.state}
+        return self._own | {name: options[name] for name in options if self._options[name]}
 
 
-def register(name: str) -> Callable[[type[Estimator]], type[Estimator]]:
-    """Class decorator that files an estimator under a name."""
+def relaxation(
+    *, gradient: str, source: str, bias: Bias = "biased"
+) -> Callable[[Callable], Callable]:
+    """Files a function ``(logits, cardinalities, *, KNOBS, generator) -> simplex`` by its name.
 
-    def file(estimator: type[Estimator]) -> type[Estimator]:
-        _REGISTRY[name] = estimator
-        return estimator
+    Its logits are finite, float32 at least. Its knobs are the keyword-only arguments that are
+    annotated by a kind of `tabkit.estimators.door`; `generator` is only handed to one that has it.
+    """
+    return _filed(gradient=gradient, source=source, bias=bias, relaxes=True)
+
+
+def estimator(
+    *,
+    gradient: str,
+    source: str,
+    bias: Bias = "biased",
+    head: Head = "logits",
+    evaluations: Evaluations = lambda cardinalities, **knobs: 1,
+    snaps: bool = False,
+) -> Callable[[Callable], Callable]:
+    """Files a function ``(logits, objective, cardinalities, *, KNOBS, generator, state) -> loss``.
+
+    As `relaxation`; what it puts into the dict `state` it finds there at the next call. With the
+    embedding head it is ``(embedding, objective, *, KNOBS) -> loss``.
+    """
+    return _filed(
+        gradient=gradient,
+        source=source,
+        bias=bias,
+        head=head,
+        evaluations=evaluations,
+        snaps=snaps,
+    )
+
+
+def _filed(**declared: Any) -> Callable[[Callable], Callable]:
+    def file(function: Callable) -> Callable:
+        _RULES[function.__name__] = Rule(function, **declared)
+        return function
 
     return file
 
 
-def registered() -> dict[str, type[Estimator]]:
-    """The estimators that are not relaxations, by name."""
-    return dict(_REGISTRY)
+def names(*, relaxations: bool = False) -> tuple[str, ...]:
+    """The names that `make` knows, those of the relaxations first; or those alone."""
+    found = tuple(name for name, rule in _RULES.items() if rule.relaxes)
+    return found if relaxations else found + tuple(n for n in _RULES if n not in found)
 
 
-def sample_rows(
-    logits: Float[Tensor, "B F"], cardinalities: Sequence[int], generator: torch.Generator | None
-) -> Float[Tensor, "B F"]:
-    """One hard row per row of logits, each column drawn from its softmax."""
-    perturbed = relaxations.perturb(logits.detach(), generator)
-    return relaxations.argmax_blocks(perturbed, cardinalities)
+def make(name: str, **knobs: Knob) -> Estimator:
+    """An estimator by name; any takes an `entropy_penalty` as well.
 
+    ``entropy_penalty * entropy(logits)``, in nats summed over columns, mean over rows, is added to
+    the gradient; the value stays the relaxed loss, so that runs compare. With an embedding head,
+    the logits are minus the squared distances to the categories.
 
-def probabilities(
-    logits: Float[Tensor, "B F"], cardinalities: Sequence[int]
-) -> Float[Tensor, "B F"]:
-    """The softmax of each block, detached."""
-    return relaxations.softmax_blocks(logits.detach(), cardinalities)
+    Raises
+    ------
+    ValueError
+        If the name or a knob is unknown, or a knob has a bad value.
 
-
-def attach_gradient(
-    loss: Float[Tensor, ""],
-    logits: Float[Tensor, "B F"],
-    gradient: Float[Tensor, "B F"],
-) -> Float[Tensor, ""]:
-    """`loss` as it is, whose backward also gives the logits a gradient: per row, mean over rows."""
-    step = logits - logits.detach()  # 0, with a gradient
-    return loss + (step * gradient.detach()).sum() / max(len(logits), 1)
+    Examples
+    --------
+    >>> make("gumbel_softmax", tau=0.5)
+    gumbel_softmax(tau=0.5)
+    """
+    if name not in _RULES:
+        raise ValueError(f"no estimator is called {name!r}; there are {', '.join(names())}")
+    return Estimator(_RULES[name], {k: v for k, v in knobs.items() if v is not None})

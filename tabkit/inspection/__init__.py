@@ -1,13 +1,11 @@
 """What net1 learned of the categories: neighbours, maps, scores against the truth, stability."""
 
-from tabkit.inspection.export import load_parquet, load_projector, save_parquet, save_projector
-from tabkit.inspection.landings import Landing, decoders, landing, reach
-from tabkit.inspection.mixtures import walk
+from tabkit.inspection.landings import Landing, landing, reach
+from tabkit.inspection.mixtures import Mixture, mix, walk
 from tabkit.inspection.neighbours import distances, nearest, neighbours
 from tabkit.inspection.projection import Projection, project
-from tabkit.inspection.rows import PredictedRow, predicted_row
+from tabkit.inspection.rows import PredictedRow, doubtful, predicted_row, problem_of
 from tabkit.inspection.scores import truth_score, truth_scores
-from tabkit.inspection.simplex import Mixture, mix
 from tabkit.inspection.stability import (
     agreement,
     aligned_distances,
@@ -17,7 +15,7 @@ from tabkit.inspection.stability import (
     stability,
 )
 from tabkit.inspection.truths import great_circle, known_truths, line, points, profiles, ring
-from tabkit.inspection.vectors import VIEWS, Vectors, category_vectors, row_vectors
+from tabkit.inspection.vectors import VIEWS, Vectors, category_vectors, row_vectors, save_projector
 
 __all__ = [
     "VIEWS",
@@ -29,27 +27,25 @@ __all__ = [
     "agreement",
     "aligned_distances",
     "category_vectors",
-    "decoders",
     "distances",
+    "doubtful",
     "great_circle",
     "known_truths",
     "landing",
     "line",
-    "load_parquet",
-    "load_projector",
     "mix",
     "movement",
     "nearest",
     "neighbours",
     "points",
     "predicted_row",
+    "problem_of",
     "profiles",
     "project",
     "rank_correlation",
     "reach",
     "ring",
     "row_vectors",
-    "save_parquet",
     "save_projector",
     "shared_neighbours",
     "stability",

@@ -1,21 +1,19 @@
 """Where net0's predictions land among the categories, and what that costs when they are decoded."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from tabkit.compare.scores import handed_over
 from tabkit.data import Dataset
-from tabkit.decoders import local_search
+from tabkit.decoders import Handed, decoder_of, handed_over, local_search
 from tabkit.estimators import Estimator
-from tabkit.inspection.mixtures import device_of, spacing
-from tabkit.nets import RowEncoder, RowPredictor, SquaredDistance, encode_rows
-from tabkit.schema import argmax_codes, split_blocks
-
-SEARCHED_ROWS = 200
+from tabkit.inspection.mixtures import spacing
+from tabkit.nets import SquaredDistance, ask, encode_rows, first_layer_metrics
+from tabkit.simplex import blocks
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,52 +27,42 @@ class Landing:
     ----------
     columns : tuple of str
         The categorical columns.
-    handed : Tensor
-        Embeddings (B, C*D): of a mixture, a sample, a category, or free.
-    logits : Tensor
-        (B, F); what is decoded is their argmax.
+    handed : Handed
+        What net1 gets for the rows.
     objective : SquaredDistance
         The loss of the same rows.
     """
 
     columns: tuple[str, ...]
-    handed: Float[Tensor, "B CD"]
-    logits: Float[Tensor, "B F"]
+    handed: Handed
     objective: SquaredDistance
 
     @property
-    def net1(self) -> RowEncoder:
-        """The frozen encoder."""
-        return self.objective.net1
-
-    @property
     def decoded(self) -> Int64[Tensor, "B C"]:
-        """The categories that are decoded."""
-        return argmax_codes(self.logits, self.net1.embedding.cardinalities)
-
-    @property
-    def own(self) -> SquaredDistance:
-        """The distance to net1's output for what was handed over, in place of the truth."""
-        return replace(self.objective, target=self.output)
-
-    @property
-    def output(self) -> Float[Tensor, "B Z"]:
-        """net1's output for what was handed over."""
-        return self.net1.embedded(self.handed, self.objective.continuous)
+        """The categories that are decoded by argmax."""
+        return decoder_of("argmax")(self.handed)
 
     def points(self, *, first_layer: bool = False) -> list[Float[Tensor, "B D"]]:
         """What is handed over, by column."""
-        return self._seen(list(self.handed.split(self.net1.embedding.widths, dim=1)), first_layer)
+        tables = ask(self.handed.net1, "embedding", "where predictions land")
+        return self._seen(list(self.handed.embedding.split(tables.widths, dim=1)), first_layer)
 
     def tables(self, *, first_layer: bool = False) -> list[Float[Tensor, "K D"]]:
         """The categories' own embeddings, by column."""
-        return self._seen([t.weight.detach() for t in self.net1.embedding.tables], first_layer)
+        tables = ask(self.handed.net1, "embedding", "where predictions land")
+        return self._seen([W.detach() for W in tables.weights], first_layer)
 
     @torch.no_grad()
     def _seen(self, parts: list[Tensor], first_layer: bool) -> list[Tensor]:
         if not first_layer:
             return parts
-        return [x @ m.T for x, m in zip(parts, self.net1.first_layer_metrics(), strict=True)]
+        metrics = first_layer_metrics(self.handed.net1)
+        return [x @ m.T for x, m in zip(parts, metrics, strict=True)]
+
+    @property
+    def relaxed(self) -> Float[Tensor, " B"]:
+        """The loss per row of what was handed over."""
+        return self.objective.squared(self.handed.output)
 
     @torch.no_grad()
     def losses(self) -> dict[str, float]:
@@ -83,17 +71,13 @@ class Landing:
         Returns
         -------
         dict
-            ``relaxed``: of what was handed over. ``decode_argmax``: the argmax of each column.
-            ``decode_snap``: the category nearest to each column's handed-over embedding.
-            ``decode_first_layer``: the same, with distances as net1's first linear layer sees them.
+            ``relaxed``: of what was handed over. ``decode_argmax``, ``decode_table`` and
+            ``decode_first_layer``: by the decoders of these names.
         """
-        rows = {
-            "decode_argmax": self.decoded,
-            "decode_snap": self.objective.nearest(self.handed),
-            "decode_first_layer": self.objective.nearest(self.handed, first_layer=True),
-        }
-        relaxed = {"relaxed": self.objective.embedded(self.handed).mean().item()}
-        return relaxed | {name: self.objective(codes).mean().item() for name, codes in rows.items()}
+        losses = {"relaxed": self.relaxed.mean().item()}
+        for name in ("argmax", "table", "first_layer"):
+            losses[f"decode_{name}"] = self.objective(decoder_of(name)(self.handed)).mean().item()
+        return losses
 
     @torch.no_grad()
     def distances(self, *, first_layer: bool = False) -> pd.DataFrame:
@@ -107,7 +91,7 @@ class Landing:
             `nearest_is_decoded`, the share of rows in which the two are one; `spacing`, the mean
             distance from a category to the nearest other one.
         """
-        shares = split_blocks(self.logits, self.net1.embedding.cardinalities)
+        shares = blocks(self.handed.logits, self.handed.cardinalities)
         seen = zip(
             self.points(first_layer=first_layer), self.tables(first_layer=first_layer), strict=True
         )
@@ -140,10 +124,10 @@ class Landing:
         """
         points, tables = self.points(first_layer=True), self.tables(first_layer=True)
         chosen = {
-            "to_nearest": self.objective.nearest(self.handed, first_layer=True),
+            "to_nearest": decoder_of("first_layer")(self.handed),
             "to_decoded": self.decoded,
         }
-        losses = {"gap": self.objective(self.decoded) - self.objective.embedded(self.handed)}
+        losses = {"gap": self.objective(self.decoded) - self.relaxed}
         for name, codes in chosen.items():
             apart = [
                 p - t[codes[:, c]] for c, (p, t) in enumerate(zip(points, tables, strict=True))
@@ -158,7 +142,7 @@ class Landing:
         Snapped means: the category nearest to what was handed over, as net1's first layer sees it.
         """
         decoded, loss = self.decoded, self.objective(self.decoded).mean()
-        snapped = self.objective.nearest(self.handed, first_layer=True)
+        snapped = decoder_of("first_layer")(self.handed)
         falls = []
         for c in range(len(self.columns)):
             codes = decoded.clone()
@@ -169,8 +153,8 @@ class Landing:
 
 @torch.no_grad()
 def landing(
-    net0: RowPredictor,
-    net1: RowEncoder,
+    net0: Any,
+    net1: Any,
     dataset: Dataset,
     estimator: Estimator,
     index: Tensor,
@@ -182,57 +166,16 @@ def landing(
     Of the relaxations that sample, one draw from `seed`; of estimators that are no relaxation, the
     decoded row itself.
     """
-    device = device_of(net1)
-    prediction = net0(dataset.signal[index].to(device))
-    handed = handed_over(estimator, prediction, net1, torch.Generator(device).manual_seed(seed))
+    handed = handed_over(net0, dataset.signal[index], net1, estimator=estimator, seed=seed)
     target = encode_rows(net1, dataset.rows[index])
-    return Landing(
-        tuple(c.name for c in dataset.schema.categorical),
-        handed,
-        net0.logits(prediction, net1),
-        SquaredDistance(net1, prediction.continuous, target),
-    )
-
-
-@torch.no_grad()
-def decoders(
-    net0: RowPredictor,
-    net1: RowEncoder,
-    dataset: Dataset,
-    estimator: Estimator,
-    *,
-    rows: int = SEARCHED_ROWS,
-    seed: int = 0,
-) -> dict[str, float]:
-    """The loss of the first `rows` test rows, by the way in which net0's output becomes hard rows.
-
-    Returns
-    -------
-    dict
-        ``decode_argmax``, ``decode_snap`` and ``decode_first_layer``, as `Landing.losses`.
-        ``decode_search``: a local search for the row whose output is nearest to net1's output for
-        what net0 handed over; slow, but it needs no truth. ``decode_best``: a local search for the
-        row nearest to the *true* output, which no decoder knows: about what is left to gain.
-        Searches start from the argmax and keep net0's continuous outputs.
-
-    What is handed over is as in `landing`: for the relaxations that sample, one draw, so their
-    search looks for that draw's row and is of little use; for estimators that are no relaxation,
-    the hard row, which the search returns as it is.
-    """
-    landed = landing(net0, net1, dataset, estimator, dataset.test[:rows], seed=seed)
-    codes, truth, cardinalities = landed.decoded, landed.objective, dataset.schema.cardinalities
-    found, _ = local_search(codes, landed.own, cardinalities)
-    losses = landed.losses()
-    return {name: loss for name, loss in losses.items() if name != "relaxed"} | {
-        "decode_search": truth(found).mean().item(),
-        "decode_best": local_search(codes, truth, cardinalities)[1].mean().item(),
-    }
+    columns = tuple(c.name for c in dataset.schema.categorical)
+    return Landing(columns, handed, SquaredDistance(net1, handed.continuous, target))
 
 
 @torch.no_grad()
 def reach(
-    net0: RowPredictor,
-    net1: RowEncoder,
+    net0: Any,
+    net1: Any,
     dataset: Dataset,
     estimator: Estimator,
     index: Tensor,
@@ -248,6 +191,10 @@ def reach(
         local search finds. If the second is small, net1 reads the mixture as a row that there is,
         and the argmax picks another one.
     """
-    landed = landing(net0, net1, dataset, estimator, index, seed=seed)
-    _, found = local_search(landed.decoded, landed.own, dataset.schema.cardinalities)
-    return {"argmax": landed.own(landed.decoded).mean().item(), "search": found.mean().item()}
+    handed = handed_over(net0, dataset.signal[index], net1, estimator=estimator, seed=seed)
+    decoded, K = decoder_of("argmax")(handed), handed.cardinalities
+    _, found = local_search(decoded, handed.objective, K, allowed=handed.allowed)
+    return {
+        "argmax": handed.objective.hard(decoded, K).mean().item(),
+        "search": found.mean().item(),
+    }

@@ -1,17 +1,17 @@
-"""Where mixtures land: in the embedding, and behind net1."""
+"""Where mixtures of categories land: on the simplex, in the embedding, and behind net1."""
+
+from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from tabkit.nets import RowEncoder
-from tabkit.schema import Rows, one_hot_simplex
-
-
-def device_of(net: nn.Module) -> torch.device:
-    """Where a net's parameters are."""
-    return next(net.parameters()).device
+from tabkit.estimators import Estimator
+from tabkit.nets import cardinalities_of, device_of, dtype_of
+from tabkit.schema import Rows
+from tabkit.simplex import one_hot
 
 
 def spacing(table: Float[Tensor, "K D"]) -> float:
@@ -24,7 +24,7 @@ def spacing(table: Float[Tensor, "K D"]) -> float:
 
 @torch.no_grad()
 def walk(
-    net1: RowEncoder, rows: Rows, column: int, first: int, second: int, *, points: int = 41
+    net1: Any, rows: Rows, column: int, first: int, second: int, *, points: int = 41
 ) -> pd.DataFrame:
     """From one category of a column to another through their mixtures, as net1 sees it.
 
@@ -47,12 +47,12 @@ def walk(
     """
     if len(rows) != 1:
         raise ValueError(f"a walk starts from one row, not from {len(rows)}")
-    device, cardinalities = device_of(net1), net1.embedding.cardinalities
-    rows, width = rows.to(device), cardinalities[column]
+    device, cardinalities = device_of(net1), cardinalities_of(net1)
+    rows, width = rows.to(device, dtype_of(net1)), cardinalities[column]
     every = rows.codes.expand(width, -1).clone()
     every[:, column] = torch.arange(width, device=device)
-    hard = one_hot_simplex(every, cardinalities)
-    share = torch.linspace(0, 1, points, device=device)[:, None]
+    hard = one_hot(every, cardinalities, dtype_of(net1))
+    share = torch.linspace(0, 1, points, device=device, dtype=dtype_of(net1))[:, None]
     mixed = (1 - share) * hard[first] + share * hard[second]
     outputs = net1(mixed, rows.continuous.expand(points, -1))
     corners = net1(hard, rows.continuous.expand(width, -1))
@@ -67,3 +67,64 @@ def walk(
         },
         index=pd.Index(share.squeeze(1).tolist(), name="share"),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """What a relaxation makes of one column's logits.
+
+    Attributes
+    ----------
+    samples : Tensor
+        (S, K): one simplex a draw of the noise; all the same without noise.
+    entropy : float
+        Of the first, in nats.
+    nearest : int
+        The category whose embedding is nearest to the first's soft embedding.
+    distance : float
+        How far away it is, in units of the mean distance between neighbouring categories.
+    """
+
+    samples: Float[Tensor, "S K"]
+    entropy: float
+    nearest: int
+    distance: float
+
+    @property
+    def simplex(self) -> Float[Tensor, " K"]:
+        """The first draw."""
+        return self.samples[0]
+
+
+@torch.no_grad()
+def mix(
+    logits: Float[Tensor, " K"],
+    relaxation: Estimator,
+    table: Float[Tensor, "_ D"] | None,
+    *,
+    seed: int = 0,
+    samples: int = 200,
+) -> Mixture:
+    """Puts one column's logits through a relaxation, several times.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many logits as categories.
+
+    Examples
+    --------
+    >>> from tabkit import estimators
+    >>> mixture = mix(torch.zeros(2), estimators.make("softmax"), torch.eye(2))
+    >>> mixture.simplex.tolist(), round(mixture.entropy, 3), round(mixture.distance, 3)
+    ([0.5, 0.5], 0.693, 0.5)
+    """
+    if len(logits) != len(table):
+        raise ValueError(f"there are {len(table)} categories, but {len(logits)} logits")
+    noise = torch.Generator().manual_seed(seed)
+    many = logits.detach().cpu().expand(samples, -1)
+    drawn = relaxation.simplex(many, cardinalities=[len(logits)], generator=noise)
+    here = drawn[:1] @ table.detach().cpu()
+    distance, nearest = torch.cdist(here, table.detach().cpu()).min(dim=1)
+    entropy = torch.special.entr(drawn[0]).sum()
+    return Mixture(drawn, entropy.item(), nearest.item(), distance.item() / spacing(table))

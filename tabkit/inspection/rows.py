@@ -1,8 +1,9 @@
 """One row as net0 predicts it, and what overruling one of its categories changes behind net1."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import torch
@@ -10,10 +11,14 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from tabkit.data import Dataset
-from tabkit.inspection.mixtures import device_of
-from tabkit.nets import RowEncoder, RowPredictor, SquaredDistance, encode_rows
-from tabkit.relaxations import softmax_blocks
-from tabkit.schema import Continuous, DataError, Schema, argmax_codes, split_blocks
+from tabkit.decoders import decoder_of, handed_over
+from tabkit.nets import SquaredDistance, encode_rows
+from tabkit.objective import Function
+from tabkit.schema import Continuous, DataError, Schema
+from tabkit.simplex import argmax_codes, blocks, one_hot, slices, softmax
+
+JOINT_TABLE = 1_000  # rows, all of which an exact gradient tries: 0.3 s
+Problem = tuple[Tensor, Function, tuple[int, ...], tuple[tuple[str, ...], ...]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,9 +66,7 @@ class PredictedRow:
 
 
 @torch.no_grad()
-def predicted_row(
-    net0: RowPredictor, net1: RowEncoder, dataset: Dataset, row: int = 0
-) -> PredictedRow:
+def predicted_row(net0: Any, net1: Any, dataset: Dataset, row: int = 0) -> PredictedRow:
     """What net0 predicts for a test row, and all F - C single overrulings, in one batch.
 
     The shares are softmax(logits) whatever net0 was trained with; of a net0 with the embedding
@@ -82,7 +85,7 @@ def predicted_row(
 
     Examples
     --------
-    >>> from tabkit import freeze, planted
+    >>> from tabkit import RowEncoder, RowPredictor, freeze, planted
     >>> data = planted(300, categorical=2, continuous=1, cardinality=(3, 3))
     >>> net1 = freeze(RowEncoder(data.schema))
     >>> found = predicted_row(RowPredictor(data.signal.shape[1], net1), net1, data)
@@ -90,24 +93,17 @@ def predicted_row(
     (6, ['c00', 'c01'])
     """
     index = check_row(dataset, row)
-    device, cardinalities = device_of(net1), dataset.schema.cardinalities
-    prediction = net0(dataset.signal[index].to(device))
-    logits = net0.logits(prediction, net1)
-    simplex = softmax_blocks(logits, cardinalities)
-    codes = argmax_codes(logits, cardinalities)
-    target = encode_rows(net1, dataset.rows[index])
-    objective = SquaredDistance(net1, prediction.continuous, target)
-    if net0.head == "embedding":
-        mixture = objective.embedded(prediction.categorical)
-    else:
-        mixture = objective(simplex)
-    decoded = objective(codes).item()
-    distances = overruled(codes, objective, cardinalities).cpu()
+    handed = handed_over(net0, dataset.signal[index], net1)
+    codes, K = decoder_of("argmax")(handed), handed.cardinalities
+    simplex = softmax(handed.logits, K)
+    objective = SquaredDistance(net1, handed.continuous, encode_rows(net1, dataset.rows[index]))
+    decoded = objective.hard(codes, K).item()
+    distances = overruled(codes, objective, K).cpu()
     return PredictedRow(
         signal_frame(dataset, dataset.signal[index[0]]),
         column_frame(dataset.schema, dataset.rows.codes[index[0]], codes[0].cpu(), simplex.cpu()),
         dict(zip(labels_of(dataset.schema), share_series(dataset.schema, simplex), strict=True)),
-        mixture.item(),
+        objective.squared(handed.output).item(),
         decoded,
         overruling_frame(dataset.schema, codes[0].cpu(), distances, decoded),
     )
@@ -149,11 +145,10 @@ def overruled(
 ) -> Float[Tensor, " F"]:
     """The loss of a row with each category of each column put in, one at a time."""
     every = codes.repeat(sum(cardinalities), 1)
-    place = 0
-    for column, K in enumerate(cardinalities):
-        every[place : place + K, column] = torch.arange(K, device=codes.device)
-        place += K
-    return objective.at(torch.zeros(len(every), dtype=torch.int64, device=codes.device))(every)
+    for column, block in enumerate(slices(cardinalities)):
+        every[block, column] = torch.arange(cardinalities[column], device=codes.device)
+    repeated = torch.zeros(len(every), dtype=torch.int64, device=codes.device)
+    return objective.at(repeated).hard(every, cardinalities)
 
 
 def signal_frame(dataset: Dataset, signal: Float[Tensor, " S"]) -> pd.DataFrame:
@@ -181,10 +176,10 @@ def labels_of(schema: Schema) -> dict[str, tuple[str, ...]]:
 
 def share_series(schema: Schema, simplex: Float[Tensor, "1 F"]) -> list[pd.Series]:
     """A row's simplex, by column and label."""
-    blocks = split_blocks(simplex.cpu(), schema.cardinalities)
+    shares = blocks(simplex.cpu(), schema.cardinalities)
     return [
         pd.Series(block[0].numpy(), index=pd.Index(labels, name=name), name="share")
-        for (name, labels), block in zip(labels_of(schema).items(), blocks, strict=True)
+        for (name, labels), block in zip(labels_of(schema).items(), shares, strict=True)
     ]
 
 
@@ -195,7 +190,7 @@ def column_frame(
     simplex: Float[Tensor, "1 F"],
 ) -> pd.DataFrame:
     """By column, the true and the decoded label, whether they agree, and their shares."""
-    labels, blocks = labels_of(schema), split_blocks(simplex, schema.cardinalities)
+    labels, shares = labels_of(schema), blocks(simplex, schema.cardinalities)
     records = [
         {
             "true": names[t],
@@ -205,7 +200,7 @@ def column_frame(
             "decoded_share": block[0, d].item(),
         }
         for names, block, t, d in zip(
-            labels.values(), blocks, true.tolist(), decoded.tolist(), strict=True
+            labels.values(), shares, true.tolist(), decoded.tolist(), strict=True
         )
     ]
     return pd.DataFrame(records, index=pd.Index(list(labels), name="column"))
@@ -218,6 +213,55 @@ def overruling_frame(
     pairs = [(name, label) for name, labels in labels_of(schema).items() for label in labels]
     index = pd.MultiIndex.from_tuples(pairs, names=["column", "category"])
     frame = pd.DataFrame({"distance": distances.double().numpy()}, index=index)
-    own = [code + sum(schema.cardinalities[:c]) for c, code in enumerate(codes.tolist())]
+    starts = [block.start for block in slices(schema.cardinalities)]
+    own = [start + code for start, code in zip(starts, codes.tolist(), strict=True)]
     frame.iloc[own, 0] = decoded  # to the digit, which a batch of another size may not keep
     return frame.assign(change=frame["distance"] - decoded)
+
+
+@torch.no_grad()
+def doubtful(net0: Any, net1: Any, dataset: Dataset, *, rows: int = 2) -> tuple[str, ...]:
+    """The columns of most entropy in the first test rows whose joint table is small."""
+    handed = handed_over(net0, dataset.signal[dataset.test[:rows]], net1)
+    shares = blocks(softmax(handed.logits, handed.cardinalities), handed.cardinalities)
+    doubt = [torch.special.entr(share).sum().item() for share in shares]
+    kept, size = [], 1
+    for c in sorted(range(len(doubt)), key=doubt.__getitem__, reverse=True):
+        column = dataset.schema.categorical[c]
+        if size * column.cardinality <= JOINT_TABLE:
+            size *= column.cardinality
+            kept.append(column.name)
+    return tuple(kept)
+
+
+def problem_of(
+    net0: Any, net1: Any, dataset: Dataset, columns: Sequence[str], *, rows: int = 2
+) -> Problem:
+    """net0's logits for the first test rows in some columns, and the loss that these lead to.
+
+    The other columns stay as net0 decodes them.
+
+    Returns
+    -------
+    logits, objective, cardinalities, labels
+        As `tabkit.widgets.gradient_explorer` takes them.
+    """
+    some = dataset.test[:rows]
+    handed, truth = handed_over(net0, dataset.signal[some], net1), dataset.rows[some]
+    logits, K = handed.logits, handed.cardinalities
+    target = encode_rows(net1, truth)
+    whole = SquaredDistance(net1, handed.continuous, target, truth.codes.to(target.device))
+    decoded = blocks(one_hot(argmax_codes(logits, K), K, logits.dtype), K)
+    names = [column.name for column in dataset.schema.categorical]
+    kept = [names.index(name) for name in columns]
+    chosen = [dataset.schema.categorical[c] for c in kept]
+    cardinalities = tuple(column.cardinality for column in chosen)
+
+    def objective(simplex: Float[Tensor, "B _"]) -> Float[Tensor, " B"]:
+        parts = list(decoded)
+        for c, block in zip(kept, blocks(simplex, cardinalities), strict=True):
+            parts[c] = block
+        return whole(torch.cat(parts, dim=1))
+
+    part = torch.cat([blocks(logits, K)[c] for c in kept], dim=1)
+    return part, objective, cardinalities, tuple(column.labels for column in chosen)

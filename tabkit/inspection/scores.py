@@ -1,6 +1,7 @@
 """Structure or accident? Embeddings against the truth, by permutation tests."""
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,6 @@ from tabkit.data import Dataset
 from tabkit.inspection.neighbours import distances, few, neighbours
 from tabkit.inspection.truths import Distances, known_truths
 from tabkit.inspection.vectors import VIEWS, Vectors, category_vectors
-from tabkit.nets import RowEncoder
 
 FEWEST = 5  # of 4 categories there are but 24 arrangements
 Order = Int64[np.ndarray, " K"]
@@ -172,7 +172,7 @@ def _orders(n: int, permutations: int, seed: int) -> list[Order]:
 
 
 def truth_scores(
-    net1: RowEncoder,
+    net1: Any,
     dataset: Dataset,
     truths: Mapping[str, Mapping[str, Distances]] | None = None,
     *,

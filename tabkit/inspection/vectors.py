@@ -1,8 +1,12 @@
 """What is inspected: points with names, the categories of a column or whole rows."""
 
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,11 +15,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tabkit.data import Dataset
-from tabkit.nets import RowEncoder, encode_rows
+from tabkit.nets import ask, cardinalities_of, encode_rows, first_layer_metrics
 from tabkit.schema import Categorical, DataError, Rows
 
 VIEWS = ("table", "first_layer", "output")
 OUTPUT_ROWS = 256
+BREAKS = re.compile(r"[\t\r\n]")
 
 Points = Float[np.ndarray, "n W"]
 
@@ -97,6 +102,21 @@ class Vectors:
         shown = ", ".join(self.names[:8]) + (", ..." if len(self) > 8 else "")
         raise DataError("names no point", f"choose one of {shown}", column=self.title, value=name)
 
+    def frame(self) -> pd.DataFrame:
+        """Names (the index), facts and vectors (columns `v000`, `v001`, ...) as one table.
+
+        ``vectors.frame().to_parquet(path)`` keeps everything.
+
+        Raises
+        ------
+        DataError
+            If a fact has the name of a vector's column.
+        """
+        axes = [f"v{i:03d}" for i in range(self.values.shape[1])]
+        for name in self.facts.columns.intersection(axes):
+            raise DataError("is a fact named like a part of the vector", "rename it", column=name)
+        return self.facts.join(pd.DataFrame(self.values, self.facts.index, axes))
+
     def keep(self, mask: Sequence[bool] | np.ndarray) -> "Vectors":
         """The points where the mask is true."""
         chosen = np.asarray(mask, dtype=bool)
@@ -121,7 +141,7 @@ def find_column(dataset: Dataset, column: str) -> tuple[int, Categorical]:
 
 @torch.no_grad()
 def category_vectors(
-    net1: RowEncoder,
+    net1: Any,
     dataset: Dataset,
     column: str,
     *,
@@ -164,9 +184,9 @@ def category_vectors(
     if view == "output":
         values = replaced_outputs(net1, dataset.rows[dataset.test[:rows]], number)
     else:
-        values = net1.embedding.tables[number].weight
+        values = ask(net1, "embedding", f"the view {view!r}").weights[number].detach()
     if view == "first_layer":
-        values = values @ net1.first_layer_metrics()[number].T
+        values = values @ first_layer_metrics(net1)[number].T
     title = f"{column}, {VIEW_NAMES[view]}"
     # a copy: further training must not move what was kept of its start
     copied = values.cpu().numpy().copy()
@@ -180,9 +200,9 @@ VIEW_NAMES = {
 }
 
 
-def replaced_outputs(net1: RowEncoder, rows: Rows, column: int) -> Float[Tensor, "K RZ"]:
+def replaced_outputs(net1: Any, rows: Rows, column: int) -> Float[Tensor, "K RZ"]:
     """net1's outputs with a column's category replaced by each in turn, over the root of R."""
-    K, R = net1.embedding.cardinalities[column], len(rows)
+    K, R = cardinalities_of(net1)[column], len(rows)
     codes = rows.codes.repeat(K, 1)
     codes[:, column] = torch.arange(K).repeat_interleave(R)
     outputs = encode_rows(net1, Rows(codes, rows.continuous.repeat(K, 1)))
@@ -206,7 +226,7 @@ def category_facts(dataset: Dataset, number: int, spec: Categorical) -> pd.DataF
     return facts.join(known.rename(columns={c: f"{c} (truth)" for c in facts if c in known}))
 
 
-def row_vectors(net1: RowEncoder, dataset: Dataset, index: Tensor) -> Vectors:
+def row_vectors(net1: Any, dataset: Dataset, index: Tensor) -> Vectors:
     """net1's outputs (n, Z) for the rows at `index`, with their values and outcomes.
 
     The outcomes are in standard deviations of the training rows, all else in its own unit. A row
@@ -219,3 +239,23 @@ def row_vectors(net1: RowEncoder, dataset: Dataset, index: Tensor) -> Vectors:
     return Vectors(
         f"{len(index):,} rows of {dataset.name}, behind net1", values, facts.set_index(names)
     )
+
+
+def save_projector(vectors: Vectors, folder: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """Writes ``vectors.tsv`` and ``metadata.tsv`` for TensorFlow's Embedding Projector.
+
+    In the Projector (https://projector.tensorflow.org, or TensorBoard's own tab), *Load* takes
+    the two, whose paths are returned. The vectors have no header. The metadata have one if there
+    are facts besides the names, and none if there are only names, as the Projector expects. It
+    knows no quotes: tabs and line breaks in names and facts become spaces.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = folder / "vectors.tsv", folder / "metadata.tsv"
+    names = pd.Series(vectors.names, name=vectors.facts.index.name or "name")
+    metadata = pd.concat([names, vectors.facts.reset_index(drop=True)], axis=1)
+    cells = [metadata.columns, *metadata.itertuples(index=False)][metadata.shape[1] == 1 :]
+    for path, lines in zip(paths, (vectors.values, cells), strict=True):
+        rows = ["\t".join("" if pd.isna(x) else BREAKS.sub(" ", str(x)) for x in r) for r in lines]
+        path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return paths

@@ -1,18 +1,27 @@
 """The two nets, `RowEncoder` (net1, siamese) and `RowPredictor` (net0), and what joins them."""
 
-from tabkit.nets.encoder import (
+from tabkit.nets.encoder import RowEncoder
+from tabkit.nets.folded import FoldedEncoder, folded
+from tabkit.nets.interface import (
     Codes,
-    FoldedEncoder,
-    RowEncoder,
     Simplex,
+    ask,
+    cardinalities_of,
+    continuous_features_of,
+    device_of,
+    dtype_of,
+    embedded,
     encode_rows,
+    first_layer_metrics,
     freeze,
+    has,
     is_frozen,
 )
-from tabkit.nets.objective import SquaredDistance
-from tabkit.nets.predictor import Prediction, RowPredictor
+from tabkit.nets.objective import Batch, SquaredDistance
+from tabkit.nets.predictor import Prediction, RowPredictor, head_of, logits_of
 
 __all__ = [
+    "Batch",
     "Codes",
     "FoldedEncoder",
     "Prediction",
@@ -20,7 +29,18 @@ __all__ = [
     "RowPredictor",
     "Simplex",
     "SquaredDistance",
+    "ask",
+    "cardinalities_of",
+    "continuous_features_of",
+    "device_of",
+    "dtype_of",
+    "embedded",
     "encode_rows",
+    "first_layer_metrics",
+    "folded",
     "freeze",
+    "has",
+    "head_of",
     "is_frozen",
+    "logits_of",
 ]

@@ -3,12 +3,21 @@
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from tabkit.nets.encoder import Codes, FoldedEncoder, RowEncoder, Simplex
+from tabkit import fast
+from tabkit.nets.interface import (
+    Simplex,
+    ask,
+    cardinalities_of,
+    continuous_features_of,
+    device_of,
+    dtype_of,
+)
 from tabkit.nets.mlp import mlp
-from tabkit.schema import Rows, argmax_codes
+
+HEADS = ("logits", "embedding")
 
 
 class Prediction(NamedTuple):
@@ -24,8 +33,26 @@ class Prediction(NamedTuple):
     continuous: Float[Tensor, "B N"]
 
 
+class Heads(nn.Module):
+    """A linear layer whose output comes in two parts, `first` wide and the rest.
+
+    Where `masked` is true the first part is minus infinity: a category that is not allowed.
+    """
+
+    def __init__(self, layer: nn.Linear, first: int) -> None:
+        super().__init__()
+        self.weight, self.bias, self.first = layer.weight, layer.bias, first
+        self.register_buffer("masked", None, persistent=False)
+
+    def forward(self, x: Float[Tensor, "*B R"]) -> Prediction:
+        bias = self.bias if self.masked is None else self.bias.masked_fill(self.masked, -torch.inf)
+        return Prediction(*fast.heads(x, self.weight, bias, self.first))
+
+
 class RowPredictor(nn.Module):
     """net0: predicts a row from a signal.
+
+    Any module will do as net0 that returns logits (B, F), or embeddings, and numbers (B, N).
 
     Parameters
     ----------
@@ -42,15 +69,26 @@ class RowPredictor(nn.Module):
     device
         Where the net works; where net1 does if not given.
 
+    Attributes
+    ----------
+    allowed : (F,), the categories that may be predicted; the logits of others are minus infinity
+
     Shape
     -----
     Input: (B, in_features). Output: a `Prediction`.
+
+    Raises
+    ------
+    ValueError
+        If a size is below 1, or there is no such head.
+    TypeError
+        If net1 does not know its cardinalities or, for the embedding head, shows no tables.
     """
 
     def __init__(
         self,
         in_features: int,
-        net1: RowEncoder,
+        net1: Any,
         *,
         head: str = "logits",
         width: int = 256,
@@ -59,74 +97,43 @@ class RowPredictor(nn.Module):
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
-        widths = {
-            "logits": sum(net1.embedding.cardinalities),
-            "embedding": net1.embedding.out_features,
-        }
-        if head not in widths:
-            raise ValueError(f"head must be one of {', '.join(widths)}, not {head!r}")
-        self.head = head
-        self.sizes = (widths[head], net1.continuous_features)
-        generator = torch.Generator().manual_seed(seed)
-        self.mlp = mlp(in_features, sum(self.sizes), width=width, depth=depth, generator=generator)
-        self.to(device or next(net1.parameters()).device)
+        if head not in HEADS:
+            raise ValueError(f"head must be one of {', '.join(HEADS)}, not {head!r}")
+        F = sum(cardinalities_of(net1))
+        first = F if head == "logits" else ask(net1, "embedding", f"head={head!r}").out_features
+        outputs = first + continuous_features_of(net1)
+        self.head, generator = head, torch.Generator().manual_seed(seed)
+        self.mlp = mlp(in_features, outputs, width=width, depth=depth, generator=generator)
+        self.mlp[-1] = Heads(self.mlp[-1], first)
+        self.register_buffer("allowed", torch.ones(F, dtype=torch.bool))
+        self.allow(self.allowed)
+        self.to(device or device_of(net1), dtype_of(net1))
 
-    def forward(self, signal: Float[Tensor, "B S"]) -> Prediction:
-        last = self.mlp[-1]
-        return Prediction(
-            *_Heads.apply(self.mlp[:-1](signal), last.weight, last.bias, self.sizes[0])
-        )
-
-    def logits(self, prediction: Prediction, net1: RowEncoder | FoldedEncoder) -> Simplex:
-        """Logits (B, F); for an embedding, minus its squared distances to the tables' rows."""
+    def allow(self, allowed: Bool[Tensor, " F"]) -> None:
+        """Sets which categories may be predicted."""
+        self.allowed.copy_(allowed)
         if self.head == "logits":
-            return prediction.categorical
-        return net1.embedding.negative_distances(prediction.categorical)
+            rest = self.allowed.new_zeros(len(self.mlp[-1].bias) - len(self.allowed))
+            masked = torch.cat([~self.allowed, rest])
+            self.mlp[-1].masked = masked if bool(masked.any()) else None
 
-    @torch.no_grad()
-    def decode(
-        self,
-        signal: Float[Tensor, "B S"],
-        net1: RowEncoder | FoldedEncoder,
-        *,
-        batch: int = 16_384,
-    ) -> Rows:
-        """The hard rows that net0 predicts: the argmax of each block, or the nearest embedding.
+    def _load_from_state_dict(self, *args: Any, **options: Any) -> None:
+        super()._load_from_state_dict(*args, **options)
+        self.allow(self.allowed.clone())
 
-        Many rows are decoded in batches, so that their logits need not fit into memory at once.
-        """
-        parts = [self._decode(part, net1) for part in signal.split(batch)]
-        return Rows(*(torch.cat(values) for values in zip(*parts, strict=True)))
-
-    def _decode(
-        self, signal: Float[Tensor, "A S"], net1: RowEncoder | FoldedEncoder
-    ) -> tuple[Codes, Float[Tensor, "A N"]]:
-        prediction = self(signal)
-        logits = self.logits(prediction, net1)
-        return argmax_codes(logits, net1.embedding.cardinalities), prediction.continuous
+    def forward(self, signal: Float[Tensor, "*B S"]) -> Prediction:
+        return self.mlp(signal)
 
 
-class _Heads(torch.autograd.Function):
-    """A linear layer with two outputs, feature by feature in memory, as `relaxations.ragged` wants.
+def logits_of(net0: Any, net1: Any, prediction: Prediction) -> Simplex:
+    """Logits (B, F) of what is allowed; of an embedding, minus its distances to the categories."""
+    logits = prediction[0]
+    if head_of(net0) == "embedding":
+        logits = ask(net1, "embedding", "a net0 that outputs embeddings").negative_distances(logits)
+    allowed = getattr(net0, "allowed", None)
+    return logits if allowed is None else logits.masked_fill(~allowed, -torch.inf)
 
-    In one node of the graph: on the way back the two gradients are laid side by side, in their own
-    memory order, so that the matrices are multiplied whole.
-    """
 
-    @staticmethod
-    def forward(
-        ctx: Any,
-        hidden: Float[Tensor, "B R"],
-        weight: Float[Tensor, "O R"],
-        bias: Float[Tensor, " O"],
-        first: int,
-    ) -> tuple[Float[Tensor, "B _"], Float[Tensor, "B _"]]:
-        output = torch.addmm(bias[:, None], weight, hidden.T)  # (O, B)
-        ctx.save_for_backward(hidden.to(output.dtype), weight.to(output.dtype))  # under autocast
-        return output[:first].T, output[first:].T
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Float[Tensor, "B _"]) -> tuple[Tensor | None, ...]:
-        hidden, weight = ctx.saved_tensors
-        gradient = torch.cat([part.T for part in gradients])  # (O, B)
-        return gradient.T @ weight, gradient @ hidden, gradient.sum(dim=1), None
+def head_of(net0: Any) -> str:
+    """``"logits"`` or ``"embedding"``; a module that does not say outputs logits."""
+    return getattr(net0, "head", "logits")

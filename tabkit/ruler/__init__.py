@@ -8,12 +8,15 @@ from tabkit.ruler.contestants import (
     training_step,
 )
 from tabkit.ruler.graphs import graph_nodes, kept_bytes
+from tabkit.ruler.layouts import LAYOUTS, Layout
 from tabkit.ruler.measures import Gradients, estimate, measure
 from tabkit.ruler.reference import Reference, exact_gradient, sampled_gradient
 from tabkit.ruler.timing import race
 
 __all__ = [
+    "LAYOUTS",
     "Gradients",
+    "Layout",
     "Reference",
     "embedding_works",
     "estimate",

@@ -6,12 +6,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tabkit import estimators
+from tabkit import estimators, fast
 from tabkit.data import Dataset
-from tabkit.embedding import layouts
-from tabkit.inspection.mixtures import device_of
-from tabkit.nets import RowEncoder, RowPredictor, SquaredDistance, encode_rows, freeze
+from tabkit.nets import (
+    RowEncoder,
+    RowPredictor,
+    SquaredDistance,
+    device_of,
+    embedded,
+    encode_rows,
+    folded,
+    freeze,
+)
 from tabkit.nets.mlp import mlp
+from tabkit.ruler.layouts import LAYOUTS
 from tabkit.ruler.timing import Work
 
 STEPS = ("softmax", "straight_through_argmax", "gumbel_softmax", "straight_through_gumbel")
@@ -57,19 +65,19 @@ def embedding_works(
     the tables, as training by codes does. The others are the layouts that take a simplex, with
     frozen tables, and go back to the simplex.
     """
-    K, D = net1.embedding.cardinalities, net1.embedding.widths
-    tables = [t.weight.detach() for t in net1.embedding.tables]
-    trained = [t.clone().requires_grad_() for t in tables]
+    tables = [W.detach() for W in net1.embedding.weights]
+    trained = [W.clone().requires_grad_() for W in tables]
     codes, leaf = data.rows.codes[: len(simplex)], simplex.detach().clone().requires_grad_()
-    index = layouts.make("index", K, D)
+
+    def looked_up() -> Tensor:
+        return torch.cat([W[codes[:, c]] for c, W in enumerate(trained)], dim=1)
 
     def laid_out(name: str) -> Work:
-        layout = layouts.make(name, K, D)
-        operand = layout.prepare(tables)
-        return there_and_back(lambda: layout.mix(layout.pack(leaf), operand), leaf)
+        layout = LAYOUTS[name]
+        operands = layout.prepare(tables)
+        return there_and_back(lambda: layout.mix(leaf, operands), leaf)
 
-    works = {"index": there_and_back(lambda: index(codes, trained), *trained)}
-    return works | {name: laid_out(name) for name in layouts.names("simplex")}
+    return {"index": there_and_back(looked_up, *trained)} | {n: laid_out(n) for n in LAYOUTS}
 
 
 def first_layer_works(
@@ -78,14 +86,14 @@ def first_layer_works(
     """From the simplex through net1's first linear layer and back: as net1 does it, and folded."""
     continuous = data.rows.continuous[: len(simplex)]
     leaf = simplex.detach().clone().requires_grad_()
-    folded = net1.folded(validate_args=False).first
+    first = folded(net1).first
 
     def as_it_is() -> Tensor:
-        return net1.mlp[0](torch.cat([net1.embedding(leaf), continuous], dim=1))
+        return net1.first_layer(torch.cat([net1.embedding(leaf), continuous], dim=1))
 
     return {
         "embed, then layer": there_and_back(as_it_is, leaf),
-        "FoldedLinear": there_and_back(lambda: folded(leaf, continuous), leaf),
+        "FoldedLinear": there_and_back(lambda: first(leaf, continuous), leaf),
     }
 
 
@@ -101,24 +109,35 @@ def step_works(
 
     The first, ``"plain MLP"``, has the same matrices and hands net0's last layer to net1's first
     as it is. Then the estimators of the given names, as `fit_predictor` trains by them (but for its
-    loop, which picks rows and keeps records), and the loop over columns that one writes first, for
-    softmax and for Gumbel-softmax.
+    loop, which picks rows and keeps records), the same by plain formulas, and the loop over columns
+    that one writes first, for softmax and for Gumbel-softmax.
     """
     some = data.train[:rows]
     given = net1, data.signal[some].to(device_of(net1)), encode_rows(net1, data.rows[some]), width
     works = {"plain MLP": plain_step(*given)}
     works |= {name: estimator_step(name, *given) for name in names}
+    works |= {f"plain: {name}": plainly(estimator_step(name, *given)) for name in names}
     return works | {
         "loop: softmax": loop_step(*given, noisy=False),
         "loop: gumbel_softmax": loop_step(*given, noisy=True),
     }
 
 
+def plainly(work: Work) -> Work:
+    """The same by the formulas alone, as `tabkit.simplex` has them."""
+
+    def formulas() -> object:
+        with fast.use("plain"):
+            return work()
+
+    return formulas
+
+
 def plain_step(
     net1: RowEncoder, signal: Float[Tensor, "B S"], target: Float[Tensor, "B Z"], width: int
 ) -> Work:
     """The MLP with the same matrices."""
-    between = sum(net1.embedding.cardinalities) + net1.continuous_features
+    between = sum(net1.cardinalities) + net1.continuous_features
     sizes = {"width": width, "depth": 2, "generator": torch.Generator().manual_seed(0)}
     net0, behind = mlp(signal.shape[1], between, **sizes), mlp(between, target.shape[1], **sizes)
     net0, behind = net0.to(signal.device), freeze(behind.to(signal.device))
@@ -134,14 +153,14 @@ def estimator_step(
 ) -> Work:
     """net0 through an estimator and the folded net1."""
     net0 = RowPredictor(signal.shape[1], net1, width=width)
-    folded = net1.folded(validate_args=False)
+    behind = folded(net1)
     estimator, noise = estimators.make(name), torch.Generator(signal.device).manual_seed(0)
 
     def loss() -> Tensor:
         logits, continuous = net0(signal)
-        objective = SquaredDistance(folded, continuous, target)
-        widths = net1.embedding.cardinalities
-        return estimator(logits, objective, cardinalities=widths, generator=noise)
+        objective = SquaredDistance(behind, continuous, target)
+        K = net1.cardinalities
+        return estimator(logits, objective, cardinalities=K, generator=noise)
 
     return training_step(net0, loss)
 
@@ -156,7 +175,7 @@ def loop_step(
 ) -> Work:
     """The loop over columns: relax, multiply with the table, concatenate."""
     net0 = RowPredictor(signal.shape[1], net1, width=width)
-    widths = [*net1.embedding.cardinalities, net1.continuous_features]
+    widths = net1.cardinalities
     noise = torch.Generator(signal.device).manual_seed(0)
 
     def relaxed(logits: Tensor) -> Tensor:
@@ -165,10 +184,11 @@ def loop_step(
         return logits.softmax(dim=1)
 
     def loss() -> Tensor:
-        *blocks, continuous = net0.mlp(signal).split(widths, dim=1)
-        pairs = zip(blocks, net1.embedding.tables, strict=True)
-        mixed = [relaxed(block) @ table.weight for block, table in pairs]
-        return _loss(net1.embedded(torch.cat(mixed, dim=1), continuous), target)
+        with fast.use("plain"):
+            logits, continuous = net0(signal)
+        pairs = zip(logits.split(widths, dim=1), net1.embedding.weights, strict=True)
+        mixed = [relaxed(block) @ W for block, W in pairs]
+        return _loss(embedded(net1, torch.cat(mixed, dim=1), continuous), target)
 
     return training_step(net0, loss)
 

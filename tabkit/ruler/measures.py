@@ -1,6 +1,5 @@
 """The ruler: how far an estimator's gradient lies from the exact one of the expected loss."""
 
-import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tabkit.estimators import Estimator, Objective
+from tabkit.estimators import Estimator
+from tabkit.objective import Function, Objective
 from tabkit.ruler.reference import Reference, check_head, draw, draw_many, exact_gradient
 
 GROUPS = 20  # of draws, left out one at a time for the standard errors
@@ -21,7 +21,7 @@ GROUPS = 20  # of draws, left out one at a time for the standard errors
 def measure(
     chosen: Mapping[str, Estimator],
     logits: Float[Tensor, "B F"],
-    objective: Objective,
+    objective: Function | Objective,
     cardinalities: Sequence[int],
     *,
     reference: Reference | None = None,
@@ -83,7 +83,7 @@ def measure(
         raise ValueError(f"draws must be at least {2 * GROUPS}, not {draws}")
     for estimator in chosen.values():
         check_head(estimator)
-        draw(copy.deepcopy(estimator), logits, objective, cardinalities, None)
+        draw(estimator.fresh(), logits, objective, cardinalities, None)
     if reference is None:
         reference = exact_gradient(logits, objective, cardinalities)
     if reference.variance.sum() > reference.gradient.square().sum() / 4:
@@ -100,7 +100,7 @@ def measure(
             seed=seed,
             warm_up=warm_up,
         )
-        alone = copy.deepcopy(estimator)
+        alone = estimator.fresh()
         cost = {
             "evaluations": estimator.evaluations(cardinalities),
             "milliseconds": 1e3 * seconds_a_call(alone, logits, objective, cardinalities),
@@ -130,7 +130,7 @@ class Gradients:
 def estimate(
     estimator: Estimator,
     logits: Float[Tensor, "B F"],
-    objective: Objective,
+    objective: Function | Objective,
     cardinalities: Sequence[int],
     *,
     reference: Reference,
@@ -179,11 +179,12 @@ def without_each_group(draws: Float[Tensor, "M B F"]) -> Iterator[Float[Tensor, 
 
 def measures(found: Float[Tensor, "M B F"], reference: Reference) -> dict[str, float]:
     """The measures of estimates against the reference."""
-    flat, truth = found.flatten(start_dim=1).double(), reference.gradient.flatten().double()
+    flat, truth = found.flatten(1).cpu().double(), reference.gradient.flatten().cpu().double()
     mean, noise = flat.mean(dim=0), flat.var(dim=0).sum()
     own = noise / len(flat)  # the mean's own error, which squares would count as bias
-    scale = truth.square().sum() - reference.variance.sum()
-    bias = (mean - truth).square().sum() - own - reference.variance.sum()
+    error = reference.variance.cpu().sum()
+    scale = truth.square().sum() - error
+    bias = (mean - truth).square().sum() - own - error
     signal = (mean.square().sum() - own).clamp(min=0)
     return {
         "squared_bias": (bias / scale).item(),
@@ -208,7 +209,7 @@ def jackknife(left_out: Sequence[float]) -> float:
 def seconds_a_call(
     estimator: Estimator,
     logits: Float[Tensor, "B F"],
-    objective: Objective,
+    objective: Function | Objective,
     cardinalities: Sequence[int],
     *,
     calls: int = 11,

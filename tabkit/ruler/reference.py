@@ -4,7 +4,6 @@ All gradients here are those of a *row's* expected loss in its logits, (B, F): t
 the hard rows that softmax(logits) draws, columns independent.
 """
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tabkit import estimators
-from tabkit.estimators import Estimator, Objective
+from tabkit.estimators import Estimator
+from tabkit.objective import Function, Objective
 
 REFERENCE_STREAM = 2**31  # apart from the seeds of what is measured against it (of 32 bits)
 
@@ -50,7 +50,7 @@ class Reference:
 
 def exact_gradient(
     logits: Float[Tensor, "B F"],
-    objective: Objective,
+    objective: Function | Objective,
     cardinalities: Sequence[int],
     *,
     limit: int = 10_000,
@@ -73,7 +73,7 @@ def exact_gradient(
 
 def sampled_gradient(
     logits: Float[Tensor, "B F"],
-    objective: Objective,
+    objective: Function | Objective,
     cardinalities: Sequence[int],
     *,
     draws: int = 100,
@@ -99,7 +99,7 @@ def sampled_gradient(
 def draw(
     estimator: Estimator,
     logits: Float[Tensor, "B F"],
-    objective: Objective,
+    objective: Function | Objective,
     cardinalities: Sequence[int],
     generator: torch.Generator | None,
 ) -> Float[Tensor, "B F"]:
@@ -115,7 +115,7 @@ def draw(
 def draw_many(
     estimator: Estimator,
     logits: Float[Tensor, "B F"],
-    objective: Objective,
+    objective: Function | Objective,
     cardinalities: Sequence[int],
     *,
     draws: int,
@@ -132,15 +132,14 @@ def draw_many(
         If the estimator takes embeddings: its gradient is not one for logits.
     """
     check_head(estimator)
-    estimator = copy.deepcopy(estimator)
-    estimator.load({})
+    estimator = estimator.fresh()
     generator = torch.Generator(logits.device).manual_seed(seed)
 
     def once() -> Float[Tensor, "B F"]:
         return draw(estimator, logits, objective, cardinalities, generator)
 
     once()
-    for _ in range(warm_up - 1 if estimator.state() else 0):
+    for _ in range(warm_up - 1 if estimator.state else 0):
         once()
     return torch.stack([once() for _ in range(draws)])
 

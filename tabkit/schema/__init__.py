@@ -7,16 +7,14 @@ A `Schema` says what the columns of a table are. `Schema.encode` turns a DataFra
 from tabkit.schema.blocks import (
     allowed_logits,
     argmax_codes,
-    check_cardinalities,
-    check_codes,
-    check_simplex,
     map_blocks,
     one_hot_simplex,
     split_blocks,
 )
+from tabkit.schema.checks import check_cardinalities, check_codes, check_simplex
 from tabkit.schema.columns import Categorical, Continuous
 from tabkit.schema.errors import DataError
-from tabkit.schema.frames import check_frame, check_names, check_overflow
+from tabkit.schema.frames import check_frame, check_names, check_overflow, list_names
 from tabkit.schema.table import Rows, Schema
 
 __all__ = [
@@ -33,6 +31,7 @@ __all__ = [
     "check_names",
     "check_overflow",
     "check_simplex",
+    "list_names",
     "map_blocks",
     "one_hot_simplex",
     "split_blocks",

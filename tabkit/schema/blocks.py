@@ -2,30 +2,13 @@
 
 import math
 from collections.abc import Callable, Sequence
-from numbers import Integral
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from tabkit.schema.errors import DataError
-
-MAX_TOLERANCE = 0.05
-
-
-def check_cardinalities(cardinalities: Sequence[int]) -> tuple[int, ...]:
-    """The block widths as a tuple; each must be a whole number of at least 1.
-
-    Raises
-    ------
-    ValueError
-        If there is none, or one is below 1.
-    """
-    widths = tuple(cardinalities)
-    if not widths or not all(isinstance(k, Integral) and k >= 1 for k in widths):
-        raise ValueError(f"cardinalities must be one or more integers >= 1, not {widths}")
-    return tuple(int(k) for k in widths)
+from tabkit.schema.checks import check_codes
 
 
 def split_blocks(
@@ -138,81 +121,3 @@ def allowed_logits(
     below = top.abs().clamp(min=torch.finfo(values.dtype).max ** 0.5)
     least = torch.finfo(values.dtype).min
     return torch.where(values.isneginf(), (top - below).clamp(min=least), values)
-
-
-def check_codes(
-    codes: Tensor, cardinalities: Sequence[int], names: Sequence[str] | None = None
-) -> None:
-    """Checks that codes are int64 of shape (B, C), each in [0, K) of its column.
-
-    Raises
-    ------
-    DataError
-        Naming the column, the row and the code.
-    """
-    names = names or [str(c) for c in range(len(cardinalities))]
-    if codes.dtype != torch.int64 or codes.dim() != 2 or codes.shape[1] != len(cardinalities):
-        raise DataError(
-            f"codes are int64 of shape (B, {len(cardinalities)}), "
-            f"not {codes.dtype} of shape {tuple(codes.shape)}",
-            "encode the frame with the schema; floats belong to a simplex (B, F)",
-        )
-    bad = (codes < 0) | (codes >= torch.tensor(cardinalities, device=codes.device))
-    if bad.any():
-        row, column = (int(i) for i in bad.nonzero()[0])
-        raise DataError(
-            f"a code of this column lies in 0 to {cardinalities[column] - 1}",
-            "encode the frame with the same schema",
-            column=names[column],
-            row=row,
-            value=int(codes[row, column]),
-        )
-
-
-def check_simplex(
-    simplex: Tensor, cardinalities: Sequence[int], names: Sequence[str] | None = None
-) -> None:
-    """Checks that each block is finite, non-negative and sums to 1.
-
-    Sums may be off by 1,000 roundings of the dtype (1.2e-4 in float32), at most 5% (half types).
-
-    Raises
-    ------
-    DataError
-        Naming the column, the row and the value.
-    """
-    names = names or [str(c) for c in range(len(cardinalities))]
-    width = sum(cardinalities)
-    if not simplex.is_floating_point() or simplex.dim() != 2 or simplex.shape[1] != width:
-        raise DataError(
-            f"a simplex is floating point of shape (B, {width}), "
-            f"not {simplex.dtype} of shape {tuple(simplex.shape)}",
-            "pass codes as int64 of shape (B, C), or logits through a relaxation",
-        )
-    blocks = split_blocks(simplex.detach(), cardinalities)
-    sums = torch.stack([b.sum(dim=1) for b in blocks], dim=1)  # (B, C)
-    tolerance = min(1000 * torch.finfo(simplex.dtype).eps, MAX_TOLERANCE)
-    wrong_sum = ~((sums - 1).abs() <= tolerance)
-    if bool(wrong_sum.any()) or bool((simplex < 0).any()):
-        _raise_bad_simplex(blocks, wrong_sum, sums, names)
-
-
-def _raise_bad_simplex(
-    blocks: Sequence[Tensor], wrong_sum: Tensor, sums: Tensor, names: Sequence[str]
-) -> None:
-    negative = torch.stack([(b < 0).any(dim=1) for b in blocks], dim=1)
-    finite = torch.stack([b.isfinite().all(dim=1) for b in blocks], dim=1)
-    row, column = (int(i) for i in (wrong_sum | negative).nonzero()[0])
-    if not finite[row, column]:
-        problem, value = "a simplex is not finite", blocks[column][row].sum()
-    elif negative[row, column]:
-        problem, value = "a simplex is negative", blocks[column][row].min()
-    else:
-        problem, value = "a simplex block sums to this, not to 1", sums[row, column]
-    raise DataError(
-        problem,
-        "logits become a simplex through a relaxation, such as a softmax in each block",
-        column=names[column],
-        row=row,
-        value=float(value),
-    )

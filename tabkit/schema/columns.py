@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.extensions import ExtensionDtype
 
 from tabkit.schema.errors import DataError
 from tabkit.schema.values import (
@@ -15,14 +15,20 @@ from tabkit.schema.values import (
     check_categorical_values,
     check_varied,
     continuous_values,
-    dtype_name,
     plain,
     value_kind,
 )
 
 OTHER_LABEL = "(other)"
 MISSING_LABEL = "(missing)"
+CONVERSIONS = {
+    "string": "astype(str)",
+    "integer": "astype('Int64')",
+    "boolean": "map({1: True, 0: False, 'True': True, 'False': False})",
+}
 Category = str | int | bool
+Dtype = np.dtype | ExtensionDtype
+OBJECT, FLOAT = np.dtype(object), np.dtype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -34,12 +40,8 @@ class Categorical:
     name : str
     categories : tuple of str, int or bool
         All of one kind. The position of a category is its code.
-    dtype : str
-        The pandas dtype that `decode` restores.
-    level_dtype : str | None
-        The dtype of the levels of a pandas categorical column. Levels without rows are dropped.
-    ordered : bool
-        Whether a pandas categorical column was ordered.
+    dtype : numpy or pandas dtype
+        What `decode` restores. Of a pandas categorical dtype, levels without rows are dropped.
     missing : bool
         Whether missing values have a code of their own (they do if `infer` saw any).
     other : bool
@@ -53,9 +55,7 @@ class Categorical:
 
     name: str
     categories: tuple[Category, ...]
-    dtype: str = "object"
-    level_dtype: str | None = None
-    ordered: bool = False
+    dtype: Dtype = OBJECT
     missing: bool = False
     other: bool = False
 
@@ -67,11 +67,10 @@ class Categorical:
                 column=self.name,
             )
         self._check_labels()
-        codes = np.arange(self.cardinality)
-        if not np.array_equal(self.encode(self.decode(codes)), codes):
+        if not self._holds_its_categories():
             raise DataError(
                 f"dtype {self.dtype} does not hold the categories",
-                "infer the schema from a frame",
+                f"convert the column: frame[{self.name!r}].astype(object)",
                 column=self.name,
             )
 
@@ -98,19 +97,23 @@ class Categorical:
         """Reads the categories off a column; categories under `other_below` rows become `other`."""
         check_categorical_values(column)
         counts = category_counts(column)
-        kept = counts.index[counts >= (other_below or 0)]
-        check_varied(column, len(kept), other_below)
-        check_cardinality(column, len(kept), max_cardinality)
-        is_category = isinstance(column.dtype, pd.CategoricalDtype)
+        kept = counts[counts >= (other_below or 0)]
+        check_varied(column, counts, other_below)
+        check_cardinality(column, kept, max_cardinality)
         return cls(
             name=column.name,
-            categories=tuple(plain(c) for c in kept),
-            dtype=dtype_name(column),
-            level_dtype=dtype_name(column.cat.categories) if is_category else None,
-            ordered=bool(getattr(column.dtype, "ordered", False)),
+            categories=tuple(plain(c) for c in kept.index),
+            dtype=column.dtype,
             missing=bool(column.isna().any()),
             other=other_below is not None,
         )
+
+    def _holds_its_categories(self) -> bool:
+        codes = np.arange(self.cardinality)
+        try:
+            return np.array_equal(self.encode(self.decode(codes)), codes)
+        except (TypeError, ValueError, OverflowError, NotImplementedError):  # pandas' and Arrow's
+            return False
 
     def _check_labels(self) -> None:
         reserved = [MISSING_LABEL] * self.missing + [OTHER_LABEL] * self.other
@@ -170,7 +173,7 @@ class Categorical:
         if kind not in (self.kind, "empty"):
             raise DataError(
                 f"holds {kind} values where the schema has {self.kind} categories",
-                f"convert the column to {self.level_dtype or self.dtype}",
+                f"convert the column: frame[{self.name!r}].{CONVERSIONS[self.kind]}",
                 column=self.name,
                 row=int(column.notna().to_numpy().argmax()),
                 value=plain(column[column.notna()].iloc[0]),
@@ -183,18 +186,28 @@ class Categorical:
         values[len(self.categories) :] = [None] * self.missing + [OTHER_LABEL] * self.other
         return pd.Series(values[codes], name=self.name, dtype=self._decoded_dtype())
 
-    def _decoded_dtype(self) -> Any:
+    def _decoded_dtype(self) -> Dtype:
         beside_label = self.other and self.kind != "string"  # which is text
-        if self.dtype != "category":
-            return "object" if beside_label else self.dtype
+        if not isinstance(self.dtype, pd.CategoricalDtype):
+            return OBJECT if beside_label else self.dtype
         levels = [*self.categories, *[OTHER_LABEL] * self.other]
-        index = pd.Index(levels, dtype="object" if beside_label else self.level_dtype)
-        return pd.CategoricalDtype(index, ordered=self.ordered)
+        level_dtype = OBJECT if beside_label else self.dtype.categories.dtype
+        return pd.CategoricalDtype(pd.Index(levels, dtype=level_dtype), ordered=self.dtype.ordered)
 
 
 @dataclass(frozen=True)
 class Continuous:
     """A continuous column: `mean` and `std` in its own unit; inside the nets it is standardised.
+
+    Attributes
+    ----------
+    name : str
+    mean, std : float
+        Of the rows that set the scale.
+    lowest, highest : float
+        What was seen, in any row: the range that `decode` keeps to.
+    dtype : numpy or pandas dtype
+        What `decode` restores, of integers or floats; other numbers (decimals) become float64.
 
     Raises
     ------
@@ -205,6 +218,9 @@ class Continuous:
     name: str
     mean: float
     std: float
+    lowest: float = -np.inf
+    highest: float = np.inf
+    dtype: Dtype = FLOAT
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.mean) and 0 < self.std < np.inf):
@@ -220,28 +236,49 @@ class Continuous:
     ) -> "Continuous":
         """Reads mean and (population) standard deviation off a column, or off its rows `scale_on`.
 
-        Every row is checked.
+        Every row is checked, and counts for the range.
         """
-        scaled = pd.Series(continuous_values(column))
-        scaled = scaled if scale_on is None else scaled.iloc[np.asarray(scale_on)]
-        values = scaled.to_numpy()
+        values = pd.Series(continuous_values(column))
+        scaled = values if scale_on is None else values.iloc[np.asarray(scale_on)]
         if scaled.empty:
             raise DataError("scale_on holds no row", "pass the positions of the training rows")
-        if values.min() == values.max():
+        lowest, highest = float(values.min()), float(values.max())
+        if scaled.min() == scaled.max():
+            where = "" if lowest == highest else " in the rows that set the scale (for training)"
             raise DataError(
-                "is constant, which says nothing about a row and cannot be standardised",
+                f"is constant{where}, which says nothing about a row and cannot be standardised",
                 "drop the column",
                 column=column.name,
                 row=int(scaled.index[0]),
-                value=float(values[0]),
+                value=float(scaled.iloc[0]),
             )
+        dtype = column.dtype if numpy_dtype(column.dtype).kind in "iuf" else FLOAT
         with np.errstate(over="ignore", under="ignore"):
-            return cls(column.name, float(values.mean()), float(values.std()))
+            mean, std = float(scaled.to_numpy().mean()), float(scaled.to_numpy().std())
+        return cls(column.name, mean, std, lowest, highest, dtype)
 
     def encode(self, column: pd.Series) -> np.ndarray:
         """Own unit -> standard deviations, float64 of shape (B,)."""
         return (continuous_values(column) - self.mean) / self.std
 
-    def decode(self, values: np.ndarray) -> pd.Series:
-        """Standard deviations -> own unit, float64."""
-        return pd.Series(values.astype(np.float64) * self.std + self.mean, name=self.name)
+    def decode(self, values: np.ndarray, *, clip: bool = True) -> pd.Series:
+        """Standard deviations -> own unit and dtype; integers are rounded.
+
+        The values are held within `lowest` and `highest`; if not `clip`, only within what the
+        dtype can hold.
+        """
+        kind = numpy_dtype(self.dtype)
+        whole = kind.kind in "iu"
+        limits = np.iinfo(kind) if whole else np.finfo(kind)
+        low, high = (self.lowest, self.highest) if clip else (-np.inf, np.inf)
+        # the largest integer of 64 bits is no float64: the next smaller float64 is what fits
+        low, high = max(low, limits.min), min(high, np.nextafter(float(limits.max), 0))
+        own = np.clip(values.astype(np.float64) * self.std + self.mean, low, high)
+        own = np.rint(own).astype(kind) if whole else own
+        return pd.Series(own, name=self.name, dtype=self.dtype)
+
+
+def numpy_dtype(dtype: Dtype) -> np.dtype:
+    """The numpy dtype inside a nullable or an Arrow dtype; object for any other extension."""
+    found = getattr(dtype, "numpy_dtype", dtype)
+    return found if isinstance(found, np.dtype) else OBJECT

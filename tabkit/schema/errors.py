@@ -34,10 +34,13 @@ class DataError(ValueError):
         row: int | None = None,
         value: Any = _ABSENT,
     ) -> None:
+        super().__init__(problem, remedy)  # what `pickle` makes it from again, in another process
         self.column, self.row, self.remedy = column, row, remedy
         self.value = None if value is _ABSENT else value
         where = [] if column is None else [f"column {column!r}"]
         where += [] if row is None else [f"row {row}"]
         where += [] if value is _ABSENT else [f"value {value!r}"]
-        place = f"{', '.join(where)}: " if where else ""
-        super().__init__(f"{place}{problem}. Remedy: {remedy}")
+        self._text = f"{', '.join(where)}{': ' if where else ''}{problem}. Remedy: {remedy}"
+
+    def __str__(self) -> str:
+        return self._text

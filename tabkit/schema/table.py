@@ -1,9 +1,7 @@
 """`Schema` and `Rows`: a DataFrame as codes and standardised numbers, and back."""
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -11,17 +9,15 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from tabkit.schema.blocks import argmax_codes, check_codes, check_simplex
+from tabkit.schema.checks import check_codes
 from tabkit.schema.columns import Categorical, Continuous
 from tabkit.schema.errors import DataError
-from tabkit.schema.frames import check_frame, check_names, check_other, check_overflow
-
-FORMAT = 1
+from tabkit.schema.frames import check_frame, check_names, check_other, check_overflow, list_names
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rows:
-    """Rows of a table as tensors.
+    """Rows of a table as tensors. Two are equal if all of their codes and numbers are.
 
     Shape
     -----
@@ -51,17 +47,45 @@ class Rows:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def __getitem__(self, index: Tensor | slice | Sequence[int]) -> "Rows":
-        return Rows(self.codes[index], self.continuous[index])
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Rows)
+            and torch.equal(self.codes, other.codes)
+            and torch.equal(self.continuous, other.continuous)
+        )
 
-    def to(self, device: torch.device | str) -> "Rows":
-        """The same rows on another device."""
-        return Rows(self.codes.to(device), self.continuous.to(device))
+    __hash__ = None  # as a list's: equal, but not fixed
+
+    def __getitem__(self, index: Tensor | slice | Sequence[int]) -> "Rows":
+        codes = self.codes[index]
+        if codes.dim() != 2:
+            raise ValueError("rows are taken by a slice or by positions: rows[[3]], not rows[3]")
+        return self._valid(codes, self.continuous[index])
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> "Rows":
+        """The same rows on another device, the numbers in another dtype if one is given."""
+        make = self._valid if dtype is None else Rows
+        return make(self.codes.to(device), self.continuous.to(device, dtype))
+
+    @staticmethod
+    def _valid(codes: Tensor, continuous: Tensor) -> "Rows":
+        """Parts of valid rows, which need no check: a step of training takes several."""
+        rows = object.__new__(Rows)
+        rows.__dict__.update(codes=codes, continuous=continuous)
+        return rows
 
 
 @dataclass(frozen=True)
 class Schema:
-    """The columns of a table, in order: C categorical and N continuous.
+    """The columns of a table: C categorical and N continuous.
+
+    Attributes
+    ----------
+    categorical, continuous : tuple of Categorical, of Continuous
+        In the order in which the nets see them.
+    names : tuple of str
+        All names, in the order of the frame that the schema was inferred from and that `decode`
+        restores; the categorical ones first if not given.
 
     Examples
     --------
@@ -78,6 +102,7 @@ class Schema:
 
     categorical: tuple[Categorical, ...]
     continuous: tuple[Continuous, ...] = ()
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.categorical:
@@ -85,12 +110,14 @@ class Schema:
                 "a schema needs at least one categorical column",
                 "name them in categorical=[...]",
             )
-        check_names(self.names, "is the name of two columns of the schema", "rename one")
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of all columns, the categorical ones first."""
-        return tuple(c.name for c in (*self.categorical, *self.continuous))
+        own = [c.name for c in (*self.categorical, *self.continuous)]
+        check_names(own, "is the name of two columns of the schema", "rename one")
+        object.__setattr__(self, "names", tuple(self.names) or tuple(own))
+        if sorted(self.names) != sorted(own):
+            raise DataError(
+                f"names= are {list(self.names)}, and those of the columns {own}",
+                "name each column once",
+            )
 
     @property
     def cardinalities(self) -> tuple[int, ...]:
@@ -107,8 +134,8 @@ class Schema:
         cls,
         frame: pd.DataFrame,
         *,
-        categorical: Sequence[str],
-        continuous: Sequence[str] = (),
+        categorical: Iterable[str],
+        continuous: Iterable[str] = (),
         other: Mapping[str, int] | None = None,
         max_cardinality: int | None = None,
         scale_on: Sequence[int] | np.ndarray | None = None,
@@ -125,8 +152,8 @@ class Schema:
             measurement (over 1,000 categories, or over 20 with fewer than 2 rows each).
         scale_on
             Positions of the rows whose mean and standard deviation standardise the continuous
-            columns, such as the training rows; all rows if not given. Categories come from
-            all rows.
+            columns, such as the training rows; all rows if not given. Categories and ranges
+            come from all rows.
 
         Raises
         ------
@@ -134,9 +161,8 @@ class Schema:
             If a column is missing, extra, duplicated or constant, or holds values of the
             wrong kind; the message names the column, the row, the value and the remedy.
         """
-        for names in (categorical, continuous):
-            if isinstance(names, str):
-                raise DataError(f"expected a list of names, not {names!r}", f"write [{names!r}]")
+        categorical = list_names(categorical, "categorical")
+        continuous = list_names(continuous, "continuous")
         other = dict(other or {})
         check_frame(frame, [*categorical, *continuous])
         check_other(other, categorical)
@@ -148,6 +174,7 @@ class Schema:
                 for name in categorical
             ),
             tuple(Continuous.infer(frame[name], scale_on=scale_on) for name in continuous),
+            tuple(frame.columns),
         )
 
     def encode(self, frame: pd.DataFrame, *, dtype: torch.dtype = torch.float32) -> Rows:
@@ -166,15 +193,23 @@ class Schema:
         check_overflow(rows.continuous, frame, [c.name for c in self.continuous])
         return rows
 
-    def decode(self, rows: Rows) -> pd.DataFrame:
-        """`Rows` -> a frame: categories and dtypes exactly, numbers to float precision.
+    def decode(self, rows: Rows, *, clip: bool = True) -> pd.DataFrame:
+        """`Rows` -> a frame as the schema knows it: its order of columns, its dtypes.
 
-        Missing values come back as the dtype writes them, ``None`` in an object column.
+        Categories come back exactly, numbers to float precision, and whole where the column is of
+        integers. Missing values come back as the dtype writes them, ``None`` in an object column.
+
+        Parameters
+        ----------
+        clip
+            Hold each number within the range of the rows that the schema was inferred from, as a
+            net's output may lie anywhere. The rows of another frame may lie outside, too: without
+            `clip` they come back as they were.
 
         Raises
         ------
         DataError
-            If a code is out of range, or the number of continuous columns is not N.
+            If a code is out of range, a number is not finite, or there are not N numbers.
         """
         self.check_codes(rows.codes)
         if rows.continuous.shape[1] != len(self.continuous):
@@ -185,59 +220,19 @@ class Schema:
             )
         codes = rows.codes.cpu().numpy()
         numbers = rows.continuous.detach().cpu().double().numpy()
-        columns = [c.decode(codes[:, i]) for i, c in enumerate(self.categorical)]
-        columns += [c.decode(numbers[:, i]) for i, c in enumerate(self.continuous)]
-        return pd.concat(columns, axis=1)
-
-    def to_codes(self, simplex: Float[Tensor, "B F"]) -> Int64[Tensor, "B C"]:
-        """Decodes a simplex: the argmax of each block, after checking that it is a simplex.
-
-        Raises
-        ------
-        DataError
-            If a block is negative, not finite, or does not sum to 1.
-        """
-        self.check_simplex(simplex)
-        return argmax_codes(simplex, self.cardinalities)
+        for row, column in np.argwhere(~np.isfinite(numbers))[:1].tolist():
+            raise DataError(
+                "is not finite, so it is no number of a row",
+                "look whether the net that predicted it has diverged",
+                column=self.continuous[column].name,
+                row=row,
+                value=float(numbers[row, column]),
+            )
+        columns = {c.name: c.decode(codes[:, i]) for i, c in enumerate(self.categorical)}
+        for i, spec in enumerate(self.continuous):
+            columns[spec.name] = spec.decode(numbers[:, i], clip=clip)
+        return pd.DataFrame({name: columns[name] for name in self.names})
 
     def check_codes(self, codes: Tensor) -> None:
         """As `tabkit.schema.check_codes`, with the columns' names."""
         check_codes(codes, self.cardinalities, [c.name for c in self.categorical])
-
-    def check_simplex(self, simplex: Tensor) -> None:
-        """As `tabkit.schema.check_simplex`, with the columns' names."""
-        check_simplex(simplex, self.cardinalities, [c.name for c in self.categorical])
-
-    def to_json(self) -> str:
-        """The schema as JSON text."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1, ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> "Schema":
-        """A schema from `to_json`'s text.
-
-        Raises
-        ------
-        DataError
-            If the text is not such a schema.
-        """
-        try:
-            spec = json.loads(text)
-            if spec.pop("format") != FORMAT:
-                raise ValueError(f"format is not {FORMAT}")
-            categorical = [_categorical_from(**entry) for entry in spec.pop("categorical")]
-            continuous = [Continuous(**entry) for entry in spec.pop("continuous")]
-            if spec:
-                raise ValueError(f"unknown entries {sorted(spec)}")
-            return cls(tuple(categorical), tuple(continuous))
-        except DataError:
-            raise
-        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-            raise DataError(
-                f"this is not a schema ({type(error).__name__}: {error})",
-                "pass text that Schema.to_json wrote",
-            ) from error
-
-
-def _categorical_from(*, categories: list[Any], **fields: Any) -> Categorical:
-    return Categorical(categories=tuple(categories), **fields)

@@ -10,7 +10,9 @@ from tabkit.schema.errors import DataError
 MAX_CARDINALITY = 1000
 MIN_ROWS_PER_CATEGORY = 2
 FEW_CATEGORIES = 20
+MAX_WHOLE = 2**53  # beyond, float64 holds no longer every whole number
 KINDS = ("string", "integer", "boolean")
+DATES = ("datetime64", "datetime", "date")
 
 
 def value_kind(column: pd.Series) -> str:
@@ -30,7 +32,7 @@ def check_categorical_values(column: pd.Series) -> None:
     row, value = _first_misfit(column, kind)
     raise DataError(
         f"a categorical column holds {kind} values",
-        _remedy(column, kind),
+        _categorical_remedy(column, kind),
         column=column.name,
         row=row,
         value=value,
@@ -53,46 +55,62 @@ def _is_missing(value: Any) -> bool:
     return bool(pd.api.types.is_scalar(value) and pd.isna(value))
 
 
-def _remedy(column: pd.Series, kind: str) -> str:
+def _categorical_remedy(column: pd.Series, kind: str) -> str:
+    found = f"frame[{column.name!r}]"
+    if kind in DATES:
+        parts = f"pandas.to_datetime({found}).dt"
+        return f"take the parts that matter, such as {parts}.month and {parts}.day_of_week"
     if kind != "floating":
-        return "make every value a string, an integer or a boolean, or drop the column"
-    name, present = column.name, pd.to_numeric(column.dropna().astype(object))
-    if (present % 1 == 0).all():
-        return f"the numbers are whole: frame[{name!r}] = frame[{name!r}].astype('Int64')"
+        return f"make every value text, {found}.astype(str), or drop the column"
+    present = column.dropna().astype(float)
+    if np.isinf(present).any():
+        return "replace what is infinite, or drop the row"
+    if ((present % 1 == 0) & (present.abs() < MAX_WHOLE)).all():
+        return f"the numbers are whole: {found} = {found}.astype(float).astype('Int64')"
     return (
         f"each distinct float would become a class of its own ({present.nunique():,} here): "
-        f"repair the strays, cut the column into bins (pandas.cut), or list {name!r} as continuous"
+        f"repair the strays, cut the column into {_bins(found)}, "
+        f"or list it as continuous, {found}.astype(float)"
     )
 
 
-def check_cardinality(column: pd.Series, cardinality: int, limit: int | None) -> None:
+def _bins(found: str) -> str:
+    return f"bins, pandas.cut({found}.astype(float), 10).astype(str)"
+
+
+def check_cardinality(column: pd.Series, counts: pd.Series, limit: int | None) -> None:
     """Refuses a column that looks like an identifier or a measurement.
 
     With no `limit`, more than 1,000 categories, or more than 20 with fewer than 2 rows each
     on average, are refused; a `limit` replaces both rules.
     """
+    cardinality, most = len(counts), MAX_CARDINALITY if limit is None else limit
     crowded = FEW_CATEGORIES < cardinality > len(column) / MIN_ROWS_PER_CATEGORY
-    too_many = cardinality > (MAX_CARDINALITY if limit is None else limit)
-    if too_many or (limit is None and crowded):
-        raise DataError(
-            f"has {cardinality:,} categories in {len(column):,} rows, "
-            "like an identifier or a measurement",
-            "drop an identifier, list a measurement as continuous or cut it into bins; if it is a "
-            f"category all the same, pass max_cardinality={cardinality}, or let rare ones share a "
-            f"code with other={{{column.name!r}: 10}}",
-            **_first_present(column),
-        )
+    if cardinality <= most and not (limit is None and crowded):
+        return
+    name = column.name
+    remedy = "drop an identifier; list a measurement as continuous, "
+    remedy += f"or cut it into {_bins(f'frame[{name!r}]')}; "
+    remedy += f"if it is a category all the same, pass max_cardinality={cardinality}"
+    rare = max([10, *(counts.nlargest(most + 1).iloc[most:] + 1)])  # so that no more than that stay
+    if counts.max() >= rare:
+        remedy += f", or let those of fewer rows share a code with other={{{name!r}: {rare}}}"
+    raise DataError(
+        f"has {cardinality:,} categories in {len(column):,} rows, "
+        "like an identifier or a measurement",
+        remedy,
+        **_first_present(column),
+    )
 
 
-def check_varied(column: pd.Series, kept: int, other_below: int | None) -> None:
+def check_varied(column: pd.Series, counts: pd.Series, other_below: int | None) -> None:
     """Refuses a column that falls on one code, or that keeps no category."""
-    present = column.dropna()
-    if present.empty:
+    if counts.empty:
         problem, remedy = "has no value: it is missing in every row", "drop the column"
-    elif not kept:
+    elif counts.max() < (other_below or 0):
         problem = f"keeps no category: each has fewer than {other_below:,} rows"
-        remedy = f"lower other={{{column.name!r}: {other_below}}}, or drop the column"
-    elif present.nunique() + column.hasnans < 2:
+        remedy = f"lower it to other={{{column.name!r}: {counts.max()}}}, or drop the column"
+    elif len(counts) + column.hasnans < 2:
         problem = "is constant: it has one category, which says nothing about a row"
         remedy = "drop the column"
     else:
@@ -109,11 +127,12 @@ def _first_present(column: pd.Series) -> dict[str, Any]:
 def continuous_values(column: pd.Series) -> np.ndarray:
     """A numeric column as finite float64; booleans, text and dates are refused."""
     numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    found = f"frame[{column.name!r}]"
     if not numeric or pd.api.types.is_complex_dtype(column):
         row = _first_not_a_number(column)
         raise DataError(
             f"a continuous column has dtype {column.dtype}",
-            "convert it with pandas.to_numeric, or list it as categorical",
+            _continuous_remedy(column, found),
             column=column.name,
             row=row,
             value=plain(column.iloc[row]),
@@ -124,12 +143,28 @@ def continuous_values(column: pd.Series) -> np.ndarray:
         row = int(bad.argmax())
         raise DataError(
             f"a continuous column is not finite in {int(bad.sum()):,} of {len(bad):,} rows",
-            "fill it (the median, and a categorical column that says so) or drop the rows",
+            f"drop the rows, frame[numpy.isfinite({found}.astype(float))], or fill the gaps (the "
+            "median, and a categorical column that says so)",
             column=column.name,
             row=row,
             value=float(values[row]),
         )
     return values
+
+
+def _continuous_remedy(column: pd.Series, found: str) -> str:
+    kind = value_kind(column)
+    if kind in DATES:
+        dates = f"pandas.to_datetime({found})"
+        return f"count the days since the first: ({dates} - {dates}.min()).dt.days"
+    if kind == "complex":
+        return f"take numpy.real({found}) and numpy.imag({found}) as two columns"
+    if kind in ("boolean", "integer", "floating"):
+        return f"make them numbers: {found} = {found}.astype(float)"
+    return (
+        f"read the numbers with pandas.to_numeric({found}, errors='coerce'), which leaves a gap "
+        "where there is none; or list a row's own column as categorical, or drop it"
+    )
 
 
 def _first_not_a_number(column: pd.Series) -> int:
@@ -147,26 +182,3 @@ def category_counts(column: pd.Series) -> pd.Series:
     """Rows of each category that occurs, in the column's own order, or sorted."""
     counts = column.value_counts(sort=False)
     return counts[counts > 0].sort_index()
-
-
-def dtype_name(column: pd.Series | pd.Index) -> str:
-    """The name from which pandas makes the dtype again."""
-    dtype = column.dtype
-    if isinstance(dtype, pd.CategoricalDtype):
-        return "category"
-    name = str(dtype)
-    if name == "string":  # StringDtype, which hides where its text lies
-        name = f"string[{dtype.storage}]"
-    elif name == "string[pyarrow]":  # ArrowDtype, whose name pandas reads as StringDtype
-        name = "utf8[pyarrow]"
-    try:
-        restored = pd.api.types.pandas_dtype(name)
-    except (TypeError, ValueError):
-        restored = None
-    if restored != dtype:
-        raise DataError(
-            f"has dtype {dtype}, which `decode` could not restore from a name",
-            "convert the column with astype('category') or astype(object)",
-            column=column.name,
-        )
-    return name

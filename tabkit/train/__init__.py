@@ -1,24 +1,26 @@
-"""The training loops: generators that yield a `Step` a step.
+"""Trainings as handles: iterate over a `Fit`, a `Step` a step, or run it under a progress bar.
 
-A progress bar, a command line, a widget and a sweep all drive the same generators: `run` drains
-one under a bar; ``for step in fit_predictor(...)`` may stop, plot or change a temperature between
-steps. A loop with a `checkpoint` writes it atomically, also when it is abandoned or interrupted.
-From such a file it picks up: it yields the steps that were done once more, then new ones, bitwise
-as if it had never stopped.
+A progress bar, a command line, a widget and a sweep all drive the same ones: ``for step in
+fit_predictor(...)`` may stop, plot or change a temperature between steps. With a `checkpoint` a fit
+is kept, also when it is abandoned or interrupted, and picks up bitwise as if it had never stopped.
 """
 
 from tabkit.train.background import BackgroundRun
 from tabkit.train.encoder import encoder_loss, fit_encoder
-from tabkit.train.loop import Step
-from tabkit.train.predictor import fit_jointly, fit_predictor, predictor_loss
-from tabkit.train.progress import run, watch
+from tabkit.train.fit import Fit
+from tabkit.train.predictor import Distances, Predicting, fit_jointly, fit_predictor
+from tabkit.train.progress import watch
 from tabkit.train.schedules import Constant, Cosine, Exponential, Schedule, parse_schedule
+from tabkit.train.step import Step
 
 __all__ = [
     "BackgroundRun",
     "Constant",
     "Cosine",
+    "Distances",
     "Exponential",
+    "Fit",
+    "Predicting",
     "Schedule",
     "Step",
     "encoder_loss",
@@ -26,7 +28,5 @@ __all__ = [
     "fit_jointly",
     "fit_predictor",
     "parse_schedule",
-    "predictor_loss",
-    "run",
     "watch",
 ]

@@ -9,8 +9,9 @@ from copy import deepcopy
 from typing import Literal
 from weakref import WeakSet
 
-from tabkit.relaxations import Knob, Tunable
-from tabkit.train.loop import Step
+from tabkit.estimators import Estimator, Knob
+from tabkit.train.fit import Fit
+from tabkit.train.step import Step
 
 RECENT = 3.0  # seconds of training over which the rate is measured
 FAREWELL = 1.0  # seconds that the end of the program waits for a step in progress
@@ -44,7 +45,7 @@ class BackgroundRun:
     ('finished', 0.5)
     """
 
-    def __init__(self, loop: Iterator[Step], *, tunable: Tunable | None = None) -> None:
+    def __init__(self, loop: Iterator[Step], *, tunable: Estimator | None = None) -> None:
         self.error: Exception | None = None
         self._loop, self._tunable, self._trial = loop, tunable, deepcopy(tunable)
         self._steps: list[Step] = []
@@ -171,7 +172,7 @@ class BackgroundRun:
         except StopIteration:
             self._exhausted = True
         finally:
-            if isinstance(self._loop, Generator):
+            if isinstance(self._loop, Fit | Generator):
                 self._loop.close()
 
     @property

@@ -2,18 +2,20 @@
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from tabkit.data import Dataset
-from tabkit.nets import RowEncoder
-from tabkit.train.loop import Loop, Part, Step, check_sizes, identity_of
+from tabkit.nets import device_of, dtype_of
+from tabkit.train.checkpoint import identity_of
+from tabkit.train.fit import Fit, Part, PartsOf, Plan, check_sizes
 
 
 def fit_encoder(
-    net1: RowEncoder,
+    net1: Any,
     dataset: Dataset,
     *,
     steps: int = 1500,
@@ -22,7 +24,7 @@ def fit_encoder(
     partners: int = 8,
     seed: int = 0,
     checkpoint: str | os.PathLike[str] | None = None,
-) -> Iterator[Step]:
+) -> Fit:
     """Trains net1 as a siamese net, from integer codes.
 
     The loss is the mean of ``(|z_i - z_j| - |y_i - y_j|)^2`` over pairs of rows, z net1's outputs
@@ -30,10 +32,10 @@ def fit_encoder(
     others of the batch. Adam, with a one-cycle schedule (Smith and Topin, arXiv:1708.07120)
     that peaks at `lr`.
 
-    Yields
-    ------
-    Step
-        One a step.
+    Returns
+    -------
+    Fit
+        Trains when it is driven: ``fit_encoder(net1, data).run()``.
 
     Raises
     ------
@@ -41,27 +43,30 @@ def fit_encoder(
         If a size is below 1, net1 is frozen, `partners` is not below `batch`, or the checkpoint
         belongs to another run.
     FloatingPointError
-        If the loss is not finite.
+        While it trains, if the loss is not finite.
     """
     check_sizes(steps=steps, batch=batch, partners=partners)
     check_siamese(net1, batch, partners)
-    settings = {"batch": batch, "partners": partners, **identity_of(checkpoint, dataset)}
-    loop = Loop("encoder", {"net1": net1}, steps, lr, seed, settings, checkpoint)
 
-    def parts_of(_: int) -> Iterator[Part]:
-        index = loop.draw(dataset.train, batch)
-        yield Part(encoder_loss(net1, dataset, index, partners))
+    def settings() -> dict[str, Any]:
+        return {"batch": batch, "partners": partners, **identity_of(checkpoint, dataset)}
 
-    return loop.run(parts_of)
+    def prepare(fit: Fit) -> PartsOf:
+        def parts_of(_: int) -> Iterator[Part]:
+            yield Part(encoder_loss(net1, dataset, fit.draw(dataset.train, batch), partners))
+
+        return parts_of
+
+    nets = {"net1": net1}
+    return Fit(Plan("fit_encoder", nets, steps, lr, seed, prepare, settings, checkpoint))
 
 
-def encoder_loss(
-    net1: RowEncoder, dataset: Dataset, index: Tensor, partners: int
-) -> Float[Tensor, ""]:
+def encoder_loss(net1: Any, dataset: Dataset, index: Tensor, partners: int) -> Float[Tensor, ""]:
     """The siamese loss of `fit_encoder` on the rows at `index`."""
-    device = next(net1.parameters()).device
-    rows, outcomes = dataset.rows[index].to(device), dataset.outcomes[index].to(device)
-    outputs = net1(rows.codes, rows.continuous)
+    device, dtype = device_of(net1), dtype_of(net1)
+    rows = dataset.rows[index]
+    outcomes = dataset.outcomes[index].to(device, dtype)
+    outputs = net1(rows.codes.to(device), rows.continuous.to(device, dtype))
     errors = [
         row_distances(outputs, outputs.roll(shift, 0))
         - row_distances(outcomes, outcomes.roll(shift, 0))
@@ -70,7 +75,7 @@ def encoder_loss(
     return torch.stack(errors).pow(2).mean()
 
 
-def check_siamese(net1: RowEncoder, batch: int, partners: int) -> None:
+def check_siamese(net1: Any, batch: int, partners: int) -> None:
     """net1 must have something to train, and no row may be its own partner.
 
     Raises

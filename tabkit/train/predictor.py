@@ -1,157 +1,218 @@
 """net0: training behind a frozen net1, or together with it."""
 
-import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from tabkit.data import Dataset
 from tabkit.estimators import Estimator
 from tabkit.nets import (
-    FoldedEncoder,
-    RowEncoder,
-    RowPredictor,
+    Batch,
+    Prediction,
     SquaredDistance,
+    cardinalities_of,
+    device_of,
+    dtype_of,
     encode_rows,
+    folded,
+    head_of,
     is_frozen,
+    logits_of,
 )
-from tabkit.schema import argmax_codes
+from tabkit.objective import Function, Objective
+from tabkit.schema import Rows
+from tabkit.simplex import argmax_codes
+from tabkit.train.checkpoint import identity_of
 from tabkit.train.encoder import check_siamese, encoder_loss
-from tabkit.train.loop import Loop, Part, Step, check_sizes, identity_of
-from tabkit.train.schedules import Schedule, apply_schedules, start_schedules
+from tabkit.train.fit import Fit, Part, PartsOf, Plan, check_sizes
+from tabkit.train.schedules import Schedule, apply_schedules, check_schedules
+
+ObjectiveOf = Callable[[Any, Batch], Function | Objective]
 
 
 def fit_predictor(
-    net0: RowPredictor,
-    net1: RowEncoder,
+    net0: Any,
+    net1: Any,
     dataset: Dataset,
     estimator: Estimator,
     *,
+    objective: ObjectiveOf | None = None,
     steps: int = 1000,
     batch: int = 512,
     lr: float = 3e-3,
     schedules: Mapping[str, Schedule] | None = None,
     decode_every: int = 0,
     micro_batch: int | None = None,
+    unseen: bool = False,
     seed: int = 0,
     checkpoint: str | os.PathLike[str] | None = None,
-) -> Iterator[Step]:
-    """Trains net0 to predict rows from the signal, by the squared distance behind frozen net1.
+) -> Fit:
+    """Trains net0 to predict rows from the signal, by a loss behind frozen net1.
 
-    No true codes are used but by the `cross_entropy` reference: the target is net1's output for
-    the true row. A knob that changes between two steps (`estimator.change`) acts at the next;
-    to pick such a run up, start with the knob's first value and change it by the step again. The
-    nets are float32, as the data is.
+    By default the squared distance to net1's output for the true row: no true codes are used but by
+    the `cross_entropy` reference. A knob that changes between two steps (`estimator.change`) acts
+    at the next; to pick such a run up, start with the knob's first value and change it by the step
+    again.
 
     Parameters
     ----------
+    net0
+        A `RowPredictor`, or any module from a signal to logits (B, F) and numbers (B, N).
+    net1
+        A `RowEncoder`, or any frozen net with its interface (`tabkit.nets.interface`).
+    objective
+        ``objective(net1, batch)`` returns what the rows of a `Batch` cost, a function of their
+        simplex (B, F) to a loss per row (B,). Such as, for a net1 that scores rows,
+        ``lambda net1, batch: lambda simplex: -net1(simplex, batch.continuous).squeeze(1)``.
     schedules
         A `Schedule` for each knob that shall change, such as ``{"tau": Cosine(2, 0.2)}``.
     decode_every
-        Measure the decoded loss of the batch every so many steps; never if 0.
+        Measure the decoded loss of the batch, by argmax, every so many steps; never if 0.
     micro_batch
         At most so many rows of a batch at a time, their gradients summed: for large batches in
         little memory. To float precision the result is that of the whole batch, but for estimators
-        that draw column by column or several times a row (then the noise is another), or keep a
-        moving baseline.
+        that draw several times a row (then the noise is another), or keep a moving baseline.
+    unseen
+        Allow categories that no training row has: nothing has trained their embeddings, so they
+        are masked if not asked for, in net0 too.
 
-    Yields
-    ------
-    Step
-        One a step; its loss is the relaxed loss of the batch.
+    Returns
+    -------
+    Fit
+        Trains when it is driven: ``fit_predictor(...).run()``. A step's loss is the relaxed one.
 
     Raises
     ------
     ValueError
-        If net1 is not frozen, net0's head does not fit the estimator, a size is below 1, or the
-        checkpoint belongs to another run.
+        If net1 is not frozen, or is no net of these columns, net0's head does not fit the
+        estimator, a size is below 1, or the checkpoint belongs to another run.
     FloatingPointError
-        If the loss is not finite.
+        While it trains, if a logit or the loss is not finite.
     """
     check_sizes(steps=steps, batch=batch, micro_batch=micro_batch or batch)
-    check_predictor(net0, estimator, decode_every)
+    check_predictor(net0, net1, dataset, estimator, decode_every)
     if not is_frozen(net1):
         raise ValueError("net1 still trains: call tabkit.freeze(net1) first")
-    start_schedules(estimator, schedules, steps)
-    settings = {
-        "batch": batch,
-        "estimator": repr(estimator),
-        "schedules": repr(schedules or {}),
-        "decode_every": decode_every,
-        **identity_of(checkpoint, dataset, net1=net1),
-    }
-    loop = Loop("predictor", {"net0": net0}, steps, lr, seed, settings, checkpoint, estimator)
+    check_schedules(estimator, schedules, steps)
 
-    folded = net1.folded(validate_args=False)  # the estimators hand over simplexes
-    device = next(net1.parameters()).device
-    often = steps * batch >= len(dataset.rows)  # each row is needed about once: encode all of them
+    def settings() -> dict[str, Any]:
+        return {
+            "batch": batch,
+            "objective": getattr(objective, "__qualname__", repr(objective)),
+            "decode_every": decode_every,
+            "unseen": unseen,
+            **settings_of(estimator, schedules),
+            **identity_of(checkpoint, dataset, net1=net1),
+        }
 
-    @cache
-    def targets() -> Float[Tensor, "B Z"]:
-        return encode_rows(net1, dataset.rows)
+    def prepare(fit: Fit) -> PartsOf:
+        apply_schedules(estimator, schedules, 1, steps)
+        behind = folded(net1)  # the estimators hand over simplexes
+        loop = Predicting(net0, behind, dataset, estimator, unseen=unseen)
+        often = steps * batch >= len(dataset)  # each row is needed once: encode all of them
+        make = objective or Distances(behind, dataset, all_at_once=often)
 
-    def parts_of(step: int) -> Iterator[Part]:
-        apply_schedules(estimator, schedules, step, steps)
-        index = loop.draw(dataset.train, batch)
-        for part in index.split(micro_batch or batch):
-            target = targets()[part.to(device)] if often else None
-            loss, decoded = predictor_loss(
-                net0, folded, dataset, part, estimator, loop.noise, target=target
-            )
-            hard = decoded().item() if is_due(step, decode_every) else None
-            yield Part(loss, hard, len(part) / batch)
+        def parts_of(step: int) -> Iterator[Part]:
+            apply_schedules(estimator, schedules, step, steps)
+            due = is_due(step, decode_every)
+            for part in fit.draw(dataset.train, batch).split(micro_batch or batch):
+                loss, decoded = loop.losses(part, make, fit.noise, decode=due)
+                yield Part(loss, decoded, len(part) / batch)
 
-    return finished(loop.run(parts_of), lambda: apply_schedules(estimator, schedules, steps, steps))
+        return parts_of
 
-
-def predictor_loss(
-    net0: RowPredictor,
-    net1: RowEncoder | FoldedEncoder,
-    dataset: Dataset,
-    index: Tensor,
-    estimator: Estimator,
-    noise: torch.Generator | None,
-    *,
-    target: Float[Tensor, "B Z"] | None = None,
-) -> tuple[Float[Tensor, ""], Callable[[], Float[Tensor, ""]]]:
-    """The relaxed loss of the rows at `index`, and a function that measures the decoded loss.
-
-    The target is net1's output for the true rows, which is found here if it is not given.
-
-    Raises
-    ------
-    FloatingPointError
-        If net0's output is not finite.
-    """
-    device = next(net1.parameters()).device
-    rows = dataset.rows[index].to(device)
-    prediction = net0(dataset.signal[index].to(device))
-    if not all(is_finite(part) for part in prediction):
-        raise FloatingPointError(
-            "net0's output is not finite: lower the learning rate or look for extreme values in "
-            "the data"
+    return Fit(
+        Plan(
+            *("fit_predictor", {"net0": net0}, steps, lr, seed, prepare, settings),
+            checkpoint=checkpoint,
+            estimator=estimator,
+            after=lambda: apply_schedules(estimator, schedules, steps, steps),
         )
-    target = encode_rows(net1, rows) if target is None else target
-    objective = SquaredDistance(net1, prediction.continuous, target, rows.codes)
-    cardinalities = net1.embedding.cardinalities
-    loss = estimator(
-        prediction.categorical, objective, cardinalities=cardinalities, generator=noise
     )
 
-    @torch.no_grad()
-    def decoded() -> Float[Tensor, ""]:
-        return objective(argmax_codes(net0.logits(prediction, net1), cardinalities)).mean()
 
-    return loss, decoded
+class Distances:
+    """The default objective: the squared distance behind net1 to the true rows' outputs.
+
+    Parameters
+    ----------
+    all_at_once
+        Encode all rows of the data set when the first are needed, and keep their outputs.
+    """
+
+    def __init__(self, net1: Any, dataset: Dataset, *, all_at_once: bool = False) -> None:
+        self.all_at_once = all_at_once
+        self.outputs = cache(lambda: encode_rows(net1, dataset.rows))
+
+    def __call__(self, net1: Any, batch: Batch) -> SquaredDistance:
+        if self.all_at_once:
+            outputs = self.outputs()
+            target = outputs[batch.index.to(outputs.device)]
+        else:
+            target = encode_rows(net1, batch.rows)
+        return SquaredDistance(net1, batch.continuous, target, batch.rows.codes)
+
+
+class Predicting:
+    """net0, net1, the data and the estimator, as a step needs them."""
+
+    def __init__(
+        self, net0: Any, net1: Any, dataset: Dataset, estimator: Estimator, *, unseen: bool
+    ) -> None:
+        self.net0, self.net1, self.dataset, self.estimator = net0, net1, dataset, estimator
+        self.cardinalities = cardinalities_of(net1)
+        self.masked: Bool[Tensor, " F"] | None = None
+        if not unseen and not bool(dataset.seen.all()):
+            self._mask(dataset.seen)
+
+    def _mask(self, seen: Bool[Tensor, " F"]) -> None:
+        if hasattr(self.net0, "allow"):
+            self.net0.allow(self.net0.allowed & seen.to(self.net0.allowed.device))
+        elif head_of(self.net0) == "logits":
+            self.masked = ~seen.to(device_of(self.net1))
+
+    def predict(self, index: Tensor) -> tuple[Prediction, Batch]:
+        """net0's output for the rows at `index`, and the rows."""
+        device, dtype = device_of(self.net1), dtype_of(self.net1)
+        rows = self.dataset.rows[index]
+        rows = Rows(rows.codes.to(device), rows.continuous.to(device, dtype))
+        signal = self.dataset.signal[index].to(device, dtype)
+        categorical, continuous = self.net0(signal)
+        if self.masked is not None:
+            categorical = categorical.masked_fill(self.masked, -torch.inf)
+        return Prediction(categorical, continuous), Batch(signal, continuous, rows, index)
+
+    def losses(
+        self, index: Tensor, make: ObjectiveOf, noise: torch.Generator | None, *, decode: bool
+    ) -> tuple[Float[Tensor, ""], float | None]:
+        """The relaxed loss of the rows at `index`, and the decoded one if it is asked for."""
+        prediction, batch = self.predict(index)
+        objective = Objective.of(make(self.net1, batch))
+        loss = self.relaxed(prediction, objective, noise)
+        return loss, self.decoded(prediction, objective) if decode else None
+
+    def relaxed(
+        self, prediction: Prediction, objective: Objective, noise: torch.Generator | None
+    ) -> Float[Tensor, ""]:
+        """The estimator's loss."""
+        K = self.cardinalities
+        return self.estimator(prediction[0], objective, cardinalities=K, generator=noise)
+
+    @torch.no_grad()
+    def decoded(self, prediction: Prediction, objective: Objective) -> float:
+        """The loss of the argmax rows."""
+        codes = argmax_codes(logits_of(self.net0, self.net1, prediction), self.cardinalities)
+        return objective.hard(codes, self.cardinalities).mean().item()
 
 
 def fit_jointly(
-    net0: RowPredictor,
-    net1: RowEncoder,
+    net0: Any,
+    net1: Any,
     dataset: Dataset,
     estimator: Estimator,
     *,
@@ -162,63 +223,70 @@ def fit_jointly(
     weight: float = 1.0,
     schedules: Mapping[str, Schedule] | None = None,
     decode_every: int = 0,
+    unseen: bool = False,
     seed: int = 0,
     checkpoint: str | os.PathLike[str] | None = None,
-) -> Iterator[Step]:
+) -> Fit:
     """Trains net0 and net1 together: the siamese loss plus `weight` times net0's loss behind net1.
 
     The target, net1's output for the true row, is detached: net1 may move the predicted row's
     output, but not lower the loss by pulling all targets to one point, which the siamese loss
     opposes too.
 
-    Yields
-    ------
-    Step
-        One a step; its loss is the sum.
+    Returns
+    -------
+    Fit
+        Trains when it is driven: ``fit_jointly(...).run()``. A step's loss is the sum.
 
     Raises
     ------
     ValueError
         If net1 is frozen, or as `fit_predictor`.
     FloatingPointError
-        If the loss is not finite.
+        While it trains, if the loss is not finite.
     """
     check_sizes(steps=steps, batch=batch, partners=partners)
-    check_predictor(net0, estimator, decode_every)
+    check_predictor(net0, net1, dataset, estimator, decode_every)
     check_siamese(net1, batch, partners)
-    start_schedules(estimator, schedules, steps)
-    settings = {
-        "batch": batch,
-        "partners": partners,
-        "weight": weight,
-        "estimator": repr(estimator),
-        "schedules": repr(schedules or {}),
-        "decode_every": decode_every,
-        **identity_of(checkpoint, dataset),
-    }
-    modules = {"net0": net0, "net1": net1}
-    loop = Loop("joint", modules, steps, lr, seed, settings, checkpoint, estimator)
+    check_schedules(estimator, schedules, steps)
 
-    def parts_of(step: int) -> Iterator[Part]:
-        apply_schedules(estimator, schedules, step, steps)
-        index = loop.draw(dataset.train, batch)
-        relaxed, decoded = predictor_loss(net0, net1, dataset, index, estimator, loop.noise)
-        loss = encoder_loss(net1, dataset, index, partners) + weight * relaxed
-        yield Part(loss, decoded().item() if is_due(step, decode_every) else None)
+    def settings() -> dict[str, Any]:
+        return {
+            "batch": batch,
+            "partners": partners,
+            "weight": weight,
+            "decode_every": decode_every,
+            "unseen": unseen,
+            **settings_of(estimator, schedules),
+            **identity_of(checkpoint, dataset),
+        }
 
-    return finished(loop.run(parts_of), lambda: apply_schedules(estimator, schedules, steps, steps))
+    def prepare(fit: Fit) -> PartsOf:
+        loop = Predicting(net0, net1, dataset, estimator, unseen=unseen)
+        make = Distances(net1, dataset)
+
+        def parts_of(step: int) -> Iterator[Part]:
+            apply_schedules(estimator, schedules, step, steps)
+            index, due = fit.draw(dataset.train, batch), is_due(step, decode_every)
+            relaxed, decoded = loop.losses(index, make, fit.noise, decode=due)
+            loss = encoder_loss(net1, dataset, index, partners) + weight * relaxed
+            yield Part(loss, decoded)
+
+        return parts_of
+
+    return Fit(
+        Plan(
+            *("fit_jointly", {"net0": net0, "net1": net1}, steps, lr, seed, prepare, settings),
+            checkpoint=checkpoint,
+            estimator=estimator,
+            after=lambda: apply_schedules(estimator, schedules, steps, steps),
+        )
+    )
 
 
-def finished(steps: Iterator[Step], then: Callable[[], None]) -> Iterator[Step]:
-    """The steps, and after the last of them, even if it was replayed, something more."""
-    yield from steps
-    then()
-
-
-def is_finite(values: Float[Tensor, "B _"]) -> bool:
-    """Whether all values are. Their sum is the cheapest look; one that overflows needs another."""
-    values = values.detach()
-    return math.isfinite(values.sum()) or bool(values.isfinite().all())
+def settings_of(estimator: Estimator, schedules: Mapping[str, Schedule] | None) -> dict[str, str]:
+    """What of an estimator belongs to a run's identity."""
+    return {"estimator": repr(estimator), "schedules": repr(schedules or {})}
 
 
 def is_due(step: int, every: int) -> bool:
@@ -226,18 +294,26 @@ def is_due(step: int, every: int) -> bool:
     return every > 0 and (step == 1 or step % every == 0)
 
 
-def check_predictor(net0: RowPredictor, estimator: Estimator, decode_every: int) -> None:
-    """net0's head must be the one that the estimator takes.
+def check_predictor(
+    net0: Any, net1: Any, dataset: Dataset, estimator: Estimator, decode_every: int
+) -> None:
+    """net0's head must be the one that the estimator takes, and net1's columns those of the data.
 
     Raises
     ------
     ValueError
         Otherwise, or if `decode_every` is negative.
     """
-    if net0.head != estimator.head:
+    head = head_of(net0)
+    if head != estimator.head:
         raise ValueError(
-            f"{estimator!r} takes the {estimator.head!r} head, but net0 has the {net0.head!r} "
+            f"{estimator!r} takes the {estimator.head!r} head, but net0 has the {head!r} "
             f"head: RowPredictor(..., head={estimator.head!r})"
+        )
+    if cardinalities_of(net1) != tuple(dataset.schema.cardinalities):
+        raise ValueError(
+            f"net1's cardinalities are {cardinalities_of(net1)}, those of the data "
+            f"{tuple(dataset.schema.cardinalities)}: it is a net of other columns"
         )
     if decode_every < 0:
         raise ValueError(f"decode_every must be at least 0, not {decode_every}")

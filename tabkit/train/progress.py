@@ -1,17 +1,17 @@
-"""Driving a loop under a progress bar."""
+"""Driving a training under a progress bar."""
 
 import sys
 from collections.abc import Iterable, Iterator
 
 from tqdm.auto import tqdm
 
-from tabkit.train.loop import Step
+from tabkit.train.step import Step
 
 
-def watch(loop: Iterable[Step], description: str = "") -> Iterator[Step]:
+def watch(fit: Iterable[Step], description: str = "") -> Iterator[Step]:
     """Passes steps on under a progress bar, in a terminal or a notebook; silent in a pipe."""
     bar = None
-    for step in loop:
+    for step in fit:
         if bar is None:
             bar = _bar(step.steps, description)
         bar.set_postfix(loss=f"{step.loss:.3f}", refresh=False)
@@ -24,8 +24,3 @@ def watch(loop: Iterable[Step], description: str = "") -> Iterator[Step]:
 def _bar(steps: int, description: str) -> tqdm:
     silent = "ipykernel" not in sys.modules and not sys.stderr.isatty()
     return tqdm(total=steps, desc=description, unit="step", disable=silent, mininterval=0.3)
-
-
-def run(loop: Iterable[Step], description: str = "") -> list[Step]:
-    """Runs a loop to its end under a progress bar and returns its steps."""
-    return list(watch(loop, description))

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 
-from tabkit.estimators import Estimator
-from tabkit.relaxations import Knob
+from tabkit.estimators import Estimator, Knob
 
 
 @dataclass(frozen=True)
@@ -116,20 +115,19 @@ def parse_schedule(text: str) -> Schedule:
         raise ValueError(f"{text}: {error}") from None
 
 
-def start_schedules(
+def check_schedules(
     estimator: Estimator, schedules: Mapping[str, Schedule] | None, steps: int
 ) -> None:
-    """Sets the first values, and sees to it that all are good before anything trains.
+    """Sees to it that all values are good before anything trains; changes nothing.
 
     Raises
     ------
     ValueError
-        If a knob is unknown, or a value is bad; the estimator is then as it was.
+        If a knob is unknown, or a value is bad.
     """
     trial = deepcopy(estimator)
     for step in range(1, steps + 1):
         apply_schedules(trial, schedules, step, steps)
-    apply_schedules(estimator, schedules, 1, steps)
 
 
 def apply_schedules(

@@ -3,7 +3,7 @@
 import html
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,18 @@ import ipywidgets
 from tabkit import compare, widgets
 from tabkit.data import Dataset
 from tabkit.estimators import make
+from tabkit.inspection import doubtful, problem_of
 from tabkit.nets import RowEncoder, RowPredictor, freeze
-from tabkit.train import Step, fit_encoder, fit_predictor, run
-from tabkit.widgets.doubts import doubtful, problem_of
+from tabkit.train import Fit, fit_encoder, fit_predictor
 from tabkit.widgets.explorer import Explorer, alert
 
 Nets = tuple[RowPredictor, RowEncoder, Dataset]
-Drive = Callable[[Iterable[Step], str], object]
+Drive = Callable[[Fit, str], object]
 GRADIENT_DRAWS = 20  # at the start: fewer than elsewhere, for estimators that try every category
 NETS = """from pathlib import Path
 from tabkit import widgets
-from tabkit.widgets.app import problem_of, ready_nets
+from tabkit.inspection import problem_of
+from tabkit.widgets.app import ready_nets
 
 net0, net1, dataset = ready_nets(Path({folder!r}), {sizes})"""
 PROBLEM = "logits, objective, cardinalities, labels = problem_of(net0, net1, dataset, {!r})"
@@ -103,7 +104,7 @@ def ready_nets(
     rows: int = 0,
     encoder_steps: int = 1500,
     steps: int = 1000,
-    drive: Drive = run,
+    drive: Drive = Fit.run,
 ) -> Nets:
     """net0, net1 and the flights that trained them: the first time, then from `folder`.
 
@@ -142,9 +143,9 @@ def page(shell: Any, folder: str, **sizes: int) -> ipywidgets.Widget:
     return whole.add_class("tabkit-app")
 
 
-def quietly(loop: Iterable[Step], _name: str) -> None:
-    """Drains a loop without a bar."""
-    for _ in loop:
+def quietly(fit: Fit, _name: str) -> None:
+    """Drives a training without a bar."""
+    for _ in fit:
         pass
 
 

@@ -10,8 +10,7 @@ import pandas as pd
 
 from tabkit import plots
 from tabkit.data import Dataset
-from tabkit.nets import RowEncoder
-from tabkit.relaxations import Knob
+from tabkit.estimators import Knob
 from tabkit.widgets.explorer import Control, Explorer, Twin, alert, log_slider, number_field
 from tabkit.widgets.trainings import (
     Training,
@@ -25,7 +24,7 @@ from tabkit.widgets.trainings import (
 
 
 def training_cockpit(
-    net1: RowEncoder,
+    net1: Any,
     dataset: Dataset,
     *,
     estimator: str = "straight_through_gumbel",
@@ -76,7 +75,7 @@ class Cockpit(Explorer):
     what goes on. The curves are drawn aside while a run goes on, at their own pace.
     """
 
-    def __init__(self, net1: RowEncoder, dataset: Dataset, controls: dict[str, Control]) -> None:
+    def __init__(self, net1: Any, dataset: Dataset, controls: dict[str, Control]) -> None:
         self.net1, self.dataset = net1, dataset
         self.trainings: list[Training] = []
         self.tickets, self.newest = itertools.count(1), 0  # of drawings, and of the one shown

@@ -4,6 +4,7 @@ import html
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import ipywidgets
 import pandas as pd
@@ -14,7 +15,6 @@ from tabkit.inspection import VIEWS, Projection, Vectors, category_vectors, near
 from tabkit.inspection.projection import METHODS
 from tabkit.inspection.rows import check_category, check_row
 from tabkit.inspection.vectors import find_column
-from tabkit.nets import RowEncoder
 from tabkit.plots.maps.categories import SIZE, CategoryMap, embedding_twin
 from tabkit.plots.mixtures import CategoryWalk, walk_at
 from tabkit.widgets.explorer import Explorer, Twin, alert
@@ -34,7 +34,7 @@ BEHIND = (
 
 
 def embedding_explorer(
-    net1: RowEncoder,
+    net1: Any,
     dataset: Dataset,
     *,
     column: str | None = None,
@@ -140,7 +140,7 @@ def controls_of(dataset: Dataset, start: Chosen) -> dict[str, ipywidgets.ValueWi
 class Explored:
     """What the explorer shows, each part computed once; UMAPs aside."""
 
-    def __init__(self, net1: RowEncoder, dataset: Dataset) -> None:
+    def __init__(self, net1: Any, dataset: Dataset) -> None:
         self.net1, self.dataset = net1, dataset
         self.vectors = lru_cache(32)(self._vectors)
         self.near = lru_cache(256)(self._near)

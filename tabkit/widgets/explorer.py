@@ -10,8 +10,8 @@ from typing import Any
 import ipywidgets
 import pandas as pd
 
+from tabkit.estimators import Knob
 from tabkit.plots import Picture
-from tabkit.relaxations import Knob
 
 Control = ipywidgets.ValueWidget
 FIELD, NAME = "21.3em", "6.8em"  # three fields side by side in a notebook's 848 pixels

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import accumulate
 
 import ipywidgets
 import pandas as pd
@@ -10,7 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tabkit import estimators, plots, ruler
-from tabkit.estimators import Estimator, Objective
+from tabkit.estimators import Estimator
+from tabkit.objective import Function, Objective
+from tabkit.simplex import slices
 from tabkit.widgets.explorer import Explorer, Twin, check_range, log_slider, number_field
 
 FEWEST, MOST, STEP = 20, 400, 20  # draws
@@ -20,7 +21,7 @@ TAUS = (0.3, 1.0, 3.0)
 
 def gradient_explorer(
     logits: Float[Tensor, "B F"],
-    objective: Objective,
+    objective: Function | Objective,
     cardinalities: Sequence[int],
     *,
     reference: ruler.Reference | None = None,
@@ -55,7 +56,7 @@ def gradient_explorer(
     if reference is None:
         reference = ruler.exact_gradient(logits, objective, cardinalities)
     known = labels or [[str(k) for k in range(width)] for width in cardinalities]
-    starts = [0, *accumulate(cardinalities)]
+    starts = [block.start for block in slices(cardinalities)]
     check_range("draws", draws, FEWEST, MOST)
     controls = {
         "estimator": ipywidgets.Dropdown(options=measurable(), value=estimator),

@@ -2,6 +2,7 @@
 
 import html
 from functools import lru_cache
+from typing import Any
 
 import ipywidgets
 import pandas as pd
@@ -9,7 +10,6 @@ import pandas as pd
 from tabkit.data import Dataset
 from tabkit.inspection.rows import PredictedRow, check_category, check_row, predicted_row
 from tabkit.inspection.vectors import find_column
-from tabkit.nets import RowEncoder, RowPredictor
 from tabkit.plots.picture import BLUE, ORANGE
 from tabkit.plots.rows import distance_bars, row_twin
 from tabkit.widgets.explorer import Explorer, Twin
@@ -21,8 +21,8 @@ COLUMNS, SIGNAL = 300, 210  # pixels, of the tables: what is longer scrolls
 
 
 def row_explorer(
-    net0: RowPredictor,
-    net1: RowEncoder,
+    net0: Any,
+    net1: Any,
     dataset: Dataset,
     *,
     row: int = 0,

@@ -1,15 +1,16 @@
 """One column's logits under any relaxation, temperature and seed."""
 
+from typing import Any
+
 import ipywidgets
 import pandas as pd
 import torch
 from torch import Tensor
 
-from tabkit import inspection, plots, relaxations
+from tabkit import estimators, inspection, plots
 from tabkit.data import Dataset
-from tabkit.inspection.mixtures import device_of
-from tabkit.nets import RowEncoder, RowPredictor
-from tabkit.schema import split_blocks
+from tabkit.decoders import handed_over
+from tabkit.simplex import blocks
 from tabkit.widgets.explorer import Explorer, Twin, log_slider, number_field
 
 TAUS = (0.25, 1.0, 4.0)
@@ -17,8 +18,8 @@ SHOWN = ("softmax", "gumbel_softmax", "straight_through_gumbel")
 
 
 def simplex_explorer(
-    net0: RowPredictor,
-    net1: RowEncoder,
+    net0: Any,
+    net1: Any,
     dataset: Dataset,
     *,
     column: str | None = None,
@@ -52,7 +53,9 @@ def simplex_explorer(
     controls = {
         "column": ipywidgets.Dropdown(options=columns, value=column or [*three, columns[0]][0]),
         "row": number_field("row", row, low=0, high=len(dataset.test) - 1),
-        "relaxation": ipywidgets.Dropdown(options=relaxations.names(), value=relaxation),
+        "relaxation": ipywidgets.Dropdown(
+            options=estimators.names(relaxations=True), value=relaxation
+        ),
         "tau": log_slider("tau", tau, low=0.01, high=10.0, step=0.05),
         "seed": number_field("seed", seed, low=0, high=2**31 - 1),
         "logits": ipywidgets.Text(logits, placeholder="by hand: 1, 0, 2"),
@@ -64,7 +67,8 @@ def simplex_explorer(
         number = columns.index(column)
         own = typed(logits) if logits.strip() else row_logits(net0, net1, dataset, row)[number]
         chosen = tempered(relaxation, tau)
-        table = net1.embedding.tables[number].weight.detach()
+        tables = getattr(net1, "embedding", None)
+        table = None if tables is None else tables.weights[number]
         truth = dataset.rows.codes[dataset.test[row], number].item()
         labels = dataset.schema.categorical[number].labels
         return inspection.mix(own, chosen, table, seed=seed), labels, truth
@@ -87,9 +91,9 @@ def simplex_explorer(
     return widget
 
 
-def tempered(name: str, tau: float) -> relaxations.Relaxation:
+def tempered(name: str, tau: float) -> estimators.Estimator:
     """A relaxation by name, at a temperature if it has one."""
-    made = relaxations.make(name)
+    made = estimators.make(name)
     if "tau" in made.knobs:
         made.change(tau=tau)
     return made
@@ -114,10 +118,7 @@ def typed(text: str) -> Tensor:
 
 
 @torch.no_grad()
-def row_logits(
-    net0: RowPredictor, net1: RowEncoder, dataset: Dataset, row: int
-) -> tuple[Tensor, ...]:
+def row_logits(net0: Any, net1: Any, dataset: Dataset, row: int) -> tuple[Tensor, ...]:
     """net0's logits for a test row, by column."""
-    signal = dataset.signal[dataset.test[row : row + 1]].to(device_of(net1))
-    logits = net0.logits(net0(signal), net1)
-    return tuple(block[0] for block in split_blocks(logits, dataset.schema.cardinalities))
+    handed = handed_over(net0, dataset.signal[dataset.test[row : row + 1]], net1)
+    return tuple(block[0] for block in blocks(handed.logits, handed.cardinalities))

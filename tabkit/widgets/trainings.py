@@ -7,7 +7,7 @@ from typing import Any
 from tabkit import estimators
 from tabkit.data import Dataset
 from tabkit.estimators import Estimator
-from tabkit.nets import RowEncoder, RowPredictor
+from tabkit.nets import RowPredictor, cardinalities_of, has
 from tabkit.plots.training import ends, style
 from tabkit.train import BackgroundRun, Schedule, fit_predictor, parse_schedule
 from tabkit.widgets.tables import Markup, table
@@ -17,12 +17,19 @@ MOST_ROWS = 150_000  # through net1 in a step, which must end within a second of
 BUSY = {"running", "paused", "stopping"}
 
 
-def trainable(net1: RowEncoder) -> list[str]:
-    """The estimators that can train behind this net1: not `exact`, if its table is too big."""
+def trainable(net1: Any) -> list[str]:
+    """The estimators that can train behind this net1.
+
+    Not `exact`, if its joint table is too big; of those that take embeddings none, if it shows no
+    tables.
+    """
 
     def fits(name: str) -> bool:
+        chosen = estimators.make(name)
+        if chosen.head == "embedding" and not has(net1, "embedding", "first_layer", "behind"):
+            return False
         try:
-            return estimators.make(name).evaluations(net1.embedding.cardinalities) > 0
+            return chosen.evaluations(cardinalities_of(net1)) > 0
         except ValueError:
             return False
 
@@ -91,9 +98,7 @@ class Training:
             self.tau = tau
 
 
-def prepare(
-    net1: RowEncoder, dataset: Dataset, asked: dict[str, Any], *, number: int = 1
-) -> Training:
+def prepare(net1: Any, dataset: Dataset, asked: dict[str, Any], *, number: int = 1) -> Training:
     """A run, ready to start.
 
     Raises
@@ -105,7 +110,7 @@ def prepare(
     schedules = schedule_of(asked["schedule"])
     if "tau" in estimator.knobs:
         estimator.change(tau=asked["tau"])
-    check_length(estimator.evaluations(net1.embedding.cardinalities), asked["batch"])
+    check_length(estimator.evaluations(cardinalities_of(net1)), asked["batch"])
     net0 = RowPredictor(dataset.signal.shape[1], net1, head=estimator.head, seed=asked["seed"])
     chosen = {name: asked[name] for name in ("steps", "batch", "lr", "seed")}
     loop = fit_predictor(

@@ -1,0 +1,136 @@
+"""What every estimator passes: logits are checked and masked here, and knobs, nowhere else."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tabkit import fast
+from tabkit.simplex import blocks, log_softmax
+
+
+class NotFiniteError(ValueError, FloatingPointError):
+    """A logit that is no number: an argument that cannot be, or a training that diverged."""
+
+
+def allowed_logits(
+    logits: Float[Tensor, "B F"], cardinalities: Sequence[int]
+) -> Float[Tensor, "B F"]:
+    """Logits ready for arithmetic: float32 at least, and finite.
+
+    A logit of minus infinity marks a category that is not allowed. It becomes a number so far below
+    the largest of its block that its probability is 0 and no noise can lift it, but which can be
+    added and multiplied without NaN; no gradient flows to it.
+
+    Raises
+    ------
+    TypeError
+        If the logits are no floats.
+    ValueError
+        If the blocks do not sum to F, a logit is NaN or plus infinity, or a block allows nothing
+        (not told where torch compiles or transforms, nor on a GPU, which would have to wait).
+
+    Examples
+    --------
+    >>> masked = torch.tensor([[0.0, float("-inf"), 0.0]])
+    >>> allowed_logits(masked, (3,)).softmax(dim=1)
+    tensor([[0.5000, 0.0000, 0.5000]])
+    """
+    if not logits.is_floating_point():
+        raise TypeError(f"logits are floats, not {logits.dtype}: codes have no gradient")
+    parts = blocks(logits, cardinalities)
+    values = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    far = torch.finfo(values.dtype).max ** 0.5
+    if not fast.eager() or logits.device.type != "cpu":
+        return values.clamp(min=-far)
+    if math.isfinite(values.detach().sum()):  # the cheapest look at all of them
+        return values
+    tops = torch.stack([b.detach().amax(dim=-1) for b in parts]).to(values.dtype)
+    check_tops(tops)
+    floor = tops.min() - tops.abs().max().clamp(min=far)
+    return values.clamp(min=floor.clamp(min=torch.finfo(values.dtype).min).item())
+
+
+def check_tops(tops: Float[Tensor, "C B"]) -> None:
+    """The largest logit of each block must be a finite number.
+
+    Raises
+    ------
+    ValueError
+        Otherwise.
+    """
+    if tops.isnan().any() or tops.isposinf().any():
+        raise NotFiniteError(
+            "a logit is NaN or plus infinity: if net0 is in training, lower the learning rate or "
+            "look for extreme values in the data"
+        )
+    if tops.isneginf().any():
+        raise ValueError("a block has no allowed category: all of its logits are minus infinity")
+
+
+def entropy(logits: Float[Tensor, "B F"], cardinalities: Sequence[int]) -> Float[Tensor, " B"]:
+    """Shannon entropy of softmax(logits), in nats, summed over columns.
+
+    Examples
+    --------
+    >>> entropy(torch.zeros(1, 2), [2])  # log 2
+    tensor([0.6931])
+    """
+    log_p = log_softmax(allowed_logits(logits, cardinalities), cardinalities)
+    return -(log_p.exp() * log_p).sum(dim=-1)
+
+
+def with_gradient(
+    loss: Float[Tensor, ""], logits: Float[Tensor, "B F"], gradient: Float[Tensor, "B F"]
+) -> Float[Tensor, ""]:
+    """`loss` as it is, whose backward also gives the logits a gradient: per row, mean over rows."""
+    step = logits - logits.detach()  # 0, with a gradient
+    return loss + (step * gradient.detach()).sum() / max(len(logits), 1)
+
+
+Knob = float | int
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a knob may be, in words and as a test."""
+
+    words: str
+    holds: Callable[[Knob], bool]
+    whole: bool = False
+
+    def check(self, name: str, value: Knob) -> Knob:
+        """The value, as an int where the kind is one of whole numbers.
+
+        Raises
+        ------
+        ValueError
+            If the knob may not have this value.
+        """
+        number = isinstance(value, Knob) and not isinstance(value, bool)
+        if not (number and self.holds(value)):
+            raise ValueError(f"{name} must be {self.words}, not {value}")
+        return int(value) if self.whole else value
+
+
+def at_least(least: int) -> Kind:
+    """Whole numbers from some number on."""
+    return Kind(
+        f"a whole number of at least {least}",
+        lambda n: math.isfinite(n) and n == int(n) and n >= least,
+        whole=True,
+    )
+
+
+Temperature = Annotated[Knob, Kind("a finite number above 0", lambda t: math.isfinite(t) and t > 0)]
+Positive = Temperature
+Weight = Annotated[Knob, Kind("a finite number of at least 0", lambda w: 0 <= w < math.inf)]
+Finite = Annotated[Knob, Kind("a finite number", math.isfinite)]
+Share = Annotated[Knob, Kind("a number from 0 to below 1", lambda s: 0 <= s < 1)]
+Memory = Annotated[Knob, Kind("a number from 0 to 1", lambda s: 0 <= s <= 1)]
+Count = Annotated[Knob, at_least(1)]
+Several = Annotated[Knob, at_least(2)]

@@ -1,0 +1,70 @@
+"""Plain or fast: chosen here, and nowhere else."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Literal, NamedTuple
+
+import torch
+from torch.autograd import forward_ad
+
+Mode = Literal["auto", "plain", "fast"]
+
+
+class Pair(NamedTuple):
+    """A formula, a faster function that is equal to it, and when that one pays."""
+
+    plain: Callable
+    fast: Callable
+    pays: Callable[..., bool]
+
+
+PAIRS: list[Pair] = []
+_mode: Mode = "auto"
+
+
+@contextmanager
+def use(mode: Mode) -> Iterator[None]:
+    """Within it, ``"plain"`` formulas only, the ``"fast"`` ones always, or what pays (``"auto"``).
+
+    For all threads. What torch compiles, exports or transforms is plain in any case.
+
+    Raises
+    ------
+    ValueError
+        If there is no such mode.
+    """
+    global _mode  # noqa: PLW0603 - a training thread shall see it, too
+    if mode not in ("auto", "plain", "fast"):
+        raise ValueError(f"mode must be auto, plain or fast, not {mode!r}")
+    before, _mode = _mode, mode
+    try:
+        yield
+    finally:
+        _mode = before
+
+
+def chosen(pays: bool) -> bool:
+    """Whether the faster one of two equal functions runs now."""
+    return eager() and (pays if _mode == "auto" else _mode == "fast")
+
+
+def eager() -> bool:
+    """Whether numbers may be looked at: torch neither compiles, exports nor transforms.
+
+    That `torch.func` or forward-mode differentiation is at work is what torch asks itself so.
+    """
+    if torch.compiler.is_compiling():
+        return False
+    return not torch._C._are_functorch_transforms_active() and forward_ad._current_level < 0
+
+
+def paired(plain: Callable, fast: Callable, pays: Callable[..., bool]) -> Callable:
+    """The faster function where it is chosen, else the formula, whose signature it has."""
+    PAIRS.append(Pair(plain, fast, pays))
+
+    @wraps(plain)
+    def either(*args: object, **options: object) -> object:
+        return (fast if chosen(pays(*args)) else plain)(*args, **options)
+
+    return either

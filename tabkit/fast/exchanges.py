@@ -1,0 +1,113 @@
+"""What it costs to exchange one category in hard rows, behind a folded first layer.
+
+**Formula:** the squared distance of ``net1(one_hot(row with the category put in))``.
+**Faster:** the first layer is evaluated once, for the rows as they are; an exchange moves its
+output by the difference of two of its folded rows, two additions in place of a product.
+Where only the best exchange is wanted, net1 behind its first layer is taken as linear about the row
+to tell which few may be it, and only these are evaluated.
+**Pays:** always, where net1 folds: `indecater` takes 0.67 and 0.33 of the time of whole rows
+through the same folded net1 (10 and 50 columns, one thread), a local search less than a fifth of
+that by all exchanges (flights), at losses that differ by less than a thousandth.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import repeat
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from tabkit.fast.folding import FoldedLinear
+
+TOGETHER = 1024  # rows that are evaluated together: their hidden layers stay in the cache
+SHORTLIST, BACKWARD = 16, 3  # exchanges that are evaluated; a backward pass, in evaluations
+
+
+@dataclass(frozen=True)
+class Exchanges:
+    """A function of a column and of the categories that come in to the losses; no gradient.
+
+    Attributes
+    ----------
+    first : the folded first layer
+    behind : net1's output from its first layer's
+    codes : (B, C), the rows
+    hidden : (B, R), the first layer's output for them
+    target : (B, Z), where net1's output should be
+    """
+
+    first: FoldedLinear
+    behind: Callable[[Tensor], Tensor]
+    codes: Int64[Tensor, "B C"]
+    hidden: Float[Tensor, "B R"]
+    target: Float[Tensor, "B Z"]
+
+    @torch.no_grad()
+    def __call__(
+        self, column: int, categories: Int64[Tensor, "B M"] | None = None
+    ) -> Float[Tensor, "B M"]:
+        """The losses (B, M) with `categories` put into a column; with each in turn if not given."""
+        K = self.first.cardinalities[column]
+        rows = max(1, TOGETHER // max(1, K if categories is None else categories.shape[1]))
+        parts = [part.split(rows) for part in (self.codes, self.hidden, self.target)]
+        given = repeat(None) if categories is None else categories.split(rows)
+        return torch.cat([self._some(column, *part) for part in zip(given, *parts, strict=False)])
+
+    def _some(
+        self,
+        column: int,
+        categories: Int64[Tensor, "A M"] | None,
+        codes: Int64[Tensor, "A C"],
+        hidden: Float[Tensor, "A R"],
+        target: Float[Tensor, "A Z"],
+    ) -> Float[Tensor, "A M"]:
+        table = self.first.categories.split(self.first.cardinalities)[column]
+        others = (hidden - table[codes[:, column]])[:, None, :]
+        outputs = self.behind(others + (table if categories is None else table[categories]))
+        return (outputs - target[:, None]).pow(2).sum(dim=2)
+
+    @torch.no_grad()
+    def best(
+        self, allowed: Bool[Tensor, "B F"], *, shortlist: int = SHORTLIST
+    ) -> tuple[Float[Tensor, " B"], Int64[Tensor, " B"]]:
+        """The lowest loss that one exchange leads to, and its place, 0 to F - 1.
+
+        Parameters
+        ----------
+        allowed
+            Which categories may come in.
+        shortlist
+            How many exchanges of each row are evaluated; all if there are no more.
+        """
+        rows = max(1, TOGETHER // 2)
+        parts = [x.split(rows) for x in (self.codes, self.hidden, self.target, allowed)]
+        found = [self._best(*part, shortlist) for part in zip(*parts, strict=True)]
+        losses, places = zip(*found, strict=True)
+        return torch.cat(losses), torch.cat(places)
+
+    def _best(
+        self, codes: Tensor, hidden: Tensor, target: Tensor, allowed: Tensor, shortlist: int
+    ) -> tuple[Float[Tensor, " A"], Int64[Tensor, " A"]]:
+        own, table = codes + self.first.starts, self.first.categories
+        guessed = self._predicted(own, hidden, target)
+        guessed = guessed.masked_fill(~allowed, torch.inf).scatter(1, own, torch.inf)
+        guesses, places = guessed.topk(min(shortlist, guessed.shape[1]), dim=1, largest=False)
+        leaving = own.gather(1, self.first.columns[places])  # the categories that make room
+        outputs = self.behind(hidden[:, None] + table[places] - table[leaving])
+        losses = (outputs - target[:, None]).square().sum(dim=2)
+        best, which = losses.masked_fill(guesses.isinf(), torch.inf).min(dim=1)
+        return best, places.gather(1, which[:, None])[:, 0]
+
+    def _predicted(
+        self, own: Int64[Tensor, "A C"], hidden: Float[Tensor, "A R"], target: Float[Tensor, "A Z"]
+    ) -> Float[Tensor, "A F"]:
+        """The losses of all exchanges, if net1 behind its first layer were linear."""
+        with torch.enable_grad():
+            leaf = hidden.detach().requires_grad_()
+            output = self.behind(leaf)
+            slopes = [torch.autograd.grad(z.sum(), leaf, retain_graph=True)[0] for z in output.T]
+        moves = torch.stack(slopes, dim=1) @ self.first.categories.T  # (A, Z, F)
+        gone = moves.gather(2, own[:, None].expand(-1, moves.shape[1], -1))  # (A, Z, C)
+        after = (output - target).detach()[:, :, None] + moves - gone[:, :, self.first.columns]
+        return after.square().sum(dim=1)

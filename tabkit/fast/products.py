@@ -1,0 +1,63 @@
+"""`simplex.embed`, by products that are written to their places.
+
+**Formula:** ``cat([block @ table for block, table in zip(blocks, tables)])``.
+**Faster:** one node of the graph, in the memory order of the input; slices and a concatenation
+copy all of it twice, there and back.
+**Pays:** on a CPU, for frozen tables, from some ten columns and some hundred rows on.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tabkit import simplex
+from tabkit.fast import columns
+
+
+def pays(values: Tensor, tables: Sequence[Tensor]) -> bool:
+    """On a CPU, for frozen tables and a batch of many numbers."""
+    return columns.pays(values) and not any(W.requires_grad for W in tables)
+
+
+def embed(
+    values: Float[Tensor, "B F"], tables: Sequence[Float[Tensor, "_ _"]]
+) -> Float[Tensor, "B CD"]:
+    """As `simplex.embed`."""
+    simplex.blocks(values, [len(W) for W in tables])  # they must sum to F
+    return _Products.apply(values, *tables)
+
+
+class _Products(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Float[Tensor, "B F"], *tables: Tensor) -> Float[Tensor, "B CD"]:
+        ctx.save_for_backward(values if any(ctx.needs_input_grad[1:]) else None, *tables)
+        return _side_by_side(values, tables)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Float[Tensor, "B CD"]) -> tuple[Tensor | None, ...]:
+        values, *tables = ctx.saved_tensors
+        transposed = [W.T for W in tables]
+        again = torch.is_grad_enabled()  # the gradient is to be differentiated, too
+        moved = (simplex.embed if again else _side_by_side)(gradient, transposed)
+        if values is None:
+            return moved, *[None for _ in tables]
+        pairs = zip(
+            simplex.blocks(values, [len(W) for W in tables]),
+            simplex.blocks(gradient, [W.shape[1] for W in tables]),
+            strict=True,
+        )
+        return moved, *[block.T @ g for block, g in pairs]
+
+
+def _side_by_side(values: Float[Tensor, "B F"], tables: Sequence[Tensor]) -> Float[Tensor, "B G"]:
+    rows, width = len(values), sum(W.shape[1] for W in tables)
+    by_row = values.is_contiguous()
+    result = values.new_empty(rows, width) if by_row else values.new_empty(width, rows).T
+    blocks = values.split([len(W) for W in tables], dim=1)
+    places = result.split([W.shape[1] for W in tables], dim=1)
+    for block, W, place in zip(blocks, tables, places, strict=True):
+        torch.mm(block, W.to(block.dtype), out=place)  # under autocast they may differ
+    return result

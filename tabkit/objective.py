@@ -1,0 +1,158 @@
+"""`Objective`: what a row costs. Any function of a simplex is one; some know more of their rows."""
+
+import copy
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from tabkit.simplex import one_hot, slices
+
+Function = Callable[[Float[Tensor, "B F"]], Float[Tensor, " B"]]
+Exchange = Callable[..., Float[Tensor, "B M"]]
+
+
+class Objective:
+    """A loss per row: simplex (B, F) -> (B,).
+
+    Wherever one is asked for, a plain function will do, and is wrapped by this class. A subclass
+    (`tabkit.SquaredDistance`) may know more: the true codes of its rows, the loss of an embedding,
+    what an exchange of one category costs. What it lacks is a sentence when it is needed.
+
+    Attributes
+    ----------
+    codes : (B, C), the true codes, or None
+    any_order : whether it takes simplexes of any memory order; others get them row by row
+
+    Raises
+    ------
+    ValueError
+        When called, if the function does not return one loss per row.
+
+    Examples
+    --------
+    >>> cost = Objective(lambda simplex: simplex @ torch.tensor([0.0, 4.0]))
+    >>> cost(torch.tensor([[0.5, 0.5]]))
+    tensor([2.])
+    >>> cost.hard(torch.tensor([[1]]), [2])
+    tensor([4.])
+    """
+
+    codes: Int64[Tensor, "B C"] | None = None
+    any_order: bool = False
+    dtype: torch.dtype | None = None
+
+    def __init__(self, function: Function) -> None:
+        self.function = function
+
+    @staticmethod
+    def of(function: "Function | Objective") -> "Objective":
+        """The objective itself, or a function as one."""
+        return function if isinstance(function, Objective) else Objective(function)
+
+    def __call__(self, simplex: Float[Tensor, "B F"]) -> Float[Tensor, " B"]:
+        given = simplex if self.dtype is None else simplex.to(self.dtype)
+        loss = self.loss(given if self.any_order else given.contiguous())
+        if loss.shape != simplex.shape[:1]:
+            raise ValueError(
+                f"an objective returns one loss per row, of shape ({len(simplex)},), not "
+                f"{tuple(loss.shape)}: squeeze it, and do not average over rows"
+            )
+        return loss
+
+    def loss(self, simplex: Float[Tensor, "B F"]) -> Float[Tensor, " B"]:
+        """The loss per row."""
+        return self.function(simplex)
+
+    def typed(self, dtype: torch.dtype) -> "Objective":
+        """The same, but simplexes reach it in a type."""
+        found = copy.copy(self)
+        found.dtype = dtype
+        return found
+
+    def hard(
+        self, codes: Int64[Tensor, "B C"], cardinalities: Sequence[int]
+    ) -> Float[Tensor, " B"]:
+        """The loss of hard rows."""
+        return self(one_hot(codes, cardinalities, self.dtype))
+
+    def at(self, index: Int64[Tensor, " A"]) -> "Objective | None":
+        """The same for some of the rows; None if it cannot be parted."""
+
+    def embedded(self, embedded: Float[Tensor, "B CD"]) -> Float[Tensor, " B"]:
+        """The loss per row of embeddings (B, C*D)."""
+        raise TypeError(
+            f"{self.name} takes no embeddings: this needs an objective with a method "
+            "embedded(e), such as tabkit.SquaredDistance"
+        )
+
+    def distances(self, embedded: Float[Tensor, "B CD"]) -> Float[Tensor, "B F"]:
+        """Minus the squared distances of embeddings to the categories' own."""
+        raise TypeError(
+            f"{self.name} knows no embedding tables: this needs an objective with a method "
+            "distances(e), such as tabkit.SquaredDistance"
+        )
+
+    def snap(self, embedded: Float[Tensor, "B CD"]) -> Float[Tensor, "B CD"]:
+        """The embedding of the nearest category in each column."""
+        self.distances(embedded)
+        raise TypeError(f"{self.name} has no method snap(e), which looks categories up")
+
+    @torch.no_grad()
+    def exchanges(self, codes: Int64[Tensor, "B C"], cardinalities: Sequence[int]) -> Exchange:
+        """What it costs to exchange one category in hard rows.
+
+        Returns
+        -------
+        A function of a column and of the categories (B, M) that come in, every one in turn if not
+        given, to the losses (B, M).
+        """
+        row, places = one_hot(codes, cardinalities, self.dtype), slices(cardinalities)
+
+        @torch.no_grad()
+        def exchange(column: int, categories: Tensor | None = None) -> Float[Tensor, "B M"]:
+            K, changed = cardinalities[column], row.clone()
+            if categories is None:
+                categories = torch.arange(K, device=row.device).expand(len(row), K)
+            losses = []
+            for category in categories.split(1, dim=1):
+                changed[:, places[column]] = one_hot(category, [K], row.dtype)
+                losses.append(self(changed))
+            return torch.stack(losses, dim=1)
+
+        return exchange
+
+    @torch.no_grad()
+    def tried(
+        self,
+        codes: Int64[Tensor, "B C"],
+        loss: Float[Tensor, " B"],
+        cardinalities: Sequence[int],
+    ) -> Float[Tensor, "B F"]:
+        """The loss of each hard row with one category exchanged, by the category that comes in.
+
+        Where the category is the row's own it is `loss`.
+        """
+        exchange = self.exchanges(codes, cardinalities)
+        losses = torch.cat([exchange(c) for c in range(len(cardinalities))], dim=1)
+        own = one_hot(codes, cardinalities, torch.bool)
+        return torch.where(own, loss[:, None], losses.to(loss.dtype))
+
+    def best_exchange(
+        self,
+        codes: Int64[Tensor, "B C"],
+        loss: Float[Tensor, " B"],
+        cardinalities: Sequence[int],
+        allowed: Bool[Tensor, "B F"],
+    ) -> tuple[Float[Tensor, " B"], Int64[Tensor, " B"]]:
+        """The lowest loss that one exchange leads to, and its place, 0 to F - 1."""
+        tried = self.tried(codes, loss, cardinalities).masked_fill(~allowed, torch.inf)
+        best, place = tried.min(dim=1)
+        return best, place
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        own = type(self) is Objective
+        return getattr(self.function, "__name__", "the function") if own else type(self).__name__

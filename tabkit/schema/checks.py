@@ -1,0 +1,104 @@
+"""Checks of tensors that hold categories: cardinalities, codes (B, C), simplexes (B, F)."""
+
+from collections.abc import Sequence
+from numbers import Integral
+
+import torch
+from torch import Tensor
+
+from tabkit.schema.errors import DataError
+
+MAX_TOLERANCE = 0.05
+
+
+def check_cardinalities(cardinalities: Sequence[int]) -> tuple[int, ...]:
+    """The block widths as a tuple; each must be a whole number of at least 1.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or one is below 1.
+    """
+    widths = tuple(cardinalities)
+    if not widths or not all(isinstance(k, Integral) and k >= 1 for k in widths):
+        raise ValueError(f"cardinalities must be one or more integers >= 1, not {widths}")
+    return tuple(int(k) for k in widths)
+
+
+def check_codes(
+    codes: Tensor, cardinalities: Sequence[int], names: Sequence[str] | None = None
+) -> None:
+    """Checks that codes are int64 of shape (B, C), each in [0, K) of its column.
+
+    Raises
+    ------
+    DataError
+        Naming the column (its number, if it has no name), the row and the code.
+    """
+    if codes.dtype != torch.int64 or codes.dim() != 2 or codes.shape[1] != len(cardinalities):
+        raise DataError(
+            f"codes are int64 of shape (B, {len(cardinalities)}), "
+            f"not {codes.dtype} of shape {tuple(codes.shape)}",
+            "encode the frame with the schema; floats belong to a simplex (B, F)",
+        )
+    bad = (codes < 0) | (codes >= torch.tensor(cardinalities, device=codes.device))
+    if bad.any():
+        row, column = bad.nonzero()[0].tolist()
+        raise DataError(
+            f"a code of this column lies in 0 to {cardinalities[column] - 1}",
+            "encode the frame with the same schema",
+            column=names[column] if names else str(column),
+            row=row,
+            value=int(codes[row, column]),
+        )
+
+
+def check_simplex(simplex: Tensor, cardinalities: Sequence[int]) -> None:
+    """Checks that each block is finite, non-negative and sums to 1, in one look at the device.
+
+    Sums may be off by 1,000 roundings of the dtype (1.2e-4 in float32), at most 5% (half types).
+
+    Raises
+    ------
+    DataError
+        Naming the column's number, the row and the value.
+    """
+    width = sum(cardinalities)
+    if not simplex.is_floating_point() or simplex.dim() != 2 or simplex.shape[1] != width:
+        raise DataError(
+            f"a simplex is floating point of shape (B, {width}), "
+            f"not {simplex.dtype} of shape {tuple(simplex.shape)}",
+            "pass codes as int64 of shape (B, C), or logits through a relaxation",
+        )
+    simplex = simplex.detach()
+    sums = torch.stack([b.sum(dim=1) for b in simplex.split(tuple(cardinalities), dim=1)])  # (C, B)
+    tolerance = min(1000 * torch.finfo(simplex.dtype).eps, MAX_TOLERANCE)
+    # in this form, NaN does not fit either; the least is much faster to find than what is below 0
+    fits = ((sums - 1).abs() <= tolerance).all(dim=0) & (simplex.amin(dim=1) >= 0)
+    if not fits.all():
+        row = int(fits.logical_not().nonzero()[0])
+        blocks = simplex[row].split(tuple(cardinalities))
+        _refuse_row(row, blocks, sums[:, row].tolist(), tolerance)
+
+
+def _refuse_row(
+    row: int, blocks: Sequence[Tensor], sums: Sequence[float], tolerance: float
+) -> None:
+    """The error for the first block that does not fit."""
+    for column, (block, total) in enumerate(zip(blocks, sums, strict=True)):
+        least = float(block.min())
+        if not block.isfinite().all():
+            problem, value = "a simplex is not finite", total
+        elif least < 0:
+            problem, value = "a simplex is negative", least
+        elif abs(total - 1) > tolerance:
+            problem, value = "a simplex block sums to this, not to 1", total
+        else:
+            continue
+        raise DataError(
+            problem,
+            "logits become a simplex through a relaxation, such as a softmax in each block",
+            column=str(column),
+            row=row,
+            value=value,
+        )

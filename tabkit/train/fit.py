@@ -1,0 +1,237 @@
+"""`Fit`: a training as a handle; the one loop that every training shares."""
+
+import math
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import astuple, dataclass
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tabkit.estimators import Estimator
+from tabkit.train.checkpoint import Checkpoint
+from tabkit.train.progress import watch
+from tabkit.train.step import Step
+
+CHECKPOINT_EVERY = 200  # steps
+
+
+class Part(NamedTuple):
+    """What one part of a batch contributes to a step.
+
+    Attributes
+    ----------
+    loss : its loss, a mean over its rows
+    decoded : the decoded loss of the same rows, if it was measured
+    share : its share of the batch's rows
+    """
+
+    loss: Float[Tensor, ""]
+    decoded: float | None = None
+    share: float = 1.0
+
+
+PartsOf = Callable[[int], Iterable[Part]]
+
+
+@dataclass(eq=False)
+class Plan:
+    """What a training trains, and by what.
+
+    Attributes
+    ----------
+    name : of the function that made it
+    modules : the nets in training, by name
+    prepare : called once, when the training is driven; returns the parts of each step
+    settings : what must be equal for a checkpoint to belong to this run, beside steps, learning
+        rate and seed; a function, as it may have to look at much data
+    estimator : whose state goes with the checkpoint
+    """
+
+    name: str
+    modules: dict[str, nn.Module]
+    steps: int
+    lr: float
+    seed: int
+    prepare: Callable[["Fit"], PartsOf]
+    settings: Callable[[], dict[str, Any]]
+    checkpoint: str | os.PathLike[str] | None = None
+    estimator: Estimator | None = None
+    after: Callable[[], None] = lambda: None
+
+
+class Fit:
+    """A training that was asked for: iterate over it, a `Step` a step, or `run` it.
+
+    Making one changes nothing; whoever takes steps from it may stop, plot or change a knob between
+    two of them. With a checkpoint, it saves every 200 steps, at the end, and when it is left or
+    interrupted; only an interrupt during the update itself falls back on the last save. From such
+    a file it picks up: it yields the steps that were done once more, then new ones, bitwise as if
+    it had never stopped.
+
+    Examples
+    --------
+    >>> from tabkit import RowEncoder, fit_encoder, planted
+    >>> data = planted(300, categorical=2, continuous=1)
+    >>> fit = fit_encoder(RowEncoder(data.schema, width=4), data, steps=3, batch=16)
+    >>> fit
+    fit_encoder: 3 steps, not started. Call .run(), or iterate over it
+    >>> len(fit.run())
+    3
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.records: list[Step] = []
+        self._steps: Iterator[Step] | None = None
+        self.device = next(p.device for m in plan.modules.values() for p in m.parameters())
+        self.batches = torch.Generator()
+        self.noise = torch.Generator(self.device)
+
+    def __repr__(self) -> str:
+        state = f"{len(self.records)} done"
+        if self._steps is None:
+            state = "not started. Call .run(), or iterate over it"
+        return f"{self.plan.name}: {self.plan.steps} steps, {state}"
+
+    def __del__(self) -> None:
+        if getattr(self, "_steps", self) is None:
+            warnings.warn(
+                f"{self.plan.name} was called, and nothing trained: call .run() on what it "
+                "returns, or iterate over it",
+                stacklevel=2,
+            )
+
+    def __iter__(self) -> "Fit":
+        return self
+
+    def __next__(self) -> Step:
+        if self._steps is None:
+            self._steps = self._all()
+        return next(self._steps)
+
+    def run(self, description: str = "") -> list[Step]:
+        """Takes all steps that are left, under a progress bar; returns all that were taken."""
+        for _ in watch(self, description):
+            pass
+        return list(self.records)
+
+    def close(self) -> None:
+        """Leaves it: no further step is taken."""
+        self._steps = iter(()) if self._steps is None else self._steps
+        getattr(self._steps, "close", lambda: None)()
+
+    def draw(self, index: Tensor, batch: int) -> Tensor:
+        """A batch of row positions, with replacement."""
+        return index[torch.randint(len(index), (batch,), generator=self.batches)]
+
+    def _all(self) -> Iterator[Step]:
+        plan = self.plan
+        self.batches.manual_seed(plan.seed)
+        self.noise.manual_seed(plan.seed)
+        if plan.estimator is not None:
+            plan.estimator.state.clear()
+        identity = {"kind": plan.name, "steps": plan.steps, "lr": plan.lr, "seed": plan.seed}
+        parts_of = plan.prepare(self)
+        self.checkpoint = Checkpoint(plan.checkpoint, identity | plan.settings(), plan.modules)
+        parameters = [p for m in plan.modules.values() for p in m.parameters()]
+        self.optimizer = torch.optim.Adam(parameters, lr=plan.lr)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, plan.lr, total_steps=max(plan.steps, 2)
+        )
+        done = self._restored()
+        for module in plan.modules.values():
+            module.train()
+        try:
+            for step in done:
+                self.records.append(step)
+                yield step
+            while len(self.records) < plan.steps:
+                yield self._step(parts_of)
+        except GeneratorExit:
+            if len(self.records) > len(done) and self.checkpoint.is_ours():
+                self._save(self._moment())
+            raise
+        plan.after()
+
+    def _step(self, parts_of: PartsOf) -> Step:
+        started, before, step = time.perf_counter(), self._moment(), len(self.records) + 1
+        try:
+            self.optimizer.zero_grad(set_to_none=True)
+            loss, decoded = self._backward(parts_of(step))
+        except KeyboardInterrupt:
+            if self.records:
+                self._save(before)
+            raise
+        self.optimizer.step()
+        self.schedule.step()
+        sat = self.records[-1].seconds if self.records else 0.0
+        seconds = sat + time.perf_counter() - started
+        self.records.append(Step(step, self.plan.steps, loss, seconds, decoded))
+        if step % CHECKPOINT_EVERY == 0 or step == self.plan.steps:
+            self._save(self._moment())
+        return self.records[-1]
+
+    def _backward(self, parts: Iterable[Part]) -> tuple[float, float | None]:
+        """Sums the gradients of the parts, one by one; the batch's loss and decoded loss."""
+        losses, decoded = 0.0, None
+        for part in parts:
+            loss = part.loss.item()
+            if not math.isfinite(loss):
+                raise FloatingPointError(
+                    f"the loss is {loss} in step {len(self.records) + 1}: lower the learning rate "
+                    f"(lr={self.plan.lr}) or look for extreme values in the data"
+                )
+            (part.loss * part.share).backward()
+            losses += loss * part.share
+            if part.decoded is not None:
+                decoded = (decoded or 0.0) + part.decoded * part.share
+        return losses, decoded
+
+    def _moment(self) -> dict[str, Any]:
+        """What a step uses up: the streams of draws, and what the estimator has learnt."""
+        if self.plan.checkpoint is None:
+            return {}
+        learnt = {} if self.plan.estimator is None else dict(self.plan.estimator.state)
+        draws = {"batches": self.batches.get_state(), "noise": self.noise.get_state()}
+        return {"draws": draws, "learnt": learnt}
+
+    def _save(self, moment: dict[str, Any]) -> None:
+        self.checkpoint.write(
+            {
+                "records": [astuple(record) for record in self.records],
+                "optimizer": self.optimizer.state_dict(),
+                "schedule": self.schedule.state_dict(),
+                **moment,
+            }
+        )
+
+    def _restored(self) -> list[Step]:
+        """The steps that the checkpoint holds; all else is set to where it stopped."""
+        state = self.checkpoint.read(self.device)
+        if state is None:
+            return []
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.batches.set_state(state["draws"]["batches"].cpu())
+        self.noise.set_state(state["draws"]["noise"].cpu())
+        if self.plan.estimator is not None:
+            self.plan.estimator.state.update(state["learnt"])
+        return [Step(*record) for record in state["records"]]
+
+
+def check_sizes(**sizes: int) -> None:
+    """Each named size must be at least 1.
+
+    Raises
+    ------
+    ValueError
+        Otherwise.
+    """
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{name} must be at least 1, not {size}")
