@@ -23,7 +23,6 @@ from tabkit import (
     inspection,
     planted,
 )
-from tabkit.train import run
 
 STARTS = {"usual": None, "small": 0.03}  # standard deviation of the tables at the start
 SEEDS = (0, 1, 2, 3, 4)
@@ -48,7 +47,7 @@ def encoder(dataset: Dataset, start: str, seed: int) -> RowEncoder:
 def trained(dataset: Dataset, start: str, seed: int, folder: Path) -> RowEncoder:
     """net1, trained or from the folder, frozen."""
     net1, name = encoder(dataset, start, seed), f"{dataset.name}-{start}-{seed}"
-    run(fit_encoder(net1, dataset, seed=seed, checkpoint=folder / f"{name}.pt"), name)
+    fit_encoder(net1, dataset, seed=seed, checkpoint=folder / f"{name}.pt").run(name)
     return freeze(net1)
 
 
@@ -136,7 +135,7 @@ def landing_records(
             "random_row": scale,
             "net1_correlation": correlation,
             "relaxed": landed.losses()["relaxed"],
-            **compare.decoders(net0, net1, dataset, estimator, rows=SEARCHED, seed=seed),
+            **compare.by_decoder(net0, net1, dataset, estimator, rows=SEARCHED, seed=seed),
             **apart[["to_nearest", "to_decoded", "nearest_is_decoded"]].mean(),
             "gap_with_to_nearest": with_gap["to_nearest"],
             "gap_with_to_decoded": with_gap["to_decoded"],

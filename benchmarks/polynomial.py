@@ -31,10 +31,10 @@ import tabkit
 from tabkit import estimators
 from tabkit.__main__ import check_unique, positive, seed
 from tabkit.compare import parse_spec
-from tabkit.estimators import Estimator, Objective
-from tabkit.relaxations import one_hot_argmax
-from tabkit.schema import map_blocks
-from tabkit.train.loop import write_atomically
+from tabkit.estimators import Estimator
+from tabkit.objective import Function
+from tabkit.simplex import argmax
+from tabkit.train.checkpoint import write_atomically
 
 CENTRE = 0.45
 COLUMNS = 128
@@ -75,7 +75,7 @@ class Result:
     evaluations: int  # of the objective a step, for one row of the batch
 
 
-def polynomial(power: float) -> Objective:
+def polynomial(power: float) -> Function:
     """The objective: simplex (B, 2C) -> loss per row (B,), in units of z to that power."""
 
     def objective(simplex: Float[Tensor, "B F"]) -> Float[Tensor, " B"]:
@@ -97,7 +97,7 @@ def expected_loss(logits: Float[Tensor, " F"], power: float) -> float:
 
 def decoded_loss(logits: Float[Tensor, " F"], power: float) -> float:
     """The loss of the row that takes each column's argmax."""
-    row = map_blocks(one_hot_argmax, [2] * (len(logits) // 2), logits.detach().double()[None])
+    row = argmax(logits.double()[None], [2] * (len(logits) // 2))
     return polynomial(power)(row).item()
 
 

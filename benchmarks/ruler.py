@@ -26,8 +26,7 @@ from tabkit import (
     planted,
 )
 from tabkit.nets import encode_rows
-from tabkit.train import run
-from tabkit.train.loop import write_atomically
+from tabkit.train.checkpoint import write_atomically
 
 STAGES = (0, 100, 1000)  # steps of net0
 ROWS = 32
@@ -36,7 +35,7 @@ ROWS = 32
 def trained(dataset: Dataset) -> RowEncoder:
     """A frozen net1."""
     net1 = RowEncoder(dataset.schema, width=64)
-    run(fit_encoder(net1, dataset, steps=500, batch=512), "net1")
+    fit_encoder(net1, dataset, steps=500, batch=512).run("net1")
     return freeze(net1)
 
 
@@ -45,7 +44,8 @@ def predictor(dataset: Dataset, net1: RowEncoder, steps: int) -> RowPredictor:
     net0 = RowPredictor(dataset.signal.shape[1], net1, width=64)
     if steps:
         sampler = estimators.make("straight_through_gumbel")
-        run(fit_predictor(net0, net1, dataset, sampler, steps=steps, batch=256), f"{steps} steps")
+        fit = fit_predictor(net0, net1, dataset, sampler, steps=steps, batch=256)
+        fit.run(f"{steps} steps")
     return net0
 
 

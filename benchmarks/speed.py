@@ -41,11 +41,10 @@ from tabkit import (
     ruler,
 )
 from tabkit.data import Dataset
-from tabkit.embedding import layouts
-from tabkit.nets import encode_rows
+from tabkit.nets import encode_rows, folded
 from tabkit.nets.mlp import linear
 from tabkit.ruler.timing import wait
-from tabkit.train.loop import write_atomically
+from tabkit.train.checkpoint import write_atomically
 
 COLUMNS = (10, 50)
 ROWS = 1024  # of a training step
@@ -69,7 +68,9 @@ def steps(columns: int, device: torch.device) -> dict[str, Work]:
     dataset, net1 = table(columns, 2 * ROWS)
     works = ruler.step_works(net1.to(device), dataset, rows=ROWS, width=WIDTH)
     if device.type == "cuda":
-        works |= compiled({n: work for n, work in works.items() if not n.startswith("loop")})
+        works |= compiled(
+            {n: work for n, work in works.items() if not n.startswith(("loop", "plain:"))}
+        )
     return works
 
 
@@ -95,12 +96,12 @@ def inputs(columns: int, rows: int, device: torch.device) -> dict[str, Work]:
     )
     continuous = torch.randn(many, net1.continuous_features, generator=drawn).to(device)
     slope = torch.randn(PART, WIDTH, generator=drawn).to(device)
-    folded = net1.folded(validate_args=False).first
+    first = folded(net1).first
     joined = torch.cat([simplex, continuous], dim=1)
-    matrix = torch.cat([folded.categories, folded.continuous])
+    matrix = torch.cat([first.categories, first.continuous])
     trained = nn.ModuleList(nn.Embedding(k, d) for k, d in zip(K, D, strict=True)).to(device)
-    layer = linear(net1.mlp[0].in_features, WIDTH, drawn).to(device)
-    tables = [t.weight.detach() for t in net1.embedding.tables]
+    layer = linear(net1.first_layer.in_features, WIDTH, drawn).to(device)
+    tables = [W.detach() for W in net1.embedding.weights]
 
     def parts() -> Iterator[slice]:
         done = 0
@@ -128,29 +129,24 @@ def inputs(columns: int, rows: int, device: torch.device) -> dict[str, Work]:
         return work
 
     def laid_out(name: str) -> Work:
-        layout = (
-            layouts.best(K, D, device=device, rows=PART)
-            if name == "best"
-            else layouts.make(name, K, D)
-        )
-        operand = layout.prepare(tables)
+        layout = ruler.LAYOUTS[name]
+        operands = layout.prepare(tables)
 
         def through(leaf: Tensor, others: Tensor) -> Tensor:
-            mixed = layout.mix(layout.pack(leaf), operand)
-            return net1.mlp[0](torch.cat([mixed, others], dim=1))
+            mixed = layout.mix(leaf, operands)
+            return net1.first_layer(torch.cat([mixed, others], dim=1))
 
         return soft(through)
 
     def product() -> None:
         for part in parts():
             leaf = joined[part].detach().requires_grad_()
-            output = torch.addmm(folded.bias, leaf, matrix)
+            output = torch.addmm(first.bias, leaf, matrix)
             output.backward(slope[: len(output)])
 
-    works = {"index per column": by_index, "one product": product, "folded": soft(folded)}
-    works["best"] = laid_out("best")
+    works = {"index per column": by_index, "one product": product, "folded": soft(first)}
     if rows <= PART:
-        works |= {name: laid_out(name) for name in layouts.names("simplex")}
+        works |= {name: laid_out(name) for name in ruler.LAYOUTS}
     return works
 
 
@@ -160,10 +156,9 @@ def exchanges(columns: int, device: torch.device) -> dict[str, dict[str, Work]]:
     Both behind the folded net1.
     """
     dataset, net1 = table(columns, 1024)
-    net1, K = net1.to(device), net1.embedding.cardinalities
+    net1, K = net1.to(device), net1.cardinalities
     rows, others = dataset.rows[:256].to(device), dataset.rows[256:512]
-    folded = net1.folded(validate_args=False)
-    objective = SquaredDistance(folded, rows.continuous, encode_rows(net1, others))
+    objective = SquaredDistance(folded(net1), rows.continuous, encode_rows(net1, others))
     logits = torch.randn(256, sum(K), generator=torch.Generator().manual_seed(0)).to(device)
     few = objective.at(torch.arange(100, device=device))
 
@@ -249,11 +244,11 @@ def visits(columns: int, count: int, device: torch.device) -> float:
     dataset, net1 = table(columns, 20_000)
     net0 = RowPredictor(dataset.signal.shape[1], net1.to(device), width=WIDTH).to(device)
     softmax = estimators.make("softmax")
-    tabkit.train.run(tabkit.fit_predictor(net0, net1, dataset, softmax, steps=3, batch=ROWS))
+    tabkit.fit_predictor(net0, net1, dataset, softmax, steps=3, batch=ROWS).run()
     rounds = max(1, count // ROWS)
     wait(device)
     started = time.perf_counter()
-    tabkit.train.run(tabkit.fit_predictor(net0, net1, dataset, softmax, steps=rounds, batch=ROWS))
+    tabkit.fit_predictor(net0, net1, dataset, softmax, steps=rounds, batch=ROWS).run()
     wait(device)
     return (time.perf_counter() - started) * count / (rounds * ROWS)
 
@@ -279,11 +274,10 @@ def large_table(rows: int = 200_000, columns: int = 50) -> dict[str, float]:
     dataset, net1 = table(columns, rows)
     net0 = RowPredictor(dataset.signal.shape[1], net1, width=WIDTH)
     gumbel, signal = estimators.make("gumbel_softmax"), dataset.signal
-    steps = tabkit.fit_predictor(
+    tabkit.fit_predictor(
         net0, net1, dataset, gumbel, steps=1, batch=rows, micro_batch=4 * ROWS
-    )
-    tabkit.train.run(steps)
-    decoded = net0.decode(signal, net1)
+    ).run()
+    decoded = tabkit.decode(net0, signal, net1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 2**30
     return {"rows": len(decoded), "columns": columns, "peak_gib": peak}
 

@@ -31,7 +31,6 @@ import torch
 
 from tabkit import RowEncoder, compare, fit_encoder, flights, plots
 from tabkit.lesson import check, claim, predict
-from tabkit.train import run
 
 # %% [markdown]
 # ## The question
@@ -116,8 +115,8 @@ index = RowEncoder(data.schema, D=8)
 # or save. `run` drives it to the end under a progress bar.
 
 # %%
-run(fit_encoder(number, data), "number")
-steps = run(fit_encoder(index, data), "index")
+fit_encoder(number, data).run("number")
+steps = fit_encoder(index, data).run("index")
 
 # %%
 plots.loss_curve(steps, title="net1 (index): mean squared error of distances")
@@ -194,7 +193,7 @@ print(f"nearest row lies in the same time zone: {same:.0%}; by chance: {by_chanc
 # %%
 D = 1
 narrow = RowEncoder(data.schema, D=D)
-run(fit_encoder(narrow, data), f"D = {D}")
+fit_encoder(narrow, data).run(f"D = {D}")
 print(f"D = {D}: {compare.distance_correlation(narrow, data, data.test):.3f}")
 
 # %% [markdown]

@@ -31,7 +31,7 @@ from torch.nn.functional import one_hot
 
 from tabkit import RowEncoder, SoftEmbedding, flights, plots
 from tabkit.lesson import check, claim, predict
-from tabkit.schema import one_hot_simplex
+from tabkit.simplex import one_hot as one_hot_rows
 
 # %% [markdown]
 # ## The question
@@ -183,7 +183,7 @@ layer.tables[0].weight is embedding.weight
 data = flights(rows=5_000, held_out=500)
 net1 = RowEncoder(data.schema).double()
 rows = data.rows[data.test]
-simplex = one_hot_simplex(rows.codes, data.schema.cardinalities, dtype=torch.float64)
+simplex = one_hot_rows(rows.codes, data.schema.cardinalities, torch.float64)
 tuple(rows.codes.shape), tuple(simplex.shape)
 
 # %%

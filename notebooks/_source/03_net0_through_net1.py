@@ -28,10 +28,19 @@
 import pandas as pd
 import torch
 
-from tabkit import RowEncoder, compare, estimators, fit_encoder, flights, freeze, plots, widgets
+from tabkit import (
+    RowEncoder,
+    compare,
+    decode,
+    estimators,
+    fit_encoder,
+    flights,
+    freeze,
+    plots,
+    widgets,
+)
 from tabkit.lesson import check, claim, predict
 from tabkit.nets import encode_rows
-from tabkit.train import run
 
 # %% [markdown]
 # ## The question
@@ -44,7 +53,7 @@ from tabkit.train import run
 # %%
 data = flights()
 net1 = RowEncoder(data.schema)
-run(fit_encoder(net1, data), "net1")
+fit_encoder(net1, data).run("net1")
 net1 = freeze(net1)
 
 # %% [markdown]
@@ -164,7 +173,7 @@ undecided[["softmax", "straight_through_gumbel"]].round(2).to_frame("mean larges
 # %%
 one = data.test[:1]
 signal = data.signal[one]
-rows = {"true": data.rows[one], **{n: trained[n].net0.decode(signal, net1) for n in names[1:]}}
+rows = {"true": data.rows[one], **{n: decode(trained[n].net0, signal, net1) for n in names[1:]}}
 pd.concat([data.schema.decode(row).T[0].rename(n) for n, row in rows.items()], axis=1).head(11)
 
 # %%

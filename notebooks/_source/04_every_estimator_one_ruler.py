@@ -40,13 +40,14 @@ from tabkit import (
     fit_predictor,
     flights,
     freeze,
+    inspection,
     planted,
     plots,
+    ruler,
     widgets,
 )
 from tabkit.lesson import check, claim, predict
 from tabkit.nets import encode_rows
-from tabkit.train import run
 
 # %% [markdown]
 # ## The question
@@ -64,14 +65,14 @@ from tabkit.train import run
 # %%
 toy = planted(5_000, categorical=4, continuous=2, cardinality=(3, 6))
 toy_net1 = RowEncoder(toy.schema, width=64)
-run(fit_encoder(toy_net1, toy, steps=300, batch=512), "net1")
+fit_encoder(toy_net1, toy, steps=300, batch=512).run("net1")
 toy_net1 = freeze(toy_net1)
 toy.schema.cardinalities
 
 # %%
 toy_net0 = RowPredictor(toy.signal.shape[1], toy_net1, width=64)
 sampler = estimators.make("straight_through_gumbel")
-_ = run(fit_predictor(toy_net0, toy_net1, toy, sampler, steps=100, batch=256), "net0")
+_ = fit_predictor(toy_net0, toy_net1, toy, sampler, steps=100, batch=256).run("net0")
 
 # %% [markdown]
 # We stop net0 early, in the middle of its training, and take eight test rows: their logits, and the
@@ -149,7 +150,7 @@ plots.ruler(measured)
 
 # %%
 net1 = RowEncoder(data.schema)
-run(fit_encoder(net1, data, steps=600), "net1")
+fit_encoder(net1, data, steps=600).run("net1")
 net1 = freeze(net1)
 
 # %%
@@ -281,14 +282,14 @@ found = inspection.reach(net0s["softmax"], net1, data, softmax, hundred)
 # $$\arg\max_k p_k \quad\text{asks for the largest share, not for}\quad
 # \arg\min_{\text{rows } x} \big\| f(x) - f(\textstyle\sum_k p_k W_k) \big\|.$$
 #
-# Other decoders, then: *snap*, each column to the category nearest to its soft embedding;
+# Other decoders, then: *table*, each column to the category nearest to its soft embedding;
 # *first_layer*, the same with distances as net1's first layer sees them (notebook 05 says why); and
 # *search*, which needs net1 but no truth. For scale, *best*: a search with the truth at hand, which
 # no decoder has.
 
 # %%
 decoded = {
-    name: compare.decoders(net0s[name], net1, data, estimators.make(name), rows=100)
+    name: compare.by_decoder(net0s[name], net1, data, estimators.make(name), rows=100)
     for name in net0s
 }
 {name: {k: round(v, 2) for k, v in losses.items()} for name, losses in decoded.items()}
@@ -411,7 +412,7 @@ claim(
 # 1. Report the decoded loss. The relaxed loss does not know about the decoder.
 # 2. May you evaluate net1 when you decode? Check with `inspection.reach` that a row lies near the
 #    mixture's output. Then train through the plain softmax, and decode by local search
-#    (`decoders.local_search`).
+#    (`tabkit.decode(..., decoder="search")`).
 # 3. If you must decode by argmax, train through Gumbel-softmax, its temperature falling from 2, or
 #    through straight-through Gumbel at a temperature of about 1.
 # 4. net1 is not differentiable, or its gradient means nothing? `leave_one_out` needs none.

@@ -33,7 +33,6 @@ import pandas as pd
 import tabkit
 from tabkit import compare, estimators, inspection, plots, widgets
 from tabkit.lesson import check, claim, predict
-from tabkit.train import run
 
 # %% [markdown]
 # ## The question
@@ -52,7 +51,8 @@ def trained(seed, start=None):
     """A frozen net1; `start` is the standard deviation of its tables before training."""
     net1 = tabkit.RowEncoder(data.schema, embedding_std=start, seed=seed)
     kept = Path("runs/05") / f"net1-{seed}-{start}.pt"
-    run(tabkit.fit_encoder(net1, data, steps=600, seed=seed, checkpoint=kept), f"net1, seed {seed}")
+    fit = tabkit.fit_encoder(net1, data, steps=600, seed=seed, checkpoint=kept)
+    fit.run(f"net1, seed {seed}")
     return tabkit.freeze(net1)
 
 
@@ -291,7 +291,7 @@ print(fall.round(2).to_string())
 # next to nothing about a flight's decoding gap, how far from the *decoded* one says a lot. And most
 # of the gap comes from one column: replace there the argmax by the nearest category, as the first
 # layer sees it, and that part is gone. Done in all columns, that is a decoder
-# (`decode_first_layer`): no search, no truth, no more work than kNN in the table (`decode_snap`).
+# (`decode_first_layer`): no search, no truth, no more work than kNN in the table (`decode_table`).
 
 # %%
 losses = pd.DataFrame({name: found.losses() for name, found in landed.items()}).T
@@ -379,13 +379,13 @@ check(latitude, is_latitude, hint="Vectors behind net1, and given=home?")
 # codes, `objective(codes)` a loss per row. Set `loss` to their mean.
 #
 # <details><summary>Hint</summary>What net0 handed over is
-# <code>landed["softmax"].handed</code>.</details>
+# <code>landed["softmax"].handed.embedding</code>.</details>
 
 # %%
 loss = None
 ### BEGIN SOLUTION
 objective = landed["softmax"].objective
-nearest = objective.nearest(landed["softmax"].handed, first_layer=True)
+nearest = objective.nearest(landed["softmax"].handed.embedding, first_layer=True)
 loss = objective(nearest).mean().item()
 ### END SOLUTION
 
@@ -394,7 +394,7 @@ loss = objective(nearest).mean().item()
 def is_snapped(loss):
     found = landed["softmax"]
     argmax = found.objective(found.decoded).mean().item()
-    codes = found.objective.nearest(found.handed, first_layer=True)
+    codes = found.objective.nearest(found.handed.embedding, first_layer=True)
     return loss < argmax and abs(loss - found.objective(codes).mean().item()) < 1e-6
 
 
@@ -436,8 +436,9 @@ claim(
 #    sees it*, if a search behind net1 is too slow.
 #
 # `inspection.save_projector(behind, "runs/05/projector")` writes the two files that TensorFlow's
-# Embedding Projector reads; `save_parquet` keeps everything. `python benchmarks/inspection.py`
-# measures all of this with full training, five seeds, on flights and planted rows.
+# Embedding Projector reads; `behind.frame().to_parquet(path)` keeps everything.
+# `python benchmarks/inspection.py` measures all of this with full training, five seeds, on flights
+# and planted rows.
 #
 # **Next:** [06 · As fast as a plain MLP](06_as_fast_as_a_plain_mlp.ipynb) asks what soft categories
 # cost, and how to lay out many columns.

@@ -32,9 +32,8 @@ from torch.nn.functional import one_hot, scaled_dot_product_attention
 
 import tabkit
 from tabkit import decoders, plots, ruler
-from tabkit.embedding import layouts
 from tabkit.lesson import check, claim, predict
-from tabkit.nets import encode_rows
+from tabkit.nets import encode_rows, folded
 
 torch.set_num_threads(1)
 
@@ -109,8 +108,8 @@ except tabkit.DataError as error:
 # ## The layouts
 #
 # Now honest columns. `planted` makes a table of the forum's kind: 10 or 50 categorical columns of 5
-# to 30 categories, and as many numbers. `tabkit.embedding.layouts` holds what was proposed, behind
-# one interface: `prepare` the tables (once, since net1 is frozen), `pack` a simplex, `mix` the two.
+# to 30 categories, and as many numbers. `ruler.LAYOUTS` holds what was proposed, a few lines each:
+# `prepare` the tables (once, since net1 is frozen), then `mix` them by a simplex.
 #
 # | name | what it multiplies |
 # |---|---|
@@ -126,7 +125,7 @@ except tabkit.DataError as error:
 # Which is the fastest for 50 columns?
 
 # %%
-guess = predict("Which layout is fastest?", None, options=layouts.names("simplex"))
+guess = predict("Which layout is fastest?", None, options=list(ruler.LAYOUTS))
 
 
 # %%
@@ -134,8 +133,7 @@ def setting(columns, rows=1_000):
     """A frozen net1, its data, and random simplexes for so many rows."""
     data = tabkit.planted(4 * rows, categorical=columns, continuous=columns, cardinality=(5, 30))
     logits = torch.randn(rows, data.schema.width, generator=torch.Generator().manual_seed(0))
-    softmax = tabkit.relaxations.make("softmax")
-    simplex = softmax(logits, cardinalities=data.schema.cardinalities).contiguous()
+    simplex = tabkit.simplex.softmax(logits, data.schema.cardinalities)
     return tabkit.freeze(tabkit.RowEncoder(data.schema)), data, simplex
 
 
@@ -143,8 +141,7 @@ net1, data, simplex = setting(50)
 K, tables = data.schema.cardinalities, [table.weight for table in net1.embedding.tables]
 
 # %%
-made = {n: layouts.make(n, K, net1.embedding.widths) for n in layouts.names("simplex")}
-mixed = torch.stack([layout(simplex, tables) for layout in made.values()])
+mixed = torch.stack([layout(simplex, tables) for layout in ruler.LAYOUTS.values()])
 farthest = (mixed - mixed[0]).abs().max().item()
 farthest
 
@@ -159,8 +156,8 @@ races = {name: ruler.race(ruler.embedding_works(*each)) for name, each in both.i
 plots.race(races)
 
 # %%
-parts = {name: layout.prepare(tables) for name, layout in made.items()}
-parts = {name: part if isinstance(part, tuple) else (part,) for name, part in parts.items()}
+parts = {name: layout.prepare(tables) for name, layout in ruler.LAYOUTS.items()}
+parts = {name: [p for p in part if p.is_floating_point()] for name, part in parts.items()}
 work = pd.DataFrame({name: found["ratio"].round(2) for name, found in races.items()})
 work["multiplications"] = {name: sum(p.numel() for p in part) for name, part in parts.items()}
 work["operands"] = {name: len(part) for name, part in parts.items()}
@@ -175,7 +172,8 @@ work.drop("index").convert_dtypes().sort_values("50 columns")
 # the simplex into another shape; `embedding_bag` and `sparse` carry an index for each number, and
 # the zeros that a sparse tensor would skip are not there: a simplex has none.
 #
-# `SoftEmbedding` asks `layouts.best`, so you need not choose. But is an embedding needed at all?
+# `SoftEmbedding` takes `slices`, whose products it writes to their places (`tabkit.fast`), so you
+# need not choose. But is an embedding needed at all?
 #
 # ## Folding
 #
@@ -189,20 +187,20 @@ work.drop("index").convert_dtypes().sort_values("50 columns")
 # then a row costs one matrix product, and for codes a sum of C rows of $P$.
 
 # %%
-folded, numbers = net1.folded(), data.rows.continuous[:1_000]
-fold_error = (folded(simplex, numbers) - net1(simplex, numbers)).abs().max().item()
+faster, numbers = folded(net1), data.rows.continuous[:1_000]
+fold_error = (faster(simplex, numbers) - net1(simplex, numbers)).abs().max().item()
 fold_error
 
 # %% [markdown]
 # Is it always a saving? $P$ has $F R$ numbers. Apart, a row takes the multiplications of the
 # grouped tables, then $C D R$ for the layer: with narrow embeddings that is less. `FoldedLinear`
-# counts, and on a CPU goes the shorter way (`layout` is none where it folds):
+# counts, and on a CPU goes the shorter way:
 
 
 # %%
 def multiplications(D):
-    first = tabkit.RowEncoder(data.schema, D=D).folded().first
-    return {**first.multiplications, "goes": "apart" if first.layout else "folded"}
+    first = folded(tabkit.freeze(tabkit.RowEncoder(data.schema, D=D))).first
+    return {**first.multiplications, "goes": "apart" if first.apart else "folded"}
 
 
 counts = pd.DataFrame({f"D = {D}": multiplications(D) for D in (2, 4, 8, 16, 32, 64)}).T
@@ -256,10 +254,10 @@ pd.DataFrame({name: found["ratio"] for name, found in steps.items()}).round(2)
 # %%
 logits = torch.randn(1_000, sum(K), generator=torch.Generator().manual_seed(0)).requires_grad_()
 turned = logits.detach().T.contiguous().T.requires_grad_()
-softmax, noise = tabkit.relaxations.make("softmax"), torch.Generator().manual_seed(0)
+noise = torch.Generator().manual_seed(0)
 ways = {
-    "loop": lambda: torch.cat([b.softmax(dim=1) for b in logits.split(K, dim=1)], dim=1),
-    "tabkit": lambda: softmax(turned, cardinalities=K),
+    "loop": lambda: tabkit.simplex.softmax(logits, K),
+    "tabkit": lambda: tabkit.fast.softmax(turned, K),
 }
 
 # %%
@@ -284,14 +282,15 @@ ruler.race(works)["ms"].round(2).to_frame()
 # Local search (notebook 04) and `indecater` put every category of every column into a row: F - C
 # trials. Each changes one term of the folded first layer's output $h$, to
 # $h - P_{\text{old}} + P_{\text{new}}$: two additions, where a whole row takes a product.
-# `SquaredDistance` offers that as `exchanges`, and a search that finds it uses it. A plain function
-# (`objective.__call__`) hides it, as it hides how to leave out rows that have arrived.
+# `SquaredDistance` knows that, and a search asks it. Better still, where only the best exchange is
+# wanted: taken as linear, the rest of net1 tells which sixteen may be it, and only these are tried.
+# A plain function (`objective.__call__`) knows neither, nor how to leave out rows that arrived.
 
 # %%
 net1, data, _ = both["10 columns"]
 some, start = data.test[:20], data.rows.codes[data.train[:20]]
-folded, target = net1.folded(validate_args=False), encode_rows(net1, data.rows[some])
-objective = tabkit.SquaredDistance(folded, data.rows.continuous[some], target)
+faster, target = folded(net1), encode_rows(net1, data.rows[some])
+objective = tabkit.SquaredDistance(faster, data.rows.continuous[some], target)
 K = data.schema.cardinalities
 searches = {
     "whole rows": lambda: decoders.local_search(start, objective.__call__, K)[0],
@@ -339,47 +338,50 @@ scatter.round(3)
 # for flat logits a single gradient is mostly noise: 64 categories cannot stand for 1,000 that are
 # about as likely. Leave categories out only where few carry most of the probability.
 #
-# What does it save? Let logits come from 32 hidden features of net0. There is a third way, too: a
-# softmax of products, times a table, *is* an attention of each row to all categories. The keys are
-# net0's last layer, the values the table. Below: milliseconds for 64 rows; then the memory that the
-# graph keeps from forward to backward, weights aside.
+# What does it save? Let logits come from D hidden features of net0; D is the table's width, too.
+# There is a third way: a softmax of products, times a table, *is* an attention of each row to all
+# categories. The keys are net0's last layer, the values the table. Below: milliseconds for 32 rows;
+# then the memory that the graph keeps from forward to backward, weights aside.
 
 
 # %%
-def many(K, rows=64):
+def many(K, D, rows=32):
     draw = torch.Generator().manual_seed(0)
-    hidden = torch.randn(1, 1, rows, 32, generator=draw).requires_grad_()
-    last = torch.nn.Linear(32, K, bias=False).requires_grad_(False)
-    layer = tabkit.SampledSoftEmbedding(K, 32, generator=draw).requires_grad_(False)
+    hidden = torch.randn(1, 1, rows, D, generator=draw).requires_grad_()
+    last = torch.nn.Linear(D, K, bias=False).requires_grad_(False)
+    layer = tabkit.SampledSoftEmbedding(K, D, generator=draw).requires_grad_(False)
     A, W = last.weight[None, None], layer.table.weight[None, None]
     ways = {
         "dense": lambda: last(hidden).softmax(dim=-1) @ W,
         "attention": lambda: scaled_dot_product_attention(hidden, A, W, scale=1.0),
         "sampled": lambda: layer(last(hidden[0, 0]), draw),
-        "streamed": lambda: layer.streamed(hidden[0, 0], last, draw),
     }
     return hidden, (A, W), ways
 
 
+sizes = ((1_000, 32), (100_000, 32), (100_000, 256))
+
+
 # %%
-def race_many(K):
-    leaf, _, ways = many(K)
+def race_many(K, D):
+    leaf, _, ways = many(K, D)
     return ruler.race({n: ruler.there_and_back(w, leaf) for n, w in ways.items()}, 5)["ms"]
 
 
-pd.DataFrame({f"{K:,} categories": race_many(K) for K in (1_000, 10_000, 100_000)}).round(2)
+pd.DataFrame({f"{K:,} categories, D = {D}": race_many(K, D) for K, D in sizes}).round(2)
 
 # %%
-_, weights, ways = many(100_000)
+_, weights, ways = many(100_000, 32)
 kept = pd.Series({name: ruler.kept_bytes(way, but=weights) for name, way in ways.items()})
 attention_error = (ways["attention"]() - ways["dense"]()).abs().max().item()
 (kept / 2**20).round(2).rename("MiB kept").to_frame()
 
 # %% [markdown]
-# With few categories the dense product wins by far. The others gain with the number, but each must
-# work out every logit all the same, for the normaliser: expect no orders of magnitude. Memory is
-# the better reason. PyTorch's attention is exact and keeps no logits; `streamed` reads the last
-# layer in parts: the way to a million categories, and `benchmarks/many_categories.py` goes it.
+# With few categories the dense product wins by far. Sampling saves the product with the table, and
+# nothing else: it must work out every logit and its exponential all the same, for the normaliser.
+# So it pays late, where categories are many *and* the table is wide; expect no orders of magnitude.
+# It keeps as much as the dense product, too. Memory is the better reason to look elsewhere, and
+# PyTorch's attention is exact and keeps no logits. `benchmarks/many_categories.py` goes further.
 #
 # ## Turn the dial
 #
@@ -478,8 +480,8 @@ claim(
     drawn["mean"] < 2 * drawn["single"] / 1_000**0.5 and alone["mean"] > 10 * drawn["mean"],
 )
 claim(
-    "Attention is the dense product, and keeps less than a tenth of its memory.",
-    attention_error < 1e-4 and kept["attention"] < 0.1 * kept["dense"],
+    "Sampling keeps as much memory as the dense product; attention, exact, less than a tenth.",
+    attention_error < 1e-4 and kept["attention"] < 0.1 * kept["dense"] < kept["sampled"],
 )
 
 # %% [markdown]
@@ -487,14 +489,14 @@ claim(
 #
 # | you have | use | because |
 # |---|---|---|
-# | codes that need no gradient | `index`, or `fused`: one long table | a lookup reads D numbers |
-# | simplexes, net1 frozen | `net1.folded()` | it goes the shorter of two ways |
+# | codes that need no gradient | `index`, what `nn.Embedding` does | a lookup reads D numbers |
+# | simplexes, net1 frozen | `nets.folded(net1)` | it goes the shorter of two ways |
 # | simplexes, tables in training | `SoftEmbedding`, that is, `slices` | nothing to prepare |
-# | a GPU | `padded`, else `bucketed` (`layouts.best`) | there, each call has its price |
+# | a GPU | `nets.folded(net1)`, or `block_diagonal` | there, each call has its price |
 # | single categories to exchange | `SquaredDistance.exchanges` | rows of P are added |
 # | some 10,000 categories, or fewer | the dense product | sampling would cost more |
 # | more, too many for memory | attention | exact, without the logits |
-# | still more, few of them likely | `SampledSoftEmbedding.streamed` | unbiased; mind the scatter |
+# | as many, few likely, wide tables | `SampledSoftEmbedding` | unbiased; mind the scatter |
 # | floats in a column of codes | none: repair the data | classes grow with the rows |
 #
 # The rule for a GPU follows from the number of calls; this notebook does not measure it.

@@ -109,8 +109,9 @@ def sweep_summary(results: pd.DataFrame) -> pd.DataFrame:
     once = results[results["evaluations"] == 1].assign(budget="evaluations")
     both = pd.concat([results, once], ignore_index=True).drop_duplicates([*KEYS, "seed"])
     groups = both.groupby(KEYS, sort=False)
-    means = groups[MEASURES].mean()
-    errors = groups[MEASURES].sem().add_suffix("_se")
+    measured = [name for name in MEASURES if name in both]
+    means = groups[measured].mean()
+    errors = groups[measured].sem().add_suffix("_se")
     sizes = groups[["ran_steps", "ran_batch", "evaluations"]].first()
     table = pd.concat([groups.size().rename("seeds"), sizes, means, errors], axis=1)
     order = ["data", "budget", "test_decoded"]

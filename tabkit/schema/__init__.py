@@ -4,13 +4,6 @@ A `Schema` says what the columns of a table are. `Schema.encode` turns a DataFra
 `Rows`: codes (B, C) and standardised numbers (B, N). `Schema.decode` turns them back.
 """
 
-from tabkit.schema.blocks import (
-    allowed_logits,
-    argmax_codes,
-    map_blocks,
-    one_hot_simplex,
-    split_blocks,
-)
 from tabkit.schema.checks import check_cardinalities, check_codes, check_simplex
 from tabkit.schema.columns import Categorical, Continuous
 from tabkit.schema.errors import DataError
@@ -23,8 +16,6 @@ __all__ = [
     "DataError",
     "Rows",
     "Schema",
-    "allowed_logits",
-    "argmax_codes",
     "check_cardinalities",
     "check_codes",
     "check_frame",
@@ -32,7 +23,4 @@ __all__ = [
     "check_overflow",
     "check_simplex",
     "list_names",
-    "map_blocks",
-    "one_hot_simplex",
-    "split_blocks",
 ]
