@@ -93,7 +93,7 @@ def lead_on(_app: Sphinx, page: str, source: list[str]) -> None:
 def as_prose(
     _app: Sphinx, _what: str, _name: str, _it: Any, _options: Any, lines: list[str]
 ) -> None:
-    """In docstrings bars of an absolute value, an s after code, and words on attributes are prose."""
+    """Bars of an absolute value, an s after code, and words on attributes are prose."""
     text = re.sub(r"(``.*?``)|\|", lambda found: found[1] or r"\|", "\n".join(lines))
     text = re.sub(r"(?<=\w`)(?=s\b)", r"\\ ", text)
     lines[:] = re.sub(r"^( +):type: ", r"\n\1", text, flags=re.MULTILINE).split("\n")
