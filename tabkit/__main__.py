@@ -137,10 +137,7 @@ def seed(text: str) -> int:
 def check_unique(values: Sequence[object], option: str) -> None:
     """Each value is given once: a second one would only repeat the first.
 
-    Raises
-    ------
-    ValueError
-        Otherwise.
+    Raises ValueError otherwise.
     """
     twice = [value for value in values if values.count(value) > 1]
     if twice:
@@ -150,10 +147,7 @@ def check_unique(values: Sequence[object], option: str) -> None:
 def open_folder(arguments: argparse.Namespace) -> Path:
     """The run folder with its configuration: a new one, or that of the same run, interrupted.
 
-    Raises
-    ------
-    FileExistsError
-        If it holds anything else, so that no result is overwritten.
+    Raises FileExistsError if it holds anything else, so that no result is overwritten.
     """
     folder = arguments.out or Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S")
     file, text = folder / "configuration.json", configuration(arguments)

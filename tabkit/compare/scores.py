@@ -1,7 +1,6 @@
 """What a trained net0 is worth: relaxed and decoded loss, the gap, and accuracy by column."""
 
 import math
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
@@ -25,7 +24,7 @@ from tabkit.nets import (
 )
 from tabkit.objective import Objective
 from tabkit.simplex import argmax_codes
-from tabkit.train import Distances, Predicting, Schedule, Step, fit_predictor
+from tabkit.train import Distances, Predicting, Step, fit_predictor
 
 PAIRS = 100_000
 SCORED_ROWS = 20_000
@@ -184,18 +183,15 @@ def train_and_score(
     dataset: Dataset,
     *,
     name: str,
-    steps: int = 1000,
-    batch: int = 512,
-    lr: float = 3e-3,
-    schedules: Mapping[str, Schedule] | None = None,
     seed: int = 0,
     decode_every: int = DECODE_EVERY,
-    checkpoint: str | os.PathLike[str] | None = None,
     progress: bool = True,
+    **options: Any,
 ) -> Trained:
     """Trains a new net0 through an estimator, under a progress bar, and scores it.
 
-    The scores are on up to 20,000 training rows and on the test rows.
+    The scores are on up to 20,000 training rows and on the test rows. `options` go to
+    `fit_predictor`: steps, batch, lr, schedules, checkpoint.
 
     Raises
     ------
@@ -203,19 +199,8 @@ def train_and_score(
         As `fit_predictor`.
     """
     net0 = RowPredictor(dataset.signal.shape[1], net1, head=estimator.head, seed=seed)
-    fit = fit_predictor(
-        net0,
-        net1,
-        dataset,
-        estimator,
-        steps=steps,
-        batch=batch,
-        lr=lr,
-        schedules=schedules,
-        seed=seed,
-        decode_every=decode_every,
-        checkpoint=checkpoint,
-    )
+    options |= {"seed": seed, "decode_every": decode_every}
+    fit = fit_predictor(net0, net1, dataset, estimator, **options)
     history = fit.run(name) if progress else list(fit)
     scores = [
         score(net0, net1, dataset, estimator, index, seed=seed)

@@ -192,10 +192,8 @@ def standardise(
 ) -> Float[Tensor, "B _"]:
     """Numeric columns in standard deviations of the rows `scale_on`, float32.
 
-    Raises
-    ------
-    DataError
-        If a column is not numeric, finite and varied, or has a value that float32 cannot hold.
+    Raises DataError if a column is not numeric, finite and varied, or has a value that float32
+    cannot hold.
     """
     specs = [Continuous.infer(frame[name], scale_on=scale_on) for name in names]
     columns = [spec.encode(frame[spec.name]) for spec in specs]

@@ -16,8 +16,7 @@ from tabkit.decoders import nearest
 from tabkit.decoders.handed import Handed, handed_over
 from tabkit.decoders.search import local_search, search
 from tabkit.estimators import Estimator
-from tabkit.nets import Batch, Codes, has
-from tabkit.objective import Function, Objective
+from tabkit.nets import Codes, ObjectiveOf, has
 from tabkit.schema import Rows
 
 DECODERS: dict[str, Callable[[Handed], Codes]] = {
@@ -66,7 +65,7 @@ def decode(
     *,
     decoder: str = "argmax",
     estimator: Estimator | str | None = None,
-    objective: Callable[[Any, Batch], Function | Objective] | None = None,
+    objective: ObjectiveOf | None = None,
     allowed: Bool[Tensor, " F"] | None = None,
     seed: int = 0,
     batch: int = 4_096,

@@ -12,6 +12,7 @@ from tabkit import estimators
 from tabkit.estimators import Estimator
 from tabkit.nets import (
     Batch,
+    ObjectiveOf,
     SquaredDistance,
     ask,
     cardinalities_of,
@@ -20,7 +21,7 @@ from tabkit.nets import (
     embedded,
     logits_of,
 )
-from tabkit.objective import Function, Objective
+from tabkit.objective import Objective
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +83,7 @@ def handed_over(
     net1: Any,
     *,
     estimator: Estimator | str | None = None,
-    objective: "Function | None" = None,
+    objective: ObjectiveOf | None = None,
     allowed: Bool[Tensor, " F"] | None = None,
     seed: int = 0,
 ) -> Handed:

@@ -58,10 +58,7 @@ def allowed_logits(
 def check_tops(tops: Float[Tensor, "C B"]) -> None:
     """The largest logit of each block must be a finite number.
 
-    Raises
-    ------
-    ValueError
-        Otherwise.
+    Raises ValueError otherwise.
     """
     if tops.isnan().any() or tops.isposinf().any():
         raise NotFiniteError(

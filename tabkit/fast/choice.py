@@ -29,10 +29,7 @@ def use(mode: Mode) -> Iterator[None]:
 
     For all threads. What torch compiles, exports or transforms is plain in any case.
 
-    Raises
-    ------
-    ValueError
-        If there is no such mode.
+    Raises ValueError if there is no such mode.
     """
     global _mode  # noqa: PLW0603 - a training thread shall see it, too
     if mode not in ("auto", "plain", "fast"):

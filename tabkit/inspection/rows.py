@@ -112,10 +112,7 @@ def predicted_row(net0: Any, net1: Any, dataset: Dataset, row: int = 0) -> Predi
 def check_row(dataset: Dataset, row: int) -> Int64[Tensor, "1"]:
     """The index of the test row at a position.
 
-    Raises
-    ------
-    ValueError
-        If there is no such test row.
+    Raises ValueError if there is no such test row.
     """
     last = len(dataset.test) - 1
     if not 0 <= row <= last:
@@ -126,10 +123,7 @@ def check_row(dataset: Dataset, row: int) -> Int64[Tensor, "1"]:
 def check_category(dataset: Dataset, column: str, category: str) -> None:
     """The column has a category of that label.
 
-    Raises
-    ------
-    DataError
-        Otherwise.
+    Raises DataError otherwise.
     """
     known = labels_of(dataset.schema)
     if column not in known:

@@ -6,13 +6,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int64
-from scipy.spatial.distance import squareform
-from scipy.stats import false_discovery_control, rankdata, zscore
 
 from tabkit.data import Dataset
+from tabkit.extras import imports_for
 from tabkit.inspection.neighbours import distances, few, neighbours
 from tabkit.inspection.truths import Distances, known_truths
 from tabkit.inspection.vectors import VIEWS, Vectors, category_vectors
+
+with imports_for("inspection"):
+    from scipy.spatial.distance import squareform
+    from scipy.stats import false_discovery_control, rankdata, zscore
 
 FEWEST = 5  # of 4 categories there are but 24 arrangements
 Order = Int64[np.ndarray, " K"]
@@ -103,10 +106,7 @@ def check_truth(
 ) -> Bool[np.ndarray, " K"]:
     """Which categories' truth is known.
 
-    Raises
-    ------
-    ValueError
-        As `truth_score`.
+    Raises ValueError as `truth_score`.
     """
     tables = [table for table in (truth, given) if table is not None]
     for table in tables:
@@ -143,10 +143,7 @@ def varied(table: Distances) -> bool:
 def residual(values: Float[np.ndarray, " P"], given: Float[np.ndarray, " P"]) -> np.ndarray:
     """What is left of `values` after the straight line through `given`.
 
-    Raises
-    ------
-    ValueError
-        If there is nothing left but rounding.
+    Raises ValueError if there is nothing left but rounding.
     """
     slope, level = np.polyfit(given, values, 1)
     left = values - (slope * given + level)

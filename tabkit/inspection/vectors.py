@@ -126,10 +126,7 @@ class Vectors:
 def find_column(dataset: Dataset, column: str) -> tuple[int, Categorical]:
     """Number and description of a categorical column.
 
-    Raises
-    ------
-    DataError
-        If there is none of that name.
+    Raises DataError if there is none of that name.
     """
     columns = dataset.schema.categorical
     for number, found in enumerate(columns):

@@ -17,13 +17,14 @@ from tabkit.nets.interface import (
     has,
     is_frozen,
 )
-from tabkit.nets.objective import Batch, SquaredDistance
+from tabkit.nets.objective import Batch, ObjectiveOf, SquaredDistance
 from tabkit.nets.predictor import Prediction, RowPredictor, head_of, logits_of
 
 __all__ = [
     "Batch",
     "Codes",
     "FoldedEncoder",
+    "ObjectiveOf",
     "Prediction",
     "RowEncoder",
     "RowPredictor",

@@ -11,10 +11,7 @@ def mlp(
 ) -> nn.Sequential:
     """`depth` hidden layers of `width` with ReLU, then a linear layer.
 
-    Raises
-    ------
-    ValueError
-        If a size is below 1.
+    Raises ValueError if a size is below 1.
     """
     if min(in_features, out_features, width, depth) < 1:
         raise ValueError(

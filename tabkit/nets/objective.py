@@ -1,5 +1,6 @@
 """`SquaredDistance`: the loss behind net1 that trains net0."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from tabkit.nets.interface import (
     embedded,
     first_layer_metrics,
 )
-from tabkit.objective import Exchange, Objective
+from tabkit.objective import Exchange, Function, Objective
 from tabkit.schema import Rows
 
 
@@ -38,6 +39,9 @@ class Batch:
     continuous: Float[Tensor, "B N"]
     rows: Rows | None = None
     index: Int64[Tensor, " B"] | None = None
+
+
+ObjectiveOf = Callable[[Any, Batch], Function | Objective]  # as `fit_predictor` takes it
 
 
 class SquaredDistance(Objective):

@@ -7,12 +7,15 @@ such a picture as its twin.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from tabkit.extras import imports_for
+
 # A function with the name of its module must be there before that module is.
-from tabkit.plots.gradient import gradient, gradients
-from tabkit.plots.picture import Picture
-from tabkit.plots.runs import runs
-from tabkit.plots.simplex import simplex, simplexes
-from tabkit.plots.speed import race
+with imports_for("plots"):
+    from tabkit.plots.gradient import gradient, gradients
+    from tabkit.plots.picture import Picture
+    from tabkit.plots.runs import runs
+    from tabkit.plots.simplex import simplex, simplexes
+    from tabkit.plots.speed import race
 
 if TYPE_CHECKING:
     from tabkit.plots.chooser import category_maps

@@ -126,10 +126,7 @@ def draw_many(
 
     If it learns from call to call, it starts afresh and makes `warm_up` calls that do not count.
 
-    Raises
-    ------
-    ValueError
-        If the estimator takes embeddings: its gradient is not one for logits.
+    Raises ValueError if the estimator takes embeddings: its gradient is not one for logits.
     """
     check_head(estimator)
     estimator = estimator.fresh()
@@ -147,10 +144,7 @@ def draw_many(
 def check_head(estimator: Estimator) -> None:
     """The ruler measures gradients for logits.
 
-    Raises
-    ------
-    ValueError
-        If the estimator takes embeddings.
+    Raises ValueError if the estimator takes embeddings.
     """
     if estimator.head != "logits":
         raise ValueError(f"{estimator!r} has no gradient for logits: it takes an embedding")

@@ -8,10 +8,10 @@ is kept, also when it is abandoned or interrupted, and picks up bitwise as if it
 from tabkit.train.background import BackgroundRun
 from tabkit.train.encoder import encoder_loss, fit_encoder
 from tabkit.train.fit import Fit
-from tabkit.train.predictor import Distances, Predicting, fit_jointly, fit_predictor
-from tabkit.train.progress import watch
+from tabkit.train.predicting import Distances, Predicting
+from tabkit.train.predictor import fit_jointly, fit_predictor
+from tabkit.train.progress import Step, watch
 from tabkit.train.schedules import Constant, Cosine, Exponential, Schedule, parse_schedule
-from tabkit.train.step import Step
 
 __all__ = [
     "BackgroundRun",

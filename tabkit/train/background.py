@@ -11,7 +11,7 @@ from weakref import WeakSet
 
 from tabkit.estimators import Estimator, Knob
 from tabkit.train.fit import Fit
-from tabkit.train.step import Step
+from tabkit.train.progress import Step
 
 RECENT = 3.0  # seconds of training over which the rate is measured
 FAREWELL = 1.0  # seconds that the end of the program waits for a step in progress

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from tabkit.data import Dataset
 from tabkit.nets import device_of, dtype_of
-from tabkit.train.checkpoint import identity_of
 from tabkit.train.fit import Fit, Part, PartsOf, Plan, check_sizes
 
 
@@ -48,17 +47,25 @@ def fit_encoder(
     check_sizes(steps=steps, batch=batch, partners=partners)
     check_siamese(net1, batch, partners)
 
-    def settings() -> dict[str, Any]:
-        return {"batch": batch, "partners": partners, **identity_of(checkpoint, dataset)}
-
     def prepare(fit: Fit) -> PartsOf:
         def parts_of(_: int) -> Iterator[Part]:
             yield Part(encoder_loss(net1, dataset, fit.draw(dataset.train, batch), partners))
 
         return parts_of
 
-    nets = {"net1": net1}
-    return Fit(Plan("fit_encoder", nets, steps, lr, seed, prepare, settings, checkpoint))
+    return Fit(
+        Plan(
+            "fit_encoder",
+            {"net1": net1},
+            dataset,
+            prepare,
+            steps=steps,
+            lr=lr,
+            seed=seed,
+            settings={"batch": batch, "partners": partners},
+            checkpoint=checkpoint,
+        )
+    )
 
 
 def encoder_loss(net1: Any, dataset: Dataset, index: Tensor, partners: int) -> Float[Tensor, ""]:
@@ -78,10 +85,7 @@ def encoder_loss(net1: Any, dataset: Dataset, index: Tensor, partners: int) -> F
 def check_siamese(net1: Any, batch: int, partners: int) -> None:
     """net1 must have something to train, and no row may be its own partner.
 
-    Raises
-    ------
-    ValueError
-        Otherwise.
+    Raises ValueError otherwise.
     """
     if not any(p.requires_grad for p in net1.parameters()):
         raise ValueError(

@@ -4,18 +4,19 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import astuple, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import astuple, dataclass, field
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tabkit.data import Dataset
 from tabkit.estimators import Estimator
-from tabkit.train.checkpoint import Checkpoint
-from tabkit.train.progress import watch
-from tabkit.train.step import Step
+from tabkit.train.checkpoint import Checkpoint, identity_of
+from tabkit.train.progress import Step, watch
+from tabkit.train.schedules import Schedule, apply_schedules
 
 CHECKPOINT_EVERY = 200  # steps
 
@@ -46,22 +47,36 @@ class Plan:
     ----------
     name : of the function that made it
     modules : the nets in training, by name
+    dataset : whose rows it draws
     prepare : called once, when the training is driven; returns the parts of each step
-    settings : what must be equal for a checkpoint to belong to this run, beside steps, learning
-        rate and seed; a function, as it may have to look at much data
-    estimator : whose state goes with the checkpoint
+    settings : what must be equal for a checkpoint to belong to this run, beside all here
+    reads : the nets that are only read, by name
     """
 
     name: str
     modules: dict[str, nn.Module]
+    dataset: Dataset
+    prepare: Callable[["Fit"], PartsOf]
     steps: int
     lr: float
     seed: int
-    prepare: Callable[["Fit"], PartsOf]
-    settings: Callable[[], dict[str, Any]]
+    settings: dict[str, Any]
     checkpoint: str | os.PathLike[str] | None = None
+    reads: dict[str, Any] = field(default_factory=dict)
     estimator: Estimator | None = None
-    after: Callable[[], None] = lambda: None
+    schedules: Mapping[str, Schedule] | None = None
+
+    def set_knobs(self, step: int) -> None:
+        """Sets the scheduled knobs to their values in a step."""
+        if self.schedules:
+            apply_schedules(self.estimator, self.schedules, step, self.steps)
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the run's result; the first values of the knobs must be set."""
+        own = {"kind": self.name, "steps": self.steps, "lr": self.lr, "seed": self.seed}
+        knobs = {"estimator": repr(self.estimator), "schedules": repr(self.schedules or {})}
+        read = identity_of(self.checkpoint, self.dataset, **self.reads)
+        return own | knobs | self.settings | read
 
 
 class Fit:
@@ -135,9 +150,9 @@ class Fit:
         self.noise.manual_seed(plan.seed)
         if plan.estimator is not None:
             plan.estimator.state.clear()
-        identity = {"kind": plan.name, "steps": plan.steps, "lr": plan.lr, "seed": plan.seed}
+        plan.set_knobs(1)
         parts_of = plan.prepare(self)
-        self.checkpoint = Checkpoint(plan.checkpoint, identity | plan.settings(), plan.modules)
+        self.checkpoint = Checkpoint(plan.checkpoint, plan.identity(), plan.modules)
         parameters = [p for m in plan.modules.values() for p in m.parameters()]
         self.optimizer = torch.optim.Adam(parameters, lr=plan.lr)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -156,11 +171,12 @@ class Fit:
             if len(self.records) > len(done) and self.checkpoint.is_ours():
                 self._save(self._moment())
             raise
-        plan.after()
+        plan.set_knobs(plan.steps)
 
     def _step(self, parts_of: PartsOf) -> Step:
         started, before, step = time.perf_counter(), self._moment(), len(self.records) + 1
         try:
+            self.plan.set_knobs(step)
             self.optimizer.zero_grad(set_to_none=True)
             loss, decoded = self._backward(parts_of(step))
         except KeyboardInterrupt:
@@ -227,10 +243,7 @@ class Fit:
 def check_sizes(**sizes: int) -> None:
     """Each named size must be at least 1.
 
-    Raises
-    ------
-    ValueError
-        Otherwise.
+    Raises ValueError otherwise.
     """
     for name, size in sizes.items():
         if size < 1:

@@ -1,38 +1,16 @@
 """net0: training behind a frozen net1, or together with it."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from collections.abc import Iterator, Mapping
 from typing import Any
-
-import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
 
 from tabkit.data import Dataset
 from tabkit.estimators import Estimator
-from tabkit.nets import (
-    Batch,
-    Prediction,
-    SquaredDistance,
-    cardinalities_of,
-    device_of,
-    dtype_of,
-    encode_rows,
-    folded,
-    head_of,
-    is_frozen,
-    logits_of,
-)
-from tabkit.objective import Function, Objective
-from tabkit.schema import Rows
-from tabkit.simplex import argmax_codes
-from tabkit.train.checkpoint import identity_of
+from tabkit.nets import ObjectiveOf, cardinalities_of, folded, head_of, is_frozen
 from tabkit.train.encoder import check_siamese, encoder_loss
 from tabkit.train.fit import Fit, Part, PartsOf, Plan, check_sizes
-from tabkit.train.schedules import Schedule, apply_schedules, check_schedules
-
-ObjectiveOf = Callable[[Any, Batch], Function | Objective]
+from tabkit.train.predicting import Distances, Predicting
+from tabkit.train.schedules import Schedule, check_schedules
 
 
 def fit_predictor(
@@ -100,114 +78,42 @@ def fit_predictor(
         raise ValueError("net1 still trains: call tabkit.freeze(net1) first")
     check_schedules(estimator, schedules, steps)
 
-    def settings() -> dict[str, Any]:
-        return {
-            "batch": batch,
-            "objective": getattr(objective, "__qualname__", repr(objective)),
-            "decode_every": decode_every,
-            "unseen": unseen,
-            **settings_of(estimator, schedules),
-            **identity_of(checkpoint, dataset, net1=net1),
-        }
-
     def prepare(fit: Fit) -> PartsOf:
-        apply_schedules(estimator, schedules, 1, steps)
         behind = folded(net1)  # the estimators hand over simplexes
-        loop = Predicting(net0, behind, dataset, estimator, unseen=unseen)
+        loop = Predicting(
+            net0, behind, dataset, estimator, unseen=unseen, decode_every=decode_every
+        )
         often = steps * batch >= len(dataset)  # each row is needed once: encode all of them
         make = objective or Distances(behind, dataset, all_at_once=often)
 
         def parts_of(step: int) -> Iterator[Part]:
-            apply_schedules(estimator, schedules, step, steps)
-            due = is_due(step, decode_every)
             for part in fit.draw(dataset.train, batch).split(micro_batch or batch):
-                loss, decoded = loop.losses(part, make, fit.noise, decode=due)
+                loss, decoded = loop.losses(step, part, make, fit.noise)
                 yield Part(loss, decoded, len(part) / batch)
 
         return parts_of
 
     return Fit(
         Plan(
-            *("fit_predictor", {"net0": net0}, steps, lr, seed, prepare, settings),
+            "fit_predictor",
+            {"net0": net0},
+            dataset,
+            prepare,
+            steps=steps,
+            lr=lr,
+            seed=seed,
+            settings={
+                "batch": batch,
+                "objective": getattr(objective, "__qualname__", repr(objective)),
+                "decode_every": decode_every,
+                "unseen": unseen,
+            },
             checkpoint=checkpoint,
+            reads={"net1": net1},
             estimator=estimator,
-            after=lambda: apply_schedules(estimator, schedules, steps, steps),
+            schedules=schedules,
         )
     )
-
-
-class Distances:
-    """The default objective: the squared distance behind net1 to the true rows' outputs.
-
-    Parameters
-    ----------
-    all_at_once
-        Encode all rows of the data set when the first are needed, and keep their outputs.
-    """
-
-    def __init__(self, net1: Any, dataset: Dataset, *, all_at_once: bool = False) -> None:
-        self.all_at_once = all_at_once
-        self.outputs = cache(lambda: encode_rows(net1, dataset.rows))
-
-    def __call__(self, net1: Any, batch: Batch) -> SquaredDistance:
-        if self.all_at_once:
-            outputs = self.outputs()
-            target = outputs[batch.index.to(outputs.device)]
-        else:
-            target = encode_rows(net1, batch.rows)
-        return SquaredDistance(net1, batch.continuous, target, batch.rows.codes)
-
-
-class Predicting:
-    """net0, net1, the data and the estimator, as a step needs them."""
-
-    def __init__(
-        self, net0: Any, net1: Any, dataset: Dataset, estimator: Estimator, *, unseen: bool
-    ) -> None:
-        self.net0, self.net1, self.dataset, self.estimator = net0, net1, dataset, estimator
-        self.cardinalities = cardinalities_of(net1)
-        self.masked: Bool[Tensor, " F"] | None = None
-        if not unseen and not bool(dataset.seen.all()):
-            self._mask(dataset.seen)
-
-    def _mask(self, seen: Bool[Tensor, " F"]) -> None:
-        if hasattr(self.net0, "allow"):
-            self.net0.allow(self.net0.allowed & seen.to(self.net0.allowed.device))
-        elif head_of(self.net0) == "logits":
-            self.masked = ~seen.to(device_of(self.net1))
-
-    def predict(self, index: Tensor) -> tuple[Prediction, Batch]:
-        """net0's output for the rows at `index`, and the rows."""
-        device, dtype = device_of(self.net1), dtype_of(self.net1)
-        rows = self.dataset.rows[index]
-        rows = Rows(rows.codes.to(device), rows.continuous.to(device, dtype))
-        signal = self.dataset.signal[index].to(device, dtype)
-        categorical, continuous = self.net0(signal)
-        if self.masked is not None:
-            categorical = categorical.masked_fill(self.masked, -torch.inf)
-        return Prediction(categorical, continuous), Batch(signal, continuous, rows, index)
-
-    def losses(
-        self, index: Tensor, make: ObjectiveOf, noise: torch.Generator | None, *, decode: bool
-    ) -> tuple[Float[Tensor, ""], float | None]:
-        """The relaxed loss of the rows at `index`, and the decoded one if it is asked for."""
-        prediction, batch = self.predict(index)
-        objective = Objective.of(make(self.net1, batch))
-        loss = self.relaxed(prediction, objective, noise)
-        return loss, self.decoded(prediction, objective) if decode else None
-
-    def relaxed(
-        self, prediction: Prediction, objective: Objective, noise: torch.Generator | None
-    ) -> Float[Tensor, ""]:
-        """The estimator's loss."""
-        K = self.cardinalities
-        return self.estimator(prediction[0], objective, cardinalities=K, generator=noise)
-
-    @torch.no_grad()
-    def decoded(self, prediction: Prediction, objective: Objective) -> float:
-        """The loss of the argmax rows."""
-        codes = argmax_codes(logits_of(self.net0, self.net1, prediction), self.cardinalities)
-        return objective.hard(codes, self.cardinalities).mean().item()
 
 
 def fit_jointly(
@@ -250,25 +156,13 @@ def fit_jointly(
     check_siamese(net1, batch, partners)
     check_schedules(estimator, schedules, steps)
 
-    def settings() -> dict[str, Any]:
-        return {
-            "batch": batch,
-            "partners": partners,
-            "weight": weight,
-            "decode_every": decode_every,
-            "unseen": unseen,
-            **settings_of(estimator, schedules),
-            **identity_of(checkpoint, dataset),
-        }
-
     def prepare(fit: Fit) -> PartsOf:
-        loop = Predicting(net0, net1, dataset, estimator, unseen=unseen)
+        loop = Predicting(net0, net1, dataset, estimator, unseen=unseen, decode_every=decode_every)
         make = Distances(net1, dataset)
 
         def parts_of(step: int) -> Iterator[Part]:
-            apply_schedules(estimator, schedules, step, steps)
-            index, due = fit.draw(dataset.train, batch), is_due(step, decode_every)
-            relaxed, decoded = loop.losses(index, make, fit.noise, decode=due)
+            index = fit.draw(dataset.train, batch)
+            relaxed, decoded = loop.losses(step, index, make, fit.noise)
             loss = encoder_loss(net1, dataset, index, partners) + weight * relaxed
             yield Part(loss, decoded)
 
@@ -276,22 +170,25 @@ def fit_jointly(
 
     return Fit(
         Plan(
-            *("fit_jointly", {"net0": net0, "net1": net1}, steps, lr, seed, prepare, settings),
+            "fit_jointly",
+            {"net0": net0, "net1": net1},
+            dataset,
+            prepare,
+            steps=steps,
+            lr=lr,
+            seed=seed,
+            settings={
+                "batch": batch,
+                "partners": partners,
+                "weight": weight,
+                "decode_every": decode_every,
+                "unseen": unseen,
+            },
             checkpoint=checkpoint,
             estimator=estimator,
-            after=lambda: apply_schedules(estimator, schedules, steps, steps),
+            schedules=schedules,
         )
     )
-
-
-def settings_of(estimator: Estimator, schedules: Mapping[str, Schedule] | None) -> dict[str, str]:
-    """What of an estimator belongs to a run's identity."""
-    return {"estimator": repr(estimator), "schedules": repr(schedules or {})}
-
-
-def is_due(step: int, every: int) -> bool:
-    """Whether something that is done in the first and every so many steps is done in this one."""
-    return every > 0 and (step == 1 or step % every == 0)
 
 
 def check_predictor(

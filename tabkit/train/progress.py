@@ -1,11 +1,33 @@
-"""Driving a training under a progress bar."""
+"""`Step`, what a training tells of each step, and the bar under which it is driven."""
 
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from tqdm.auto import tqdm
 
-from tabkit.train.step import Step
+
+@dataclass(frozen=True)
+class Step:
+    """One training step.
+
+    Attributes
+    ----------
+    step, steps : int
+        This step, from 1, and the last one.
+    loss : float
+        The loss of the batch before the update; for net0 its relaxed loss.
+    seconds : float
+        Time in the loop so far, over all its sittings.
+    decoded : float | None
+        The decoded loss of the same batch, in steps where it was measured.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    seconds: float
+    decoded: float | None = None
 
 
 def watch(fit: Iterable[Step], description: str = "") -> Iterator[Step]:

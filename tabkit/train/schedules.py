@@ -120,10 +120,7 @@ def check_schedules(
 ) -> None:
     """Sees to it that all values are good before anything trains; changes nothing.
 
-    Raises
-    ------
-    ValueError
-        If a knob is unknown, or a value is bad.
+    Raises ValueError if a knob is unknown, or a value is bad.
     """
     trial = deepcopy(estimator)
     for step in range(1, steps + 1):
@@ -135,10 +132,7 @@ def apply_schedules(
 ) -> None:
     """Sets the scheduled knobs to their values in this step.
 
-    Raises
-    ------
-    ValueError
-        If a knob is unknown, or the value is bad.
+    Raises ValueError if a knob is unknown, or the value is bad.
     """
     if schedules:
         estimator.change(**{knob: plan(step, steps) for knob, plan in schedules.items()})

@@ -192,10 +192,7 @@ def log_slider(
     A browser moves a slider to the nearest of its places when it first shows it; were `value` none
     of them, it would be changed.
 
-    Raises
-    ------
-    ValueError
-        If the value is out of range.
+    Raises ValueError if the value is out of range.
     """
     check_range(name, value, low, high)
     at = math.log10(value)
@@ -208,10 +205,7 @@ def log_slider(
 def number_field(name: str, value: int, *, low: int, high: int) -> ipywidgets.BoundedIntText:
     """A field for a whole number.
 
-    Raises
-    ------
-    ValueError
-        If the value is out of range.
+    Raises ValueError if the value is out of range.
     """
     check_range(name, value, low, high)
     return ipywidgets.BoundedIntText(value, min=low, max=high)
@@ -220,10 +214,7 @@ def number_field(name: str, value: int, *, low: int, high: int) -> ipywidgets.Bo
 def check_range(name: str, value: Knob, low: Knob, high: Knob) -> None:
     """A value must lie between its ends.
 
-    Raises
-    ------
-    ValueError
-        Otherwise.
+    Raises ValueError otherwise.
     """
     if not low <= value <= high:
         raise ValueError(f"{name} must lie between {low:g} and {high:g}, not {value:g}")

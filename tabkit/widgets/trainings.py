@@ -39,10 +39,7 @@ def trainable(net1: Any) -> list[str]:
 def schedule_of(text: str) -> dict[str, Schedule]:
     """The schedules that a text stands for: none, or tau's.
 
-    Raises
-    ------
-    ValueError
-        If the text is no schedule.
+    Raises ValueError if the text is no schedule.
     """
     return {"tau": parse_schedule(text.strip())} if text.strip() else {}
 
@@ -101,10 +98,8 @@ class Training:
 def prepare(net1: Any, dataset: Dataset, asked: dict[str, Any], *, number: int = 1) -> Training:
     """A run, ready to start.
 
-    Raises
-    ------
-    ValueError
-        As `fit_predictor`; or if a step is so long that it could not be stopped within a second.
+    Raises ValueError as `fit_predictor`; or if a step is so long that it could not be stopped
+    within a second.
     """
     estimator = estimators.make(asked["estimator"])
     schedules = schedule_of(asked["schedule"])
@@ -122,10 +117,7 @@ def prepare(net1: Any, dataset: Dataset, asked: dict[str, Any], *, number: int =
 def check_length(evaluations: int, batch: int) -> None:
     """A step must be short enough to be waited for.
 
-    Raises
-    ------
-    ValueError
-        Otherwise.
+    Raises ValueError otherwise.
     """
     if evaluations * batch > MOST_ROWS:
         raise ValueError(
