@@ -7,6 +7,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pandas as pd
@@ -140,6 +141,12 @@ def test_every_make_target_exists(name):
     assert {"lab", "run", "app", "test", "docs"} <= named
     for target in named - {"commands"}:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_every_extra_is_told():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for extra in project["optional-dependencies"]:
+        assert f"`{extra}`" in TEXTS["docs/install.md"], extra
 
 
 @pytest.mark.parametrize("name", [name for name in TEXTS if name != "CHANGELOG.md"])
