@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tabkit import plots
-from tabkit.plots.runs import COLOURS, SHOWN, curves, ends, ladder, style
+from tabkit.plots.training import COLOURS, SHOWN, curves, ends, ladder, style
 from tabkit.train import Step
 
 

@@ -50,7 +50,7 @@ def test_a_true_race_can_be_drawn():
 
 
 def test_races_that_do_not_belong_together_are_refused():
-    with pytest.raises(ValueError, match="no race"):
+    with pytest.raises(ValueError, match="nothing to draw"):
         plots.race({})
     with pytest.raises(ValueError, match="'there' are not those"):
         plots.race({"here": table(), "there": table(("index", "slices", "list"))})

@@ -1,23 +1,30 @@
-"""A figure with its description in words, and the panels it is made of."""
+"""A figure with its description in words, and what all figures are made of."""
 
 import base64
 import html
 import io
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal
 
+import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.ticker import LogLocator, NullFormatter
 
 # Okabe and Ito's colours, told apart by colour-blind readers.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
+INK, FAINT = "#222222", "#c4c4c4"
 DRAWING = threading.Lock()  # matplotlib's settings are shared by all threads
+UNSAID = dict.fromkeys(("Creator", "Date", "Format", "Type"))  # in an SVG
 
 
 @dataclass(frozen=True)
@@ -33,13 +40,25 @@ class Picture:
         FigureCanvasAgg(self.figure).print_png(buffer, metadata={"Description": self.alt})
         return buffer.getvalue()
 
-    def svg(self) -> str:
-        """The figure as an SVG element, described in words; quicker to draw than a PNG."""
+    def svg(self, alt: str | None = None, *, over: str = "") -> str:
+        """The figure as an SVG element, described in words; quicker to draw than a PNG.
+
+        Parameters
+        ----------
+        alt
+            Other words than the picture's own.
+        over
+            SVG elements to put on top. The picture itself is drawn but once.
+        """
+        words = html.escape(self.alt if alt is None else alt)
+        return f'<svg role="img" aria-label="{words}" {self._drawn}{over}</svg>'
+
+    @cached_property
+    def _drawn(self) -> str:
         buffer = io.StringIO()
         with DRAWING, rc_context({"svg.fonttype": "none"}):
-            FigureCanvasSVG(self.figure).print_svg(buffer, metadata={"Date": None})
-        element = buffer.getvalue().partition("<svg ")[2]
-        return f'<svg role="img" aria-label="{html.escape(self.alt)}" {element}'
+            FigureCanvasSVG(self.figure).print_svg(buffer, metadata=UNSAID)
+        return buffer.getvalue().partition("<svg ")[2].rpartition("</svg>")[0]
 
     def save(self, path: Path) -> None:
         """Writes the PNG, with the alternative text as its description."""
@@ -57,7 +76,15 @@ class Picture:
 def panels_of(
     panels: int, *, width: float, height: float, columns: int = 1
 ) -> tuple[Figure, list[Axes]]:
-    """Panels of `width` by `height` inches, at most `columns` of them side by side."""
+    """Panels of `width` by `height` inches, at most `columns` of them side by side.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    if not panels:
+        raise ValueError("there is nothing to draw: give one or more")
     across = min(panels, columns)
     down = -(-panels // across)
     size = (width * across + 0.6, height * down + 0.4)
@@ -73,3 +100,65 @@ def share_limits(axes: Sequence[Axes], axis: Literal["x", "y"]) -> None:
     limits = [getattr(ax, f"get_{axis}lim")() for ax in axes]
     for ax in axes:
         ax.set(**{f"{axis}lim": (min(low for low, _ in limits), max(high for _, high in limits))})
+
+
+def legend_above(figure: Figure, *, columns: int = 3) -> None:
+    """Whatever has a label in some panel, once."""
+    found = [zip(*ax.get_legend_handles_labels(), strict=True) for ax in figure.axes]
+    named = {label: handle for pairs in found for handle, label in pairs}
+    look = {"loc": "outside upper left", "ncols": columns, "frameon": False, "fontsize": 8.5}
+    figure.legend(list(named.values()), list(named), **look)
+
+
+def name_rows(axes: Sequence[Axes], names: Iterable[str]) -> None:
+    """Rows at 0, 1, 2, ... with a faint line each, in all panels; named in the first."""
+    shown = [literal(name) for name in names]
+    for ax in axes:
+        ax.set_yticks(range(len(shown)), shown if ax is axes[0] else [""] * len(shown), fontsize=8)
+        ax.grid(axis="y", color="#e6e6e6", linewidth=0.6)
+        ax.set_axisbelow(True)
+
+
+def number_logs(axis: Axis) -> None:
+    """Plain numbers at 1, 2 and 5 times powers of ten."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
+def literal(name: object) -> str:
+    r"""A name as matplotlib shows it: between two dollar signs it would read a formula.
+
+    Examples
+    --------
+    >>> print(literal("$x^$"))
+    \$x^\$
+    """
+    return str(name).replace("$", r"\$")
+
+
+@lru_cache(256)
+def text_widths(names: tuple[str, ...], size: float, weight: str = "normal") -> list[float]:
+    """The widths of names set in matplotlib's font, in points."""
+    renderer = FigureCanvasAgg(Figure(dpi=72)).get_renderer()
+    font = FontProperties(size=size, weight=weight)
+    return [renderer.get_text_width_height_descent(name, font, False)[0] for name in names]
+
+
+def check_columns(table: pd.DataFrame, columns: Sequence[str]) -> list[str]:
+    """The columns, which are there, of a table that has rows.
+
+    Raises
+    ------
+    ValueError
+        If one is not, none is named, or there is no row.
+    """
+    if isinstance(columns, str) or not columns:
+        raise ValueError(f"columns is {columns!r}: give a list of one or more names")
+    for column in columns:
+        if column not in table:
+            known = ", ".join(map(str, table.columns)) or "none"
+            raise ValueError(f"there is no column {column!r}; there are: {known}")
+    if table.empty:
+        raise ValueError("the table has no rows")
+    return list(columns)

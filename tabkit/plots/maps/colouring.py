@@ -1,7 +1,6 @@
 """How a column of facts becomes colours."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +9,10 @@ from jaxtyping import Float
 from matplotlib.colors import Colormap, ListedColormap, Normalize
 from matplotlib.ticker import MaxNLocator
 
-from tabkit.plots.picture import BLUE, GREEN, ORANGE
+from tabkit.plots.picture import BLUE, FAINT, GREEN, ORANGE
 
 # Okabe and Ito's, without the yellow, which white swallows.
 SEVEN = (BLUE, ORANGE, GREEN, "#E69F00", "#56B4E9", "#CC79A7", "#000000")
-FAINT = "#c4c4c4"
 FEW = 31  # so many different whole numbers are shown one by one: days, hours, months
 
 
@@ -51,14 +49,7 @@ class Colouring:
 
 
 def colouring(facts: pd.DataFrame, column: str) -> Colouring:
-    """Numbers in cividis from the 1st to the 99th percentile; of other values the 7 most frequent.
-
-    Raises
-    ------
-    ValueError
-        If there is no such column.
-    """
-    check_columns(facts, [column])
+    """Numbers in cividis, 1st to 99th percentile; of other values the 7 most frequent by colour."""
     values = facts[column].astype(object)
     kind = pd.api.types.infer_dtype(values, skipna=True)
     if kind in ("integer", "floating", "mixed-integer-float"):
@@ -99,60 +90,3 @@ def _by_category(values: pd.Series) -> Colouring:
     ticks = tuple(map(float, range(len(labels))))
     ends = (-0.5, len(labels) - 0.5)
     return Colouring(filled, *ends, ticks, tuple(labels), ", ".join(shares), colours)
-
-
-def numeric_colouring(facts: pd.DataFrame, column: str) -> Colouring:
-    """The colouring of a column of numbers.
-
-    Raises
-    ------
-    ValueError
-        If there is no such column, or it is not of numbers.
-    """
-    found = colouring(facts, column)
-    if found.colours is not None:
-        raise ValueError(f"{column!r} is not a column of numbers: {found.words}")
-    return found
-
-
-def check_columns(facts: pd.DataFrame, columns: Sequence[str]) -> list[str]:
-    """The columns, which are there.
-
-    Raises
-    ------
-    ValueError
-        If one is not, or none is named.
-    """
-    if isinstance(columns, str) or not columns:
-        raise ValueError(f"columns is {columns!r}: give a list of one or more names")
-    for column in columns:
-        if column not in facts:
-            known = ", ".join(map(str, facts.columns)) or "none"
-            raise ValueError(f"there is no column {column!r} among the facts: {known}")
-    return list(columns)
-
-
-def check_table(table: pd.DataFrame, needed: list[str]) -> None:
-    """The table has rows and the columns.
-
-    Raises
-    ------
-    ValueError
-        Otherwise.
-    """
-    check_columns(table, needed)
-    if table.empty:
-        raise ValueError("the table has no rows")
-
-
-def some(tables: Mapping[str, pd.DataFrame]) -> Mapping[str, pd.DataFrame]:
-    """The tables, of which there is one or more.
-
-    Raises
-    ------
-    ValueError
-        Otherwise.
-    """
-    if not tables:
-        raise ValueError("there is no table to draw")
-    return tables

@@ -7,9 +7,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from tabkit.plots.colouring import check_table
-from tabkit.plots.labels import literal
-from tabkit.plots.picture import BLUE, GREY, Picture, panels_of, share_limits
+from tabkit.plots.picture import (
+    BLUE,
+    GREY,
+    Picture,
+    check_columns,
+    literal,
+    name_rows,
+    panels_of,
+    share_limits,
+)
 
 WIDE = 8.0  # from here on a ratio's axis has marks at 1, 2 and 5 only
 MARKS = (1, 1.2, 1.5, 2, 3, 4, 6, 8)
@@ -28,26 +35,23 @@ def race(tables: Mapping[str, pd.DataFrame]) -> Picture:
     ValueError
         If there is no race, a column is missing, or the races' contestants differ.
     """
-    if not tables:
-        raise ValueError("there is no race to draw")
-    first = next(iter(tables.values()))
+    names = list(next(iter(tables.values()), pd.DataFrame()).index)
     for title, table in tables.items():
-        check_table(table, ["ms", "ratio", "ratio_q1", "ratio_q3"])
-        if list(table.index) != list(first.index):
+        check_columns(table, ["ms", "ratio", "ratio_q1", "ratio_q3"])
+        if list(table.index) != names:
             raise ValueError(f"the contestants of {title!r} are not those of the first race")
+    figure, axes = panels_of(len(tables), width=4.0, height=0.28 * len(names) + 0.9, columns=3)
     order = _slowest_first(tables)
-    figure, axes = panels_of(len(tables), width=4.0, height=0.28 * len(order) + 0.9, columns=3)
     for ax, (title, table) in zip(axes, tables.items(), strict=True):
         _draw(ax, table.loc[order])
-        names = [literal(n) if ax is axes[0] else "" for n in order]
-        ax.set_yticks(np.arange(len(order)), names)
         ax.set_title(literal(title), fontsize=9)
+    name_rows(axes, order)
     share_limits(axes, "x")
     for ax in axes:
         _mark(ax)
-    figure.supxlabel(f"times as long as {literal(first.index[0])} (log scale)", fontsize=9)
+    figure.supxlabel(f"times as long as {literal(names[0])} (log scale)", fontsize=9)
     parts = [f"{title}: {_said(table.loc[order[::-1]])}" for title, table in tables.items()]
-    alt = f"Time over that of {first.index[0]}, median and quartiles. {'; '.join(parts)}."
+    alt = f"Time over that of {names[0]}, median and quartiles. {'; '.join(parts)}."
     return Picture(figure, alt)
 
 
@@ -64,8 +68,6 @@ def _draw(ax: Axes, table: pd.DataFrame) -> None:
     ax.hlines(places, table["ratio_q1"], table["ratio_q3"], color=BLUE, linewidth=2.0)
     ax.plot(table["ratio"], places, "o", color=BLUE, ms=5)
     ax.set(xscale="log", ylim=(-0.7, len(table) - 0.3))
-    ax.grid(axis="y", color="#e6e6e6", linewidth=0.6)
-    ax.set_axisbelow(True)
 
 
 def _mark(ax: Axes) -> None:

@@ -10,9 +10,14 @@ import pandas as pd
 import plotly.graph_objects as go
 from jaxtyping import Float
 
-from tabkit.inspection import Projection, Vectors
-from tabkit.plots.colouring import FAINT
-from tabkit.plots.interactive import (
+from tabkit.inspection import Projection, Vectors, nearest
+from tabkit.plots.maps.categories import (
+    category_maps_static,
+    diameters,
+    equal_scales,
+    frequent_first,
+)
+from tabkit.plots.maps.interactive import (
     Interactive,
     blank_layout,
     by_axis,
@@ -22,15 +27,8 @@ from tabkit.plots.interactive import (
     plain,
     titles,
 )
-from tabkit.plots.labels import room_for
-from tabkit.plots.maps import (
-    category_maps_static,
-    diameters,
-    equal_scales,
-    frequent_first,
-    nearest_of,
-)
-from tabkit.plots.picture import BLUE, ORANGE
+from tabkit.plots.maps.labels import room_for
+from tabkit.plots.picture import BLUE, FAINT, ORANGE
 
 MAP_SIZE = np.array([560.0, 430.0])  # about what a category map takes of a notebook's page
 MAP, TABLE = (0.0, 0.68), (0.7, 1.0)  # what the two take of the figure's width
@@ -60,14 +58,10 @@ def category_maps(
     ValueError
         If there is no projection, k is below 1, or the metric is unknown.
     """
-    if not projections:
-        raise ValueError("there is no projection to draw")
     if k < 1:
         raise ValueError(f"k must be at least 1, not {k}")
-    pages = [
-        _Page(number, projection, nearest_of(projection, k=k, metric=metric))
-        for number, projection in enumerate(projections.values())
-    ]
+    twin = category_maps_static(projections.values())
+    pages = [_Page(*page, k, metric) for page in enumerate(projections.values())]
     traces, layout = pages[0].turned_to(len(pages))
     figure = go.Figure(
         data=[trace for page in pages for trace in page.traces()],
@@ -84,7 +78,7 @@ def category_maps(
     for key, value in layout.items():
         figure.layout[key] = value
     figure.update_layout(xaxis_domain=MAP, scene_domain_x=MAP)
-    return Interactive(figure, category_maps_static(projections))
+    return Interactive(figure, twin)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +87,8 @@ class _Page:
 
     number: int
     projection: Projection
-    near: pd.DataFrame
+    k: int
+    metric: str
 
     @cached_property
     def counts(self) -> dict[str, str]:
@@ -101,7 +96,10 @@ class _Page:
 
     @cached_property
     def groups(self) -> dict[str, pd.DataFrame]:
-        return dict(iter(self.near.groupby("name", sort=False)))
+        """The nearest of each, or all others where there are fewer."""
+        vectors = self.projection.vectors
+        near = nearest(vectors, k=min(self.k, len(vectors) - 1), metric=self.metric)
+        return dict(iter(near.groupby("name", sort=False)))
 
     @property
     def flat(self) -> bool:
@@ -207,16 +205,13 @@ def _label_sides(projection: Projection) -> dict[int, str]:
     """On which side of its point each name finds room."""
     low, high = _frame(projection)
     vectors = projection.vectors
-    found = room_for(
-        (projection.coordinates - low) / (high - low) * MAP_SIZE,
-        vectors.names,
-        frequent_first(vectors),
-        diameters(vectors) / 2 + 5.0,
-        np.array([0.0, 0.0, *MAP_SIZE]),
-        size=LABEL_SIZE,
-    )
+    at = (projection.coordinates - low) / (high - low) * MAP_SIZE
+    radii, frame = diameters(vectors) / 2 + 5.0, np.array([0.0, 0.0, *MAP_SIZE])
+    order = frequent_first(vectors)
+    found = room_for(at, vectors.names, order, radii, frame, size=LABEL_SIZE)
     across, down = ("center", "right", "left"), ("middle", "top", "bottom")
-    return {i: f"{down[int(np.sign(y))]} {across[int(np.sign(x))]}" for i, (x, y) in found.items()}
+    sides = {i: np.sign((box[:2] + box[2:]) / 2 - at[i]).astype(int) for i, box in found.items()}
+    return {i: f"{down[y]} {across[x]}" for i, (x, y) in sides.items()}
 
 
 def _counts(vectors: Vectors) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Trainings beside each other, drawn again and again while they go on."""
+"""Losses of trainings step by step: one, several beside each other, or while they go on."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -10,8 +10,16 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from tabkit.compare import decoded_curve
-from tabkit.plots.labels import literal
-from tabkit.plots.picture import Picture
+from tabkit.plots.picture import (
+    BLUE,
+    ORANGE,
+    Picture,
+    legend_above,
+    literal,
+    number_logs,
+    panels_of,
+    share_limits,
+)
 from tabkit.train import Step
 
 RELAXED, DECODED = 25, 5  # measurements that a point of a curve is the mean of
@@ -75,6 +83,50 @@ def ends(steps: Sequence[Step]) -> Ends:
     return Ends(
         *(curve.losses[-1].item() if len(curve.losses) else np.nan for curve in curves(steps))
     )
+
+
+def loss_curve(steps: Sequence[Step], *, title: str = "Training loss") -> Picture:
+    """The loss of each step, faint, and its moving mean."""
+    figure, (ax,) = panels_of(1, width=6.4, height=3.0)
+    losses = np.array([step.loss for step in steps])
+    at, smooth = curves(steps).relaxed
+    ax.plot([step.step for step in steps], losses, color=BLUE, alpha=0.25, linewidth=0.8)
+    ax.plot(at, smooth, color=BLUE, linewidth=1.8)
+    top = 1.1 * np.quantile(losses, 0.99)
+    ax.set(xlabel="step", ylabel="loss", title=title, ylim=(0, top))
+    alt = (
+        f"{title}: line over {len(losses)} steps; the mean of {RELAXED} steps goes from "
+        f"{losses[:RELAXED].mean():.2f} to {smooth[-1]:.2f}."
+    )
+    return Picture(figure, alt)
+
+
+def gap_opens(named: Mapping[str, Sequence[Step]]) -> Picture:
+    """Relaxed and decoded loss during training, one panel per estimator, on one scale.
+
+    Raises
+    ------
+    ValueError
+        If a loop never measured the decoded loss.
+    """
+    figure, axes = panels_of(len(named), width=2.9, height=2.7, columns=4)
+    last = []
+    for ax, (name, steps) in zip(axes, named.items(), strict=True):
+        relaxed, decoded = curves(steps).relaxed, list(decoded_curve(steps))
+        if not decoded:
+            raise ValueError(f"{name} has no decoded loss: train it with decode_every=20, say")
+        ax.plot(*relaxed, color=BLUE, linewidth=1.8, label="relaxed: what is trained")
+        look = {"color": ORANGE, "linewidth": 1.8, "linestyle": "--"}
+        ax.plot(*zip(*decoded, strict=True), **look, label="decoded: the row")
+        ax.set(xlabel="step", yscale="log")
+        ax.set_title(literal(name), fontsize=9)
+        number_logs(ax.yaxis)
+        ends = f"{relaxed.losses[-1]:.2f} relaxed, {decoded[-1][1]:.2f} decoded"
+        last.append(f"{name} ends at {ends}")
+    share_limits(axes, "y")
+    figure.supylabel("squared distance behind net1", fontsize=10)
+    legend_above(figure, columns=min(2, len(axes)))
+    return Picture(figure, f"Loss against training step, log scale: {'; '.join(last)}.")
 
 
 class Drawn(NamedTuple):
