@@ -52,7 +52,7 @@ class Objective:
         return function if isinstance(function, Objective) else Objective(function)
 
     def __call__(self, simplex: Float[Tensor, "B F"]) -> Float[Tensor, " B"]:
-        given = simplex if self.dtype is None else simplex.to(self.dtype)
+        given = simplex.to(self.dtype) if self.dtype and simplex.is_floating_point() else simplex
         loss = self.loss(given if self.any_order else given.contiguous())
         if loss.shape != simplex.shape[:1]:
             raise ValueError(

@@ -1,5 +1,6 @@
 """Where net0's predictions land among the categories, and what that costs when they are decoded."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from tabkit.data import Dataset
-from tabkit.decoders import Handed, decoder_of, handed_over, local_search
+from tabkit.decoders import Handed, decoder_of, handed_over, local_search, possible
 from tabkit.estimators import Estimator
 from tabkit.inspection.mixtures import spacing
 from tabkit.nets import SquaredDistance, ask, encode_rows, first_layer_metrics
@@ -72,11 +73,14 @@ class Landing:
         -------
         dict
             ``relaxed``: of what was handed over. ``decode_argmax``, ``decode_table`` and
-            ``decode_first_layer``: by the decoders of these names.
+            ``decode_first_layer``: by the decoders of these names; NaN where net1 lacks what one
+            needs.
         """
-        losses = {"relaxed": self.relaxed.mean().item()}
+        losses, able = {"relaxed": self.relaxed.mean().item()}, possible(self.handed.net1)
         for name in ("argmax", "table", "first_layer"):
-            losses[f"decode_{name}"] = self.objective(decoder_of(name)(self.handed)).mean().item()
+            codes = decoder_of(name)(self.handed) if name in able else None
+            loss = math.nan if codes is None else self.objective(codes).mean().item()
+            losses[f"decode_{name}"] = loss
         return losses
 
     @torch.no_grad()
