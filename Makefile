@@ -1,4 +1,4 @@
-# make env | lab | app | test | run | bench: each sets up what it needs; the second time it starts at once.
+# make env | lab | app | test | run | bench | docs: each sets up what it needs; the second time it starts at once.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -16,7 +16,7 @@ BENCH_MANY ?=
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 INSTALLED = $(VENV)/.installed
 
-.PHONY: help env lab app test run bench format notebooks pins clean
+.PHONY: help env lab app test run bench docs format notebooks pins clean
 
 help:
 	@echo "make env        build the environment in $(VENV)"
@@ -25,6 +25,7 @@ help:
 	@echo "make test       check the style and pass all tests"
 	@echo "make run        the main job on the real flights, without a browser"
 	@echo "make bench      what it costs, as ratios: tables in runs/ (BENCH=--help)"
+	@echo "make docs       the pages and the API as a site: docs/_build/index.html"
 	@echo "make notebooks  regenerate the notebooks from notebooks/_source"
 	@echo "make format     format the code"
 	@echo "make pins       resolve the newest versions into constraints.txt"
@@ -36,7 +37,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("tabkit needs Python 3.11 or newer; this is %s. Try: make env PYTHON=python3.12" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv --clear $(VENV)
 	$(PIP) install -q -c constraints.txt hatchling editables setuptools
-	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[cluster,lab,test]'
+	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[all,docs,test]'
 	@touch $@
 
 lab: env
@@ -57,6 +58,9 @@ bench: env
 	$(BIN)/python benchmarks/speed.py $(BENCH)
 	$(BIN)/python benchmarks/many_categories.py $(BENCH_MANY)
 
+docs: env
+	$(BIN)/python docs/build.py
+
 notebooks: env
 	$(BIN)/python notebooks/build.py
 
@@ -68,7 +72,7 @@ format: env
 pins:
 	$(PYTHON) -m venv --clear $(VENV)-pins
 	$(VENV)-pins/bin/python -m pip install -q hatchling editables setuptools "jsonschema<4.25" $$(grep '^torch==' constraints.txt)
-	$(VENV)-pins/bin/python -m pip install -q --no-build-isolation -e '.[cluster,lab,test]' "jsonschema<4.25" $$(grep '^torch==' constraints.txt)
+	$(VENV)-pins/bin/python -m pip install -q --no-build-isolation -e '.[all,docs,test]' "jsonschema<4.25" $$(grep '^torch==' constraints.txt)
 	$(VENV)-pins/bin/python -m pip freeze --all --exclude-editable --exclude pip > $(VENV)-pins/frozen
 	(grep '^#' constraints.txt; sed 's/^\(torch==[0-9.]*\).*/\1/' $(VENV)-pins/frozen) > $(VENV)-pins/pinned
 	mv $(VENV)-pins/pinned constraints.txt

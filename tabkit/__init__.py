@@ -9,16 +9,18 @@ from importlib.metadata import version
 
 import lazy_loader
 
+import tabkit.openmp  # noqa: F401 - first, since torch comes with the others
 from tabkit import decoders, estimators, fast, simplex
 from tabkit.data import Dataset, flights, from_frame, planted
 from tabkit.decoders import decode
 from tabkit.embedding import SampledSoftEmbedding, SoftEmbedding
+from tabkit.extras import DISTRIBUTION
 from tabkit.nets import RowEncoder, RowPredictor, SquaredDistance, freeze
 from tabkit.objective import Objective
 from tabkit.schema import DataError, Rows, Schema
 from tabkit.train import Fit, Step, fit_encoder, fit_jointly, fit_predictor
 
-__version__ = version("tabkit")
+__version__ = version(DISTRIBUTION)
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__, submodules=["compare", "inspection", "lesson", "plots", "ruler", "widgets"]
 )

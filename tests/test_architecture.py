@@ -14,6 +14,7 @@ from tabkit import compare
 
 PACKAGE = Path(__file__).parents[1] / "tabkit"
 FLOORS = {
+    **dict.fromkeys(["extras", "openmp"], 0),
     "schema": 1,
     **dict.fromkeys(["data", "embedding", "relaxations"], 2),
     **dict.fromkeys(["nets", "soften", "estimators"], 3),

@@ -67,16 +67,11 @@ def test_the_peak_of_a_large_table_is_measured():
     assert 0 < found["peak_gib"] < 64
 
 
-README = (ROOT / "README.md").read_text()
-COSTS = README[README.index("## What it costs") : README.index("## Turn the dial")]
+COSTS = (ROOT / "docs" / "cost.md").read_text()
 
 
 def kept(name):
-    return kept_table(f"speed_{name}")
-
-
-def kept_table(name):
-    return pd.read_csv(RESULTS / f"{name}.csv")
+    return pd.read_csv(RESULTS / f"speed_{name}.csv")
 
 
 def ratio_of(table, **wanted):
@@ -86,42 +81,13 @@ def ratio_of(table, **wanted):
     return found["ratio"].iloc[0]
 
 
-def lines_of(heading):
-    """The cells of the README's table that begins with this heading."""
-    table = COSTS[COSTS.index(f"| {heading}") :].split("\n\n")[0]
-    for line in table.splitlines()[2:]:
-        yield [cell.strip(" `*") for cell in line.strip("|").split("|")]
-
-
-def test_the_readmes_steps_are_the_kept_ones():
-    table, rows = kept("steps"), list(lines_of("net0 trained through"))
-    for name, *cells in rows:
-        places = [(columns, threads) for columns in (10, 50) for threads in (1, 2)]
-        for cell, (columns, threads) in zip(cells, places, strict=True):
-            contestant = name.replace("`", "")
-            found = ratio_of(table, contestant=contestant, columns=columns, threads=threads)
-            assert float(cell) == round(found, 2), (name, columns, threads)
-    assert len(rows) == table["contestant"].nunique() - 1
-
-
-def test_the_readmes_inputs_are_the_kept_ones():
-    table, rows = kept("inputs"), list(lines_of("net1's input by"))
-    for name, *cells in rows:
-        places = [(columns, count) for columns in (10, 50) for count in (1_000, 200_000)]
-        for cell, (columns, count) in zip(cells, places, strict=True):
-            if cell:
-                found = ratio_of(table, contestant=name, columns=columns, rows=count, threads=1)
-                assert float(cell) == round(found, 2), (name, columns, count)
-    assert len(rows) == table["contestant"].nunique() - 1
-
-
 def numbers_in(text, pattern):
     """What the groups of a pattern hold, once, in a text whose lines are joined."""
     (found,) = re.findall(pattern, " ".join(text.split()))
     return [float(number.replace(",", "")) for number in found]
 
 
-def test_the_readmes_exchanges_are_the_kept_ones():
+def test_the_pages_exchanges_are_the_kept_ones():
     said = numbers_in(
         COSTS,
         r"category take (\S+) and (\S+) of the time of whole rows at 10 columns, "
@@ -135,7 +101,7 @@ def test_the_readmes_exchanges_are_the_kept_ones():
     ]
 
 
-def test_the_readmes_visits_and_memory_are_the_kept_ones():
+def test_the_pages_visits_and_memory_are_the_kept_ones():
     said = numbers_in(
         COSTS, r"(\d+) to (\d+) microseconds each at 10 columns, (\d+) to (\d+) at 50"
     )
@@ -146,22 +112,6 @@ def test_the_readmes_visits_and_memory_are_the_kept_ones():
     (peak,) = kept("memory")["peak_gib"]
     assert f"trains and decodes in {peak:.1f} GiB" in " ".join(COSTS.split())
     assert peak < 2
-
-
-def test_the_readmes_many_categories_are_the_kept_ones():
-    from many_categories import crossings
-
-    said = numbers_in(COSTS, r"faster below some ([\d,]+) to ([\d,]+) categories")
-    table = kept_table("many_categories")
-    sixteen = crossings(table)[
-        lambda s: s.index.get_level_values("path").str.contains("16+16", regex=False)
-    ]
-    assert said == [sixteen.min().round(-3), sixteen.max().round(-3)]
-    largest = table[(table["K"] == 1_000_000) & table["path"].str.contains("16\\+16")]
-    least, most = numbers_in(COSTS, r"sampling takes ([\d.]+) to ([\d.]+) of its time")
-    assert (least, most) == (largest["ratio"].min().round(2), largest["ratio"].max().round(2))
-    streamed = largest[largest["path"] == "streamed 16+16"]["saved"]
-    assert (streamed.round(-3) == 9_000).all()
 
 
 @pytest.mark.parametrize("name", ["steps", "inputs", "exchanges"])

@@ -1,79 +1,162 @@
-"""The documents are true: their code runs, their links lead somewhere, their commands exist."""
+"""The pages are true: their code runs, their links lead somewhere, their numbers are the kept ones.
 
+The site that is built of them asks nobody for anything.
+"""
+
+import importlib.util
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
+import tabkit
 from tabkit import __main__ as cli
-from tabkit import compare, estimators
+from tabkit import compare
 from tabkit.compare import parse_spec
+from tabkit.estimators import registry
+from tabkit.nets import interface
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "data" / "README.md"]
-README = DOCUMENTS[0].read_text()
+DOCS = ROOT / "docs"
+README = ROOT / "README.md"
+PAGES = [README, *sorted(DOCS.glob("*.md"))]
+DOCUMENTS = [*PAGES, *(ROOT / name for name in ("CHANGELOG.md", "data/README.md"))]
+DOCUMENTS += [ROOT / "benchmarks" / "README.md"]
+TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text() for page in DOCUMENTS}
+
+sys.path.insert(0, str(DOCS))
+import tables  # noqa: E402
 
 
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+def blocks(name, language="python"):
+    return re.findall(rf"^```{language}\n(.*?)^```$", TEXTS[name], re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("code", blocks("python"), ids=lambda code: code.splitlines()[0])
-def test_the_readmes_code_runs(code, capsys):
-    exec(compile(code, "README.md", "exec"), {})
-    assert capsys.readouterr().out
+@pytest.fixture
+def registered(monkeypatch):
+    """Estimators that a page files are gone after it."""
+    monkeypatch.setattr(registry, "_RULES", dict(registry._RULES))
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: str(d.relative_to(ROOT)))
-def test_links_to_files_lead_somewhere(document):
-    for target in re.findall(r"\]\((?!https?://)([^)#]+)\)", document.read_text()):
-        assert (document.parent / target).exists(), target
+WITH_CODE = [name for name in TEXTS if blocks(name) and name != "README.md"]
 
 
-def test_every_make_target_of_the_readme_exists():
+@pytest.mark.parametrize("name", WITH_CODE)
+@pytest.mark.usefixtures("registered")
+def test_a_pages_code_runs_from_top_to_bottom(name):
+    exec(compile("\n".join(blocks(name)), name, "exec"), {"__name__": "page"})
+
+
+def yours():
+    """What README takes as given: the first net of the page on it, a net0, and a few batches."""
+    names = {"__name__": "page"}
+    exec(compile(blocks("docs/your_own_net.md")[0], "your_own_net.md", "exec"), names)
+    net1, data = names["net1"], names["data"]
+    net0 = tabkit.RowPredictor(data.signal.shape[1], net1)
+    target = net1(data.rows.codes, data.rows.continuous).detach()
+    loader = [(data.signal[:64], target[:64])] * 30
+    optimizer = torch.optim.Adam(net0.parameters(), lr=3e-3)
+    return {"net0": net0, "net1": net1, "loader": loader, "optimizer": optimizer}
+
+
+def test_the_readmes_code_trains_a_net_of_ones_own():
+    (code,) = blocks("README.md")
+    assert len([line for line in code.splitlines() if line]) <= 12
+    names = yours() | {"losses": []}
+    noted = "loss.backward(); losses.append(loss.item())"
+    exec(compile(code.replace("loss.backward()", noted), "README.md", "exec"), names)
+    assert names["losses"][-1] < names["losses"][0]
+    assert len(names["rows"]) == 64
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_tables_are_those_of_the_kept_results_and_of_the_registry(page):
+    """If not: ``python docs/tables.py``."""
+    text = page.read_text()
+    assert (
+        text.count("<!-- table:") == text.count("<!-- end -->") == len(tables.PLACE.findall(text))
+    )
+    assert tables.filled(text) == text
+
+
+def test_every_table_that_can_be_made_stands_somewhere():
+    assert sorted(
+        found for text in TEXTS.values() for found in tables.PLACE.findall(text)
+    ) == sorted(tables.TABLES)
+
+
+def anchors(text):
+    """Those of a page's headings, as GitHub and the site make them."""
+    heads = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_links_lead_to_files_and_headings_that_are_there(name):
+    prose = re.sub(r"^```.*?^```$", "", TEXTS[name], flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\((?!https?://)([^)]+)\)", prose):
+        path, _, anchor = target.partition("#")
+        file = (ROOT / name).parent / path if path else ROOT / name
+        assert file.is_file(), target
+        assert not anchor or anchor in anchors(file.read_text()), target
+
+
+def test_the_index_leads_to_every_page():
+    linked = set(re.findall(r"\]\(([^)]+\.md)\)", TEXTS["docs/index.md"]))
+    assert {page.name for page in DOCS.glob("*.md")} - {"index.md"} <= linked
+
+
+def test_the_readme_is_one_screen_and_a_half_and_lists_the_course():
+    assert len(TEXTS["README.md"].splitlines()) <= 150
+    for notebook in (ROOT / "notebooks").glob("*.ipynb"):
+        assert f"(notebooks/{notebook.name})" in TEXTS["README.md"]
+
+
+def test_pictures_are_small_shown_and_described():
+    shown = {
+        match[1]
+        for text in TEXTS.values()
+        for match in re.findall(r"!\[([^\]]+)\]\(.*?(\w+\.png)\)", text)
+        if len(match[0]) > 50
+    }
+    found = {image.name: image.stat().st_size for image in (DOCS / "images").iterdir()}
+    assert set(found) == shown
+    assert max(found.values()) < 150_000
+
+
+def test_nobody_is_sent_to_another_package_of_the_name():
+    for name, text in TEXTS.items():
+        assert not re.search(r"pip install[^\n]*\btabkit\b", text), name
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/install.md"])
+def test_every_make_target_exists(name):
     makefile = (ROOT / "Makefile").read_text()
-    named = set(re.findall(r"\bmake (\w+)", README))
-    assert {"env", "lab", "run", "test"} <= named
-    for target in named:
+    named = set(re.findall(r"\bmake (\w+) ", TEXTS[name]))
+    assert {"lab", "run", "app", "test", "docs"} <= named
+    for target in named - {"commands"}:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-def test_every_command_line_of_the_readme_is_understood():
-    for line in re.findall(r"python -m tabkit ((?:run|compare)[^`#\n]*)", README):
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_command_line_is_understood(name):
+    for line in re.findall(r"python -m tabkit ((?:run|compare)[^`#\n]*)", TEXTS[name]):
         if "--help" not in line:
             cli.parser().parse_args(line.split())
-    for spec in re.findall(r"--estimators ([^`)]+)`", README):
+    for spec in re.findall(r"\(`--estimators ([^`)]+)`", TEXTS[name]):
         assert all(parse_spec(text) for text in spec.split())
 
 
-def test_the_readmes_table_is_the_kept_result():
-    kept = pd.read_csv(ROOT / "benchmarks" / "results" / "flights_main_job.csv")
-    columns = ["train_relaxed", "test_relaxed", "test_decoded", "test_decoded_se", "gap"]
-    table = README[README.index("| what net0 hands") : README.index("A random flight")]
-    rows = [line.split("|")[2:-1] for line in table.strip().splitlines()[2:]]
-    found = [[float(cell.strip(" *")) for cell in row] for row in rows]
-    assert found == kept[columns].round(2).to_numpy().tolist()
-
-
-def test_the_readmes_comparison_is_the_kept_one():
-    kept = compare.kept_comparison()
-    steps = kept[kept["budget"] == "steps"].set_index(["data", "estimator"]).round(2)
-    measures = ["test_relaxed", "test_decoded", "test_decoded_se", "decode_argmax", "decode_search"]
-    lines = re.findall(r"^\| `([^`]+)`[^|]*\|(.*±.*)\|$", README, re.MULTILINE)
-    assert len(lines) > 10
-    for name, cells in lines:
-        found = [float(cell) for cell in re.split(r"[|±]", cells.replace("*", ""))]
-        wanted = [steps.loc[(data, name), m] for data in ("flights", "planted") for m in measures]
-        assert found == pytest.approx(wanted, abs=1e-9), name
-
-
-def test_the_readmes_paired_differences_are_those_of_the_kept_cells():
+def test_the_paired_differences_are_those_of_the_kept_cells():
     cells = pd.read_csv(ROOT / "benchmarks" / "results" / "comparison_cells.csv")
     said = re.search(
         r"on flights by ([\d.]+)\s\(standard error ([\d.]+)\), on planted rows by "
         r"([\d.]+) \(([\d.]+)\)",
-        README,
+        TEXTS["docs/comparison.md"],
     ).groups()
     for data, numbers in (("flights", said[:2]), ("planted", said[2:])):
         part = cells[(cells["data"] == data) & (cells["budget"] == "steps")]
@@ -92,18 +175,56 @@ def test_the_kept_comparison_sums_up_the_kept_cells():
     )
 
 
-def test_the_readme_names_every_module():
-    for module in (ROOT / "tabkit").iterdir():
-        name = module.name.removesuffix(".py")
-        if not name.startswith("__"):
-            assert f"`tabkit.{name}`" in README, name
+def test_the_readmes_verdict_is_that_of_its_table():
+    """The softmax: least relaxed, by argmax worse than a random row, by search best of all."""
+    found = tables.landings("small").loc[list(tables.ANSWERS)]
+    decoded = found[list(tables.DECODERS.values())]
+    assert found["relaxed"].idxmin() == "softmax"
+    assert decoded["decode_argmax"].idxmax() == "softmax"
+    assert found.loc["softmax", "decode_argmax"] > found.loc["softmax", "random_row"]
+    assert found.loc["softmax", "decode_search"] == decoded.min(axis=None)
+    assert f"A random flight costs {found.loc['softmax', 'random_row']:.2f}." in TEXTS["README.md"]
 
 
-def test_every_notebook_is_in_the_readmes_course():
-    for notebook in (ROOT / "notebooks").glob("*.ipynb"):
-        assert f"(notebooks/{notebook.name})" in README
+def test_your_own_net_names_all_that_a_net_may_have():
+    for name in interface.MAY_HAVE:
+        assert re.search(rf"`{name}\b", TEXTS["docs/your_own_net.md"]), name
 
 
-def test_the_readme_names_every_estimator():
-    for name in estimators.names():
-        assert f"`{name}`" in README, name
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The built pages, by file."""
+    if importlib.util.find_spec("sphinx") is None:
+        pytest.skip("no Sphinx: make env")
+    folder = tmp_path_factory.mktemp("site")
+    code = f"import build, pathlib; raise SystemExit(build.site(pathlib.Path({str(folder)!r})))"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=DOCS, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return {file.relative_to(folder).as_posix(): file for file in folder.rglob("*.*")}
+
+
+def test_the_site_is_whole(site):
+    for page in (
+        *TEXTS,
+        "docs/api/tabkit.simplex.md",
+        "docs/api/tabkit.estimators.md",
+        "search.md",
+    ):
+        assert page.replace(".md", ".html") in site, page
+    formulas = site["docs/api/tabkit.simplex.html"].read_text()
+    assert "straight_through" in formulas
+    assert "url=README.html" in site["index.html"].read_text()
+
+
+def test_the_site_asks_nobody_for_anything(site):
+    """Links may lead outside; what a page loads may not. Nor is there a formula to be typeset."""
+    loads = re.compile(
+        r"<(?:script|link|img|iframe|source)\b[^>]*(?:src|href)=[\"']?(?:https?:)?//[^>]*>"
+    )
+    for name, file in site.items():
+        if name.endswith((".html", ".css")):
+            text = file.read_text()
+            assert not loads.search(text), name
+            assert not re.search(r"@import|url\([\"']?(?:https?:)?//", text), name
+            assert 'class="math' not in text, name

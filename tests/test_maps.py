@@ -15,10 +15,9 @@ from matplotlib.colors import to_hex
 from tabkit import inspection, plots
 from tabkit.inspection import Projection, Vectors
 from tabkit.plots.maps.categories import SIZE, CategoryMap, category_maps_static
-from tabkit.plots.maps.colouring import SEVEN, colouring
-from tabkit.plots.maps.labels import room_for
-from tabkit.plots.maps.rows import row_maps
-from tabkit.plots.picture import BLUE, ORANGE
+from tabkit.plots.maps.labels import Room
+from tabkit.plots.maps.rows import SEVEN, colouring, row_maps
+from tabkit.plots.palette import BLUE, ORANGE
 
 DRAW = np.random.default_rng(0)
 LETTERS = [f"<{c}&>" if c == "b" else f"port {c}" for c in "abcdefghijkl"]
@@ -179,9 +178,10 @@ def test_room_goes_to_the_first_in_order_and_none_is_forced():
     wide = ["a very long name of a place"] * 2
     right, left = np.array([0.0, 44.0, 300.0, 56.0]), np.array([-200.0, 44.0, 100.0, 56.0])
     narrow = np.array([0.0, 0.0, 60.0, 60.0])
-    assert list(room_for(at, wide, [1, 0], radii, right, size=8.0)) == [1]
-    assert list(room_for(at, wide, [0, 1], radii, left, size=8.0)) == [0]
-    assert room_for(at, wide, [1, 0], radii, narrow, size=8.0) == {}
+    for order, frame, first in (([1, 0], right, [1]), ([0, 1], left, [0]), ([1, 0], narrow, [])):
+        room = Room(at, wide, radii, frame, 8.0)
+        room.find(order)
+        assert list(room.found) == first
 
 
 def test_a_chosen_category_is_joined_to_its_nearest():
@@ -380,12 +380,6 @@ def test_points_grow_with_their_count(chooser):
     assert sizes[0] < 3 * sizes[-1]
 
 
-def test_a_metric_is_handed_on():
-    figure = plots.category_maps({"port": MAP}, metric="cosine")
-    first = inspection.nearest(PORTS, "port a", k=5, metric="cosine")
-    assert figure.figure.data[3].cells.values[2][0] == f"{first['distance'].iloc[0]:.3g}"
-
-
 def test_rows_are_coloured_by_every_column(rows):
     (menu,) = plotted(rows)["layout"]["updatemenus"]
     facts = ROWS.vectors.facts
@@ -401,7 +395,7 @@ def test_rows_are_coloured_by_every_column(rows):
 
 
 def test_rows_show_their_values_when_pointed_at():
-    points = plots.row_map(ROWS, columns=["hour"], hover=["dest", "temp"]).figure.data[0]
+    points = plots.row_map(ROWS, columns=["dest", "temp"]).figure.data[0]
     assert points.type == "scattergl"
     assert list(points.customdata[0]) == ["0", "a", "-3.0"]
     assert points.hovertemplate.startswith("<b>row %{customdata[0]}</b><br>dest %{customdata[1]}")
@@ -411,7 +405,7 @@ def test_twenty_thousand_rows_stay_light():
     n = 20_000
     facts = pd.DataFrame({f"c{i}": DRAW.normal(size=n) for i in range(8)})
     big = projection(Vectors("rows", DRAW.normal(size=(n, 2)), facts))
-    assert len(json.dumps(plotted(plots.row_map(big, hover=["c0"])))) < 3e6
+    assert len(json.dumps(plotted(plots.row_map(big)))) < 5e6
 
 
 @pytest.mark.parametrize("name", ["chooser", "rows"])
@@ -442,12 +436,10 @@ def test_what_draws_loads_when_first_asked_for():
     [
         (lambda: marked(other="Mars").picture, "Mars"),
         (lambda: plots.row_map(ROWS, columns=["mass"]), "no column 'mass'.*hour, temp"),
-        (lambda: plots.row_map(ROWS, hover=["mass"]), "no column 'mass'.*hour, temp"),
         (lambda: plots.row_map(ROWS, columns=[]), "one or more names"),
         (lambda: plots.row_map(ROWS, columns="dest"), "one or more names"),
         (lambda: plots.category_maps({}), "nothing to draw"),
         (lambda: plots.category_maps({"port": MAP}, k=0), "k must be at least 1, not 0"),
-        (lambda: plots.category_maps({"port": MAP}, metric="miles"), "'miles'"),
         (lambda: plots.scores(SCORES.drop(columns="truth")), "no column 'truth'"),
         (lambda: plots.scores(SCORES.assign(view="moon")), "not 'moon'"),
         (lambda: plots.agreement(AGREEMENT[:0]), "no rows"),

@@ -9,13 +9,13 @@ import torch
 from test_maps import AGREEMENT, LANDED, MOVED, PORTS, SCORES, projection, vectors
 from test_plots import KEPT, MEASURED, STEPS, SUMMARY, WALK
 
-from tabkit import estimators, inspection, plots, relaxations, ruler
+from tabkit import estimators, inspection, plots, ruler
 
 NAMES = ["$x^$", "$y_$", r"$\z$"]  # no formula of these can be drawn
 X, Y, Z = NAMES
 MAP = projection(vectors(NAMES))
 WORDED = projection(vectors(NAMES, **{X: NAMES}))
-MIXTURE = inspection.mix(torch.tensor([1.0, 0.0, 2.0]), relaxations.make("softmax"), torch.eye(3))
+MIXTURE = inspection.mix(torch.tensor([1.0, 0.0, 2.0]), estimators.make("softmax"), torch.eye(3))
 PROBLEM = torch.zeros(1, 3), lambda simplex: simplex @ torch.tensor([1.0, 2.0, 4.0]), [3]
 FOUND = ruler.estimate(
     estimators.make("reinmax"), *PROBLEM, reference=ruler.exact_gradient(*PROBLEM), draws=5

@@ -40,7 +40,9 @@ def test_a_short_axis_has_close_marks(ratios, marks):
     picture = plots.race({"here": table(ratios=ratios)})
     picture.png()
     (ax,) = picture.figure.axes
-    shown = [t.get_text() for t in ax.get_xticklabels()]
+    low, high = ax.get_xlim()
+    ticks = zip(ax.get_xticks(), ax.get_xticklabels(), strict=True)
+    shown = [t.get_text() for at, t in ticks if low <= at <= high]
     assert shown == (marks or ["0.5", "1", "2", "5", "10", "20"])
 
 

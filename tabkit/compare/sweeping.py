@@ -14,13 +14,13 @@ from typing import Any
 
 import pandas as pd
 import torch
-from joblib import Parallel, delayed
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from tabkit.compare.scores import by_decoder, losses, mean_accuracy, train_and_score
 from tabkit.compare.specs import parse_spec
 from tabkit.data import Dataset, flights, planted
+from tabkit.extras import DISTRIBUTION, imports_for
 from tabkit.nets import RowEncoder, freeze
 from tabkit.schema import Schema
 from tabkit.train import fit_encoder
@@ -74,7 +74,7 @@ class Cell:
 
     def identity(self) -> Record:
         """What its kept record must agree with: the cell, the knobs' defaults, the versions."""
-        versions = {"tabkit": version("tabkit"), "torch": torch.__version__}
+        versions = {"tabkit": version(DISTRIBUTION), "torch": torch.__version__}
         return {**asdict(self), "resolved": repr(parse_spec(self.estimator)), **versions}
 
     def digest(self) -> str:
@@ -149,8 +149,8 @@ def sweep(
     records = {cell: read(folder, cell) for cell in cells}
     missing = [cell for cell in cells if records[cell] is None]
     nets = trained_encoders(missing, folder, jobs, load, encoder, progress)
-    tasks = [delayed(run_cell)(cell, nets[encoder_of(cell)], load, encoder) for cell in missing]
-    for cell, record in parallel(tasks, jobs, "net0", len(cells), progress):
+    calls = [(cell, nets[encoder_of(cell)], load, encoder) for cell in missing]
+    for cell, record in parallel(run_cell, calls, jobs, "net0", len(cells), progress):
         write_json(file_of(folder, cell), {"identity": cell.identity(), "record": record})
         records[cell] = record
     return pd.DataFrame([asdict(cell) | records[cell] for cell in cells])
@@ -170,12 +170,15 @@ def check_cell(cell: Cell, load: Load) -> None:
 
 
 def parallel(
-    tasks: Sequence[Any], jobs: int, label: str, total: int, progress: bool
+    task: Callable, calls: Sequence[Any], jobs: int, label: str, total: int, progress: bool
 ) -> Iterator[Any]:
     """Results as they finish, under a bar with the time left."""
+    with imports_for("sweeps"):
+        from joblib import Parallel, delayed  # noqa: PLC0415 - only a sweep's user has it
     run = Parallel(n_jobs=jobs, return_as="generator_unordered")
-    done = total - len(tasks)
-    yield from tqdm(run(tasks), label, total, initial=done, disable=not progress, smoothing=0.05)
+    found = run(delayed(task)(*call) for call in calls)
+    done = total - len(calls)
+    yield from tqdm(found, label, total, initial=done, disable=not progress, smoothing=0.05)
 
 
 def encoder_of(cell: Cell) -> NetKey:
@@ -188,12 +191,12 @@ def trained_encoders(
 ) -> dict[NetKey, dict[str, Tensor]]:
     """The weights of the net1 that each cell needs: from the folder, or trained now."""
     keys = list(dict.fromkeys(encoder_of(cell) for cell in cells))
-    versions = f"{version('tabkit')}-torch{torch.__version__}"
+    versions = f"{version(DISTRIBUTION)}-torch{torch.__version__}"
     names = {key: f"{'-'.join(map(str, key))}-tabkit{versions}.pt" for key in keys}
     files = {key: folder / "net1" / name for key, name in names.items()}
     nets = {key: read_weights(file) for key, file in files.items() if file.exists()}
-    tasks = [delayed(run_encoder)(key, load, encoder) for key in keys if key not in nets]
-    for key, state in parallel(tasks, jobs, "net1", len(keys), progress):
+    calls = [(key, load, encoder) for key in keys if key not in nets]
+    for key, state in parallel(run_encoder, calls, jobs, "net1", len(keys), progress):
         write_atomically(files[key], lambda path, state=state: torch.save(state, path))
         nets[key] = state
     return nets

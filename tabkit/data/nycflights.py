@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tabkit.data.dataset import Dataset, from_frame
+from tabkit.extras import imports_for
 
 CATEGORICAL = (
     *("month", "weekday", "hour", "carrier", "origin", "dest"),
@@ -79,7 +80,8 @@ def flights_frame() -> pd.DataFrame:
     FileNotFoundError
         If the parquet file is not where the repository or the wheel puts it.
     """
-    frame = pd.read_parquet(_flights_path()).astype({"wind_dir": "Int64"})
+    with imports_for("parquet files"):
+        frame = pd.read_parquet(_flights_path()).astype({"wind_dir": "Int64"})
     gaps = {record: frame[list(names)].isna().any(axis=1) for record, names in RECORDS.items()}
     filled = pd.Series("", index=frame.index, dtype=object)
     for record, gap in gaps.items():

@@ -100,8 +100,10 @@ class SampledSoftEmbedding(nn.Module):
         if self.k + self.m >= K:
             return probabilities(logits).to(table.dtype) @ table
         codes, weights = choose(logits, self.k, self.m, generator)
-        rows = functional.embedding(codes, table, sparse=self.table.sparse)  # (B, k + m, D)
-        return torch.einsum("bn,bnd->bd", weights.to(table.dtype), rows)
+        weights, sparse = weights.to(table.dtype), self.table.sparse
+        return functional.embedding_bag(
+            codes, table, per_sample_weights=weights, mode="sum", sparse=sparse
+        )
 
 
 def choose(

@@ -7,10 +7,10 @@ from torch.nn.functional import normalize
 
 from tabkit.estimators.door import Weight
 from tabkit.estimators.registry import estimator
+from tabkit.estimators.soft import Scalar
 from tabkit.objective import Objective
 
 Embedded = Float[Tensor, "B CD"]
-Scalar = Float[Tensor, ""]
 
 
 @estimator(

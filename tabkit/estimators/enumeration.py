@@ -2,24 +2,30 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
 from jaxtyping import Float
-from torch import Generator, Tensor
+from torch import Tensor
 
 from tabkit.estimators.door import Count, with_gradient
 from tabkit.estimators.registry import estimator
 from tabkit.estimators.sampled import drawn
-from tabkit.estimators.soft import Logits, Simplex
+from tabkit.estimators.soft import Logits, Noise, Scalar, Simplex
 from tabkit.fast import softmax
 from tabkit.objective import Objective
-from tabkit.simplex import argmax_codes, blocks, jacobian_product, log_softmax, one_hot, sample
+from tabkit.simplex import (
+    Cardinalities,
+    argmax_codes,
+    blocks,
+    jacobian_product,
+    log_softmax,
+    one_hot,
+    sample,
+)
 
-Scalar = Float[Tensor, ""]
 
-
-def joint_table(cardinalities: Sequence[int], *, limit: int) -> int:
+def joint_table(cardinalities: Cardinalities, *, limit: int) -> int:
     """How many rows there can be.
 
     Raises ValueError if there are more than `limit`.
@@ -40,7 +46,7 @@ def joint_table(cardinalities: Sequence[int], *, limit: int) -> int:
     evaluations=lambda cardinalities, limit: joint_table(cardinalities, limit=limit),
 )
 def exact(
-    logits: Logits, objective: Objective, cardinalities: Sequence[int], *, limit: Count = 10_000
+    logits: Logits, objective: Objective, cardinalities: Cardinalities, *, limit: Count = 10_000
 ) -> Scalar:
     """The expected loss itself, summed over every row that there can be.
 
@@ -55,7 +61,7 @@ def exact(
 
 
 def joint_rows(
-    logits: Logits, cardinalities: Sequence[int]
+    logits: Logits, cardinalities: Cardinalities
 ) -> Iterator[tuple[Simplex, Float[Tensor, " B"]]]:
     """Every row of the joint table, as a one-hot for all B, with its log-chance in each."""
     log_p = log_softmax(logits, cardinalities)
@@ -75,10 +81,10 @@ def joint_rows(
 def indecater(
     logits: Logits,
     objective: Objective,
-    cardinalities: Sequence[int],
+    cardinalities: Cardinalities,
     *,
     samples: Count = 1,
-    generator: Generator | None = None,
+    generator: Noise = None,
 ) -> Scalar:
     """Exact over one column at a time, the other columns sampled (local expectation gradients).
 
@@ -110,10 +116,10 @@ def indecater(
 def top_k_sample(
     logits: Logits,
     objective: Objective,
-    cardinalities: Sequence[int],
+    cardinalities: Cardinalities,
     *,
     k: Count = 1,
-    generator: Generator | None = None,
+    generator: Noise = None,
 ) -> Scalar:
     """In each column the k likeliest categories are tried, and one sample of the rest.
 
@@ -139,7 +145,7 @@ def top_k_sample(
 
 
 def top_and_rest(
-    logits: Float[Tensor, "B K"], k: int, generator: Generator | None
+    logits: Float[Tensor, "B K"], k: int, generator: Noise
 ) -> tuple[Float[Tensor, "B M"], Tensor]:
     """The k likeliest categories (B, M) of a column and one of the rest, with what each stands for.
 

@@ -1,16 +1,14 @@
 """Relaxations by Gumbel noise: soft, straight-through, decoupled, Rao-Blackwellised."""
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Float
-from torch import Generator, Tensor
+from torch import Tensor
 
 from tabkit.estimators.door import Count, Temperature
 from tabkit.estimators.registry import relaxation
-from tabkit.estimators.soft import Logits, Simplex
+from tabkit.estimators.soft import Logits, Noise, Simplex
 from tabkit.fast import argmax, softmax
-from tabkit.simplex import each, gumbel_noise, straight_through
+from tabkit.simplex import Cardinalities, each, gumbel_noise, straight_through
 
 AT_THE_VERTEX = "biased: the Gumbel-softmax's Jacobian at the vertex's loss gradient"
 
@@ -20,11 +18,7 @@ AT_THE_VERTEX = "biased: the Gumbel-softmax's Jacobian at the vertex's loss grad
     source="Jang et al. 2017, arXiv:1611.01144; Maddison et al. 2017, arXiv:1611.00712",
 )
 def gumbel_softmax(
-    logits: Logits,
-    cardinalities: Sequence[int],
-    *,
-    tau: Temperature = 1.0,
-    generator: Generator | None = None,
+    logits: Logits, cardinalities: Cardinalities, *, tau: Temperature = 1.0, generator: Noise = None
 ) -> Simplex:
     """A random point of the simplex: the softmax of logits plus Gumbel noise, at temperature tau.
 
@@ -35,11 +29,7 @@ def gumbel_softmax(
 
 @relaxation(gradient=AT_THE_VERTEX, source="Jang et al. 2017, arXiv:1611.01144")
 def straight_through_gumbel(
-    logits: Logits,
-    cardinalities: Sequence[int],
-    *,
-    tau: Temperature = 1.0,
-    generator: Generator | None = None,
+    logits: Logits, cardinalities: Cardinalities, *, tau: Temperature = 1.0, generator: Noise = None
 ) -> Simplex:
     """Forward a sampled category, backward the Gumbel-softmax of the same noise.
 
@@ -52,11 +42,11 @@ def straight_through_gumbel(
 @relaxation(gradient=AT_THE_VERTEX, source="Shah et al. 2024, arXiv:2410.13331")
 def decoupled_straight_through_gumbel(
     logits: Logits,
-    cardinalities: Sequence[int],
+    cardinalities: Cardinalities,
     *,
     sampling_tau: Temperature = 0.5,
     surrogate_tau: Temperature = 1.0,
-    generator: Generator | None = None,
+    generator: Noise = None,
 ) -> Simplex:
     """Straight-through Gumbel with one temperature for the sample and one for the gradient.
 
@@ -76,11 +66,11 @@ def decoupled_straight_through_gumbel(
 )
 def gumbel_rao(
     logits: Logits,
-    cardinalities: Sequence[int],
+    cardinalities: Cardinalities,
     *,
     tau: Temperature = 1.0,
     samples: Count = 10,
-    generator: Generator | None = None,
+    generator: Noise = None,
 ) -> Simplex:
     """Straight-through Gumbel whose Jacobian is averaged over noise that gives the same sample.
 
@@ -99,7 +89,7 @@ def gumbel_rao(
 
 
 def conditional_gumbels(
-    logits: Float[Tensor, "*S K"], vertex: Float[Tensor, "*S K"], generator: Generator | None
+    logits: Float[Tensor, "*S K"], vertex: Float[Tensor, "*S K"], generator: Noise
 ) -> Float[Tensor, "*S K"]:
     """Logits plus Gumbel noise, drawn given that their argmax is at `vertex`.
 

@@ -5,16 +5,14 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Generator, Tensor
+from torch import Tensor
 
 from tabkit.estimators.door import Count, Positive, Share, Temperature, with_gradient
 from tabkit.estimators.registry import estimator
-from tabkit.estimators.soft import Logits
+from tabkit.estimators.soft import Logits, Noise, Scalar
 from tabkit.fast import argmax
 from tabkit.objective import Objective
-from tabkit.simplex import gumbel_noise
-
-Scalar = Float[Tensor, ""]
+from tabkit.simplex import Cardinalities, gumbel_noise
 
 
 @estimator(
@@ -25,12 +23,12 @@ Scalar = Float[Tensor, ""]
 def imle(
     logits: Logits,
     objective: Objective,
-    cardinalities: Sequence[int],
+    cardinalities: Cardinalities,
     *,
     noise_tau: Temperature = 1.0,
     samples: Count = 1,
     step: Positive = 0.1,
-    generator: Generator | None = None,
+    generator: Noise = None,
 ) -> Scalar:
     """I-MLE: the perturbed argmax, less that after a step of size `step` against the gradient.
 
@@ -60,7 +58,7 @@ def imle(
 def adaptive_imle(
     logits: Logits,
     objective: Objective,
-    cardinalities: Sequence[int],
+    cardinalities: Cardinalities,
     *,
     noise_tau: Temperature = 1.0,
     samples: Count = 1,
@@ -68,7 +66,7 @@ def adaptive_imle(
     rate: Positive = 1e-3,
     decay: Share = 0.9,
     state: dict[str, Any],
-    generator: Generator | None = None,
+    generator: Noise = None,
 ) -> Scalar:
     """I-MLE by central differences, with a step that adapts until enough rows get a gradient.
 
@@ -95,7 +93,7 @@ def adaptive_imle(
 def by_differences(
     logits: Logits,
     objective: Objective,
-    cardinalities: Sequence[int],
+    cardinalities: Cardinalities,
     noises: Sequence[Float[Tensor, "B F"]],
     difference: Callable[[Tensor, Tensor], Float[Tensor, "B F"]],
 ) -> Scalar:

@@ -230,12 +230,7 @@ def estimator(
     embedding head it is ``(embedding, objective, *, KNOBS) -> loss``.
     """
     return _filed(
-        gradient=gradient,
-        source=source,
-        bias=bias,
-        head=head,
-        evaluations=evaluations,
-        snaps=snaps,
+        gradient=gradient, source=source, bias=bias, head=head, evaluations=evaluations, snaps=snaps
     )
 
 

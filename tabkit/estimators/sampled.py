@@ -1,18 +1,16 @@
 """Relaxations that hand over a sampled category and differ in the gradient they pretend."""
 
-from collections.abc import Sequence
-
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from tabkit.estimators.door import Count, Positive, Temperature
 from tabkit.estimators.registry import relaxation
-from tabkit.estimators.soft import Logits, Simplex
+from tabkit.estimators.soft import Logits, Noise, Simplex
 from tabkit.fast import argmax, softmax
-from tabkit.simplex import each, gumbel_noise, jacobian_product, straight_through
+from tabkit.simplex import Cardinalities, each, gumbel_noise, jacobian_product, straight_through
 
 
-def drawn(logits: Logits, cardinalities: Sequence[int], generator: Generator | None) -> Simplex:
+def drawn(logits: Logits, cardinalities: Cardinalities, generator: Noise) -> Simplex:
     """A hard row, each column drawn from its softmax: `simplex.sample`."""
     return argmax(logits.detach() + gumbel_noise(logits, generator), cardinalities)
 
@@ -22,11 +20,7 @@ def drawn(logits: Logits, cardinalities: Sequence[int], generator: Generator | N
     source="Bengio et al. 2013, arXiv:1308.3432",
 )
 def straight_through_sample(
-    logits: Logits,
-    cardinalities: Sequence[int],
-    *,
-    tau: Temperature = 1.0,
-    generator: Generator | None = None,
+    logits: Logits, cardinalities: Cardinalities, *, tau: Temperature = 1.0, generator: Noise = None
 ) -> Simplex:
     """Forward a sampled category, backward the softmax at the surrogate temperature tau.
 
@@ -42,11 +36,7 @@ def straight_through_sample(
     source="Liu et al. 2023, arXiv:2304.08612",
 )
 def reinmax(
-    logits: Logits,
-    cardinalities: Sequence[int],
-    *,
-    tau: Temperature = 1.0,
-    generator: Generator | None = None,
+    logits: Logits, cardinalities: Cardinalities, *, tau: Temperature = 1.0, generator: Noise = None
 ) -> Simplex:
     """Forward a sampled category, backward a second-order (Heun) rule in place of straight-through.
 
@@ -66,9 +56,7 @@ def reinmax(
     gradient="biased: the mean of straight-through and DARN, second-order",
     source="Shekhovtsov 2023, ICML, PMLR 202",
 )
-def zgr(
-    logits: Logits, cardinalities: Sequence[int], *, generator: Generator | None = None
-) -> Simplex:
+def zgr(logits: Logits, cardinalities: Cardinalities, *, generator: Noise = None) -> Simplex:
     """Zero-temperature limit of Gumbel-Rao, which has no temperature.
 
     Its gradient, ``(J(p) g + <g, D - p> grad log p(D)) / 2`` with p the softmax and g the loss's
@@ -83,11 +71,11 @@ def zgr(
 )
 def gapped_straight_through(
     logits: Logits,
-    cardinalities: Sequence[int],
+    cardinalities: Cardinalities,
     *,
     tau: Temperature = 1.0,
     gap: Positive = 1.0,
-    generator: Generator | None = None,
+    generator: Noise = None,
 ) -> Simplex:
     """Straight-through Gumbel without its noise: logits are moved until the sample leads by a gap.
 
@@ -111,11 +99,11 @@ def gapped_straight_through(
 )
 def perturbed_argmax(
     logits: Logits,
-    cardinalities: Sequence[int],
+    cardinalities: Cardinalities,
     *,
     sigma: Positive = 1.0,
     samples: Count = 10,
-    generator: Generator | None = None,
+    generator: Noise = None,
 ) -> Simplex:
     """The mean of the argmaxes of `samples` noisy copies of the logits.
 

@@ -1,22 +1,17 @@
 """Score-function estimators: sampled rows, their losses, and the gradient of their log-chance."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Generator, Tensor
 
 from tabkit.estimators.door import Finite, Memory, Several, Share, Temperature, with_gradient
 from tabkit.estimators.gumbel import conditional_gumbels
 from tabkit.estimators.registry import estimator
 from tabkit.estimators.sampled import drawn
-from tabkit.estimators.soft import Logits
+from tabkit.estimators.soft import Logits, Noise, Scalar
 from tabkit.fast import argmax, softmax
 from tabkit.objective import Objective
-from tabkit.simplex import each, gumbel_noise, log_softmax
-
-Scalar = Float[Tensor, ""]
+from tabkit.simplex import Cardinalities, each, gumbel_noise, log_softmax
 
 
 @estimator(
@@ -27,11 +22,11 @@ Scalar = Float[Tensor, ""]
 def reinforce(
     logits: Logits,
     objective: Objective,
-    cardinalities: Sequence[int],
+    cardinalities: Cardinalities,
     *,
     decay: Share = 0.9,
     state: dict[str, Any],
-    generator: Generator | None = None,
+    generator: Noise = None,
 ) -> Scalar:
     """REINFORCE: one sampled row, its log-chance pushed by its loss less a moving baseline.
 
@@ -56,10 +51,10 @@ def reinforce(
 def leave_one_out(
     logits: Logits,
     objective: Objective,
-    cardinalities: Sequence[int],
+    cardinalities: Cardinalities,
     *,
     samples: Several = 4,
-    generator: Generator | None = None,
+    generator: Noise = None,
 ) -> Scalar:
     """REINFORCE with several sampled rows, each with the mean loss of the others as baseline."""
     rows = [drawn(logits, cardinalities, generator) for _ in range(samples)]
@@ -78,13 +73,13 @@ def leave_one_out(
 def rebar(
     logits: Logits,
     objective: Objective,
-    cardinalities: Sequence[int],
+    cardinalities: Cardinalities,
     *,
     tau: Temperature = 0.5,
     eta: Finite = 1.0,
     decay: Memory = 0.99,
     state: dict[str, Any],
-    generator: Generator | None = None,
+    generator: Noise = None,
 ) -> Scalar:
     """REINFORCE with the relaxed loss as control variate, whose own bias is taken out again.
 

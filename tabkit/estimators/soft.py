@@ -1,10 +1,8 @@
 """Deterministic: softmax, sparse projections, the argmax itself; the reference with labels."""
 
-from collections.abc import Sequence
-
 import entmax
 from jaxtyping import Float
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.nn.functional import cross_entropy as nats_of
 
 from tabkit.estimators.door import Temperature
@@ -12,14 +10,16 @@ from tabkit.estimators.registry import estimator, relaxation
 from tabkit.fast import argmax
 from tabkit.fast import softmax as softmax_of
 from tabkit.objective import Objective
-from tabkit.simplex import blocks, each, straight_through
+from tabkit.simplex import Cardinalities, blocks, each, straight_through
 
 Logits = Float[Tensor, "B F"]
 Simplex = Float[Tensor, "B F"]
+Scalar = Float[Tensor, ""]
+Noise = Generator | None  # where it comes from
 
 
 @relaxation(gradient="exact, of the mixture's loss", source="Bridle 1990")
-def softmax(logits: Logits, cardinalities: Sequence[int], *, tau: Temperature = 1.0) -> Simplex:
+def softmax(logits: Logits, cardinalities: Cardinalities, *, tau: Temperature = 1.0) -> Simplex:
     """A mixture of categories, the more mixed the larger tau; the decoded row is another point.
 
     It maximises ``<x, logits> + tau * H(x)`` over the simplex, H the Shannon entropy.
@@ -31,7 +31,7 @@ def softmax(logits: Logits, cardinalities: Sequence[int], *, tau: Temperature = 
     gradient="exact, of the sparse mixture's loss; 0 at a vertex",
     source="Martins and Astudillo 2016, arXiv:1602.02068",
 )
-def sparsemax(logits: Logits, cardinalities: Sequence[int], *, tau: Temperature = 1.0) -> Simplex:
+def sparsemax(logits: Logits, cardinalities: Cardinalities, *, tau: Temperature = 1.0) -> Simplex:
     """The point of the simplex nearest to logits / tau; most shares are exactly 0.
 
     It minimises ``|x - logits / tau|^2`` over the simplex. Once one category has the whole share
@@ -44,7 +44,7 @@ def sparsemax(logits: Logits, cardinalities: Sequence[int], *, tau: Temperature 
     gradient="exact, of the sparse mixture's loss; 0 at a vertex",
     source="Peters et al. 2019, arXiv:1905.05702",
 )
-def entmax15(logits: Logits, cardinalities: Sequence[int], *, tau: Temperature = 1.0) -> Simplex:
+def entmax15(logits: Logits, cardinalities: Cardinalities, *, tau: Temperature = 1.0) -> Simplex:
     """Entmax with alpha = 1.5, between softmax (1) and sparsemax (2).
 
     It maximises ``<x, logits / tau> + H(x)`` over the simplex, H the Tsallis entropy of order 1.5.
@@ -53,7 +53,7 @@ def entmax15(logits: Logits, cardinalities: Sequence[int], *, tau: Temperature =
 
 
 @relaxation(gradient="none for the logits", source="the decoding rule itself")
-def hard_argmax(logits: Logits, cardinalities: Sequence[int]) -> Simplex:
+def hard_argmax(logits: Logits, cardinalities: Cardinalities) -> Simplex:
     """The vertex of the largest logit: what decoding does.
 
     The argmax is piecewise constant, so the logits' gradient is 0; the continuous outputs still get
@@ -67,7 +67,7 @@ def hard_argmax(logits: Logits, cardinalities: Sequence[int]) -> Simplex:
     source="Bengio et al. 2013, arXiv:1308.3432",
 )
 def straight_through_argmax(
-    logits: Logits, cardinalities: Sequence[int], *, tau: Temperature = 1.0
+    logits: Logits, cardinalities: Cardinalities, *, tau: Temperature = 1.0
 ) -> Simplex:
     """Forward the vertex of the largest logit, backward the softmax at temperature tau.
 
@@ -83,7 +83,7 @@ def straight_through_argmax(
     source="maximum likelihood",
 )
 def cross_entropy(
-    logits: Logits, objective: Objective, cardinalities: Sequence[int]
+    logits: Logits, objective: Objective, cardinalities: Cardinalities
 ) -> Float[Tensor, ""]:
     """Cross-entropy on the true codes, nothing through net1.
 

@@ -5,11 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int64
-from scipy.spatial.distance import cdist
-from sklearn.neighbors import NearestNeighbors
 
+from tabkit.extras import imports_for
 from tabkit.inspection.vectors import Vectors
 from tabkit.schema import DataError
+
+with imports_for("inspection"):
+    from scipy.spatial.distance import cdist
+    from sklearn.neighbors import NearestNeighbors
 
 METRICS = ("euclidean", "cosine")
 NEIGHBOURS = 5

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int64
-from sklearn.decomposition import PCA
-from sklearn.manifold import trustworthiness
-from sklearn.neighbors import NearestNeighbors
 
+from tabkit.extras import imports_for
 from tabkit.inspection.neighbours import check_metric, few
 from tabkit.inspection.vectors import Vectors
+
+with imports_for("inspection"):
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import trustworthiness
+    from sklearn.neighbors import NearestNeighbors
 
 METHODS = ("umap", "pca")
 FEWEST = 4
@@ -194,7 +197,8 @@ def _umap(
         # It says that it cannot place new points, and that it lacks TensorFlow: neither is used.
         warnings.filterwarnings("ignore", message=".*precomputed_knn", category=UserWarning)
         warnings.filterwarnings("ignore", message=".*Tensorflow", category=ImportWarning)
-        from umap import UMAP  # noqa: PLC0415 - heavy
+        with imports_for("inspection"):
+            from umap import UMAP  # noqa: PLC0415 - heavy
 
         return UMAP(**options).fit_transform(vectors.values)
 

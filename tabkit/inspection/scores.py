@@ -6,13 +6,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int64
-from scipy.spatial.distance import squareform
-from scipy.stats import false_discovery_control, rankdata, zscore
 
 from tabkit.data import Dataset
+from tabkit.extras import imports_for
 from tabkit.inspection.neighbours import distances, few, neighbours
 from tabkit.inspection.truths import Distances, known_truths
 from tabkit.inspection.vectors import VIEWS, Vectors, category_vectors
+
+with imports_for("inspection"):
+    from scipy.spatial.distance import squareform
+    from scipy.stats import false_discovery_control, rankdata, zscore
 
 FEWEST = 5  # of 4 categories there are but 24 arrangements
 Order = Int64[np.ndarray, " K"]

@@ -6,12 +6,15 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from scipy.linalg import orthogonal_procrustes
-from scipy.spatial.distance import pdist
-from scipy.stats import permutation_test, spearmanr
 
+from tabkit.extras import imports_for
 from tabkit.inspection.neighbours import few, neighbours
 from tabkit.inspection.vectors import Vectors
+
+with imports_for("inspection"):
+    from scipy.linalg import orthogonal_procrustes
+    from scipy.spatial.distance import pdist
+    from scipy.stats import permutation_test, spearmanr
 
 Numbers = Sequence[int | float] | np.ndarray | pd.Series
 

@@ -4,11 +4,14 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
-from scipy.spatial.distance import cdist
 
 from tabkit.data import Dataset
+from tabkit.extras import imports_for
 from tabkit.inspection.vectors import category_facts, find_column
 from tabkit.schema import Categorical
+
+with imports_for("inspection"):
+    from scipy.spatial.distance import cdist
 
 Distances = Float[np.ndarray, "K K"]
 EARTH = 6371.0  # km, mean radius

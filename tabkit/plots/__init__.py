@@ -7,4 +7,7 @@ plotly, scikit-learn) loads when it is first asked for.
 
 import lazy_loader
 
+from tabkit.extras import need
+
+need("plots")
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

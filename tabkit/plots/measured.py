@@ -9,17 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from tabkit.plots.picture import (
-    BLUE,
-    GREY,
-    ORANGE,
-    Picture,
-    legend_above,
-    literal,
-    name_rows,
-    panels_of,
-    text_widths,
-)
+from tabkit.plots.palette import BLUE, GREY, ORANGE
+from tabkit.plots.panels import legend_above, name_rows, panels_of
+from tabkit.plots.picture import Picture, literal, text_widths
 from tabkit.ruler import Gradients
 
 SHOWN = 12  # categories

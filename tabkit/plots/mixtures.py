@@ -1,5 +1,6 @@
-"""Figures of one column's simplex, and of the way from one category to another."""
+"""Figures of one column's simplex, of one row's, and of the way from one category to another."""
 
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,20 +9,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tabkit.inspection import Mixture
-from tabkit.plots.picture import (
-    BLUE,
-    GREEN,
-    GREY,
-    INK,
-    ORANGE,
-    Picture,
-    legend_above,
-    literal,
-    panels_of,
-)
+from tabkit.inspection import Mixture, PredictedRow
+from tabkit.plots.palette import BLUE, GREEN, GREY, INK, ORANGE
+from tabkit.plots.panels import legend_above, panels_of
+from tabkit.plots.picture import Picture, literal
 
-BARS = 12
+BARS, FEW = 12, 5  # of one column; of each of many
 CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, 3**0.5 / 2]])
 WAYS = {"to_nearest": GREEN, "to_first": BLUE, "to_second": ORANGE}
 
@@ -107,39 +100,71 @@ def _words(mixture: Mixture, labels: Sequence[str], truth: int | None) -> str:
     return f"Largest shares: {', '.join(top)}{own}. {_summary(mixture, labels)}{unit}."
 
 
-def walk(path: pd.DataFrame, first: str, second: str) -> Picture:
-    """net1's distance to two categories' outputs, along the mixtures of the two.
+def row_twin(row: PredictedRow) -> Picture:
+    """The largest shares of every column, the decoded category and the true one marked."""
+    figure, axes = panels_of(len(row.shares), width=2.7, height=1.5, columns=3)
+    for ax, (name, shares) in zip(axes, row.shares.items(), strict=True):
+        _draw_shares(ax, shares.nlargest(FEW), row.columns.loc[name])
+    words = [
+        f"{name}: decoded {c.decoded} with share {c.decoded_share:.2f}, "
+        + ("as in truth" if c.hit else f"true {c.true} with share {c.true_share:.2f}")
+        for name, c in row.columns.iterrows()
+    ]
+    return Picture(figure, f"{distance_words(row)} {'; '.join(words)}.")
+
+
+def _draw_shares(ax: Axes, shares: pd.Series, column: pd.Series) -> None:
+    true = [k for k, label in enumerate(shares.index) if label == column["true"]]
+    share_bars(ax, shares, true=true[0] if true else None, room=FEW)
+    verdict = "hit" if column["hit"] else f"missed: {cut(column['true'])}"
+    ax.set_title(f"{cut(column.name)}: {verdict}", fontsize=8.5, loc="left")
+    ax.tick_params(labelsize=7.5)
+
+
+def distance_words(row: PredictedRow, overruled: Sequence[str] = ()) -> str:
+    """How far the mixture and the decoded row lie from the true one, and a row overruled by hand.
 
     Parameters
     ----------
-    path
-        As `inspection.walk` returns it.
-    first, second
-        The two categories.
+    overruled
+        Column and category that overrule what was decoded.
     """
-    figure, (ax,) = panels_of(1, width=6.0, height=3.0)
-    draw_walk(ax, path, first, second)
-    legend_above(figure)
-    middle = path.iloc[len(path) // 2]
-    alt = (
-        f"Distance behind net1 from mixtures of {first} and {second} to both and to the nearest "
-        f"category: halfway {middle.to_first:.2f}, {middle.to_second:.2f}, {middle.to_nearest:.2f}."
+    hits = int(row.columns["hit"].sum())
+    words = (
+        f"{hits} of {len(row.columns)} categories hit. Squared distance behind net1 to the true "
+        f"row: of the mixture {row.mixture:.3f}, of the decoded row {row.decoded:.3f}"
     )
-    return Picture(figure, alt)
+    if not overruled:
+        return f"{words}."
+    found = row.overrulings.loc[tuple(overruled)]
+    column, category = overruled
+    return f"{words}, with {column} {category} {found.distance:.3f} ({found.change:+.3f})."
 
 
-def draw_walk(ax: Axes, path: pd.DataFrame, first: str, second: str) -> None:
-    """The distances along a walk."""
-    first, second = cut(first), cut(second)
-    ax.plot(path["to_nearest"], color=GREEN, linewidth=5, alpha=0.4, label="to the nearest")
-    ax.plot(path["to_first"], color=BLUE, label=f"to {first}")
-    ax.plot(path["to_second"], color=ORANGE, linestyle="--", label=f"to {second}")
-    top = float(path[["to_first", "to_second"]].to_numpy().max())
-    ax.set(xlim=(0, 1), ylim=(0, 1.08 * top or 1.0))
-    ax.set_xlabel(f"share of {second} in the mixture", fontsize=9)
-    ax.set_ylabel("distance behind net1", fontsize=9)
-    ax.tick_params(labelsize=8)
-    ax.spines[["top", "right"]].set_visible(False)
+def distance_bars(row: PredictedRow, overruled: Sequence[str] = ()) -> str:
+    """The squared distances of the mixture, the decoded row and the overruled one, as SVG."""
+    bars = {"mixture": row.mixture, "decoded row": row.decoded}
+    if overruled:
+        bars["overruled"] = float(row.overrulings["distance"][tuple(overruled)])
+    longest = max(*bars.values(), 1e-12)
+    lines = [
+        f'<text x="0" y="{y}" font-size="12" fill="{INK}">{name}</text>'
+        f'<rect x="90" y="{y - 10}" width="{300 * value / longest:.1f}" height="11" '
+        f'fill="{colour}"/>'
+        f'<text x="{96 + 300 * value / longest:.1f}" y="{y}" font-size="12" fill="{INK}">'
+        f"{value:.3f}</text>"
+        for (name, value), colour, y in zip(
+            bars.items(), (GREY, BLUE, ORANGE), (32, 50, 68), strict=False
+        )
+    ]
+    title = "Squared distance behind net1 to the true row"
+    return (
+        f'<svg role="img" aria-label="{html.escape(distance_words(row, overruled))}" width="470" '
+        f'height="76" viewBox="0 0 470 76" font-family="sans-serif" '
+        f'style="background:#fff;max-width:100%">'
+        f'<text x="0" y="14" font-size="12" font-weight="bold" fill="{INK}">{title}</text>'
+        f"{''.join(lines)}</svg>"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,22 +204,52 @@ class CategoryWalk:
             f"{self.nearest(share)}."
         )
 
-    def mark(self, ax: Axes, share: float) -> None:
-        """Marks the mixture on the walk."""
-        here = self.at(share)
-        ax.axvline(here.name, color=INK, linewidth=1.0)
-        for name, colour in WAYS.items():
-            ax.plot(here.name, here[name], "o", color=colour, mec="white", clip_on=False)
-        nearest = f"nearest: {cut(self.nearest(share))}, {here.to_nearest:.2f} away"
-        ax.set_title(nearest, fontsize=9, loc="left", pad=4)
+    def draw(self, ax: Axes, share: float | None = None) -> None:
+        """The distances along the walk; with a mixture if its share is given."""
+        first, second = cut(self.first), cut(self.second)
+        ends = self.path[["to_first", "to_second"]]
+        ax.plot(self.path["to_nearest"], color=GREEN, lw=5, alpha=0.4, label="to the nearest")
+        ax.plot(self.path["to_first"], color=BLUE, label=f"to {first}")
+        ax.plot(self.path["to_second"], color=ORANGE, ls="--", label=f"to {second}")
+        ax.set(xlim=(0, 1), ylim=(0, 1.08 * float(ends.to_numpy().max()) or 1.0))
+        ax.set_xlabel(f"share of {second} in the mixture", fontsize=9)
+        ax.set_ylabel("distance behind net1", fontsize=9)
+        ax.tick_params(labelsize=8)
+        ax.spines[["top", "right"]].set_visible(False)
+        if share is not None:
+            here = self.at(share)
+            ax.axvline(here.name, color=INK, linewidth=1.0)
+            for name, colour in WAYS.items():
+                ax.plot(here.name, here[name], "o", color=colour, mec="white", clip_on=False)
+            nearest = f"nearest: {cut(self.nearest(share))}, {here.to_nearest:.2f} away"
+            ax.set_title(nearest, fontsize=9, loc="left", pad=4)
+
+
+def walk(path: pd.DataFrame, first: str, second: str) -> Picture:
+    """net1's distance to two categories' outputs, along the mixtures of the two.
+
+    Parameters
+    ----------
+    path
+        As `inspection.walk` returns it.
+    first, second
+        The two categories.
+    """
+    figure, (ax,) = panels_of(1, width=6.0, height=3.0)
+    CategoryWalk(path, (), first, second).draw(ax)
+    legend_above(figure)
+    middle = path.iloc[len(path) // 2]
+    alt = (
+        f"Distance behind net1 from mixtures of {first} and {second} to both and to the nearest "
+        f"category: halfway {middle.to_first:.2f}, {middle.to_second:.2f}, {middle.to_nearest:.2f}."
+    )
+    return Picture(figure, alt)
 
 
 def walk_at(walk: CategoryWalk, share: float) -> Picture:
     """net1's distances along a walk, and the mixture at one share of the second category."""
     figure = Figure(figsize=(4.1, 2.55), dpi=80, facecolor="white")
-    ax = figure.add_axes((0.13, 0.18, 0.84, 0.6))
-    draw_walk(ax, walk.path, walk.first, walk.second)
-    walk.mark(ax, share)
+    walk.draw(figure.add_axes((0.13, 0.18, 0.84, 0.6)), share)
     figure.legend(loc="upper left", ncols=3, frameon=False, fontsize=8, columnspacing=1.0)
     return Picture(figure, walk.words(share))
 

@@ -1,28 +1,21 @@
-"""A figure with its description in words, and what all figures are made of."""
+"""A figure with its description in words; names and tables as they come from data."""
 
 import base64
 import html
 import io
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 from matplotlib import rc_context
-from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
-from matplotlib.ticker import LogLocator, NullFormatter
 
-# Okabe and Ito's colours, told apart by colour-blind readers.
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
-INK, FAINT = "#222222", "#c4c4c4"
 DRAWING = threading.Lock()  # matplotlib's settings are shared by all threads
 UNSAID = dict.fromkeys(("Creator", "Date", "Format", "Type"))  # in an SVG
 
@@ -71,59 +64,6 @@ class Picture:
         tag = f'<img src="{source}" alt="{html.escape(self.alt)}">'
         data = {"text/html": tag, "image/png": png, "text/plain": self.alt}
         return data, {"image/png": {"alt": self.alt}}
-
-
-def panels_of(
-    panels: int, *, width: float, height: float, columns: int = 1
-) -> tuple[Figure, list[Axes]]:
-    """Panels of `width` by `height` inches, at most `columns` of them side by side.
-
-    Raises
-    ------
-    ValueError
-        If there is none.
-    """
-    if not panels:
-        raise ValueError("there is nothing to draw: give one or more")
-    across = min(panels, columns)
-    down = -(-panels // across)
-    size = (width * across + 0.6, height * down + 0.4)
-    figure = Figure(figsize=size, dpi=110, layout="constrained", facecolor="white")
-    axes = [figure.add_subplot(down, across, i + 1) for i in range(panels)]
-    for ax in axes:
-        ax.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def share_limits(axes: Sequence[Axes], axis: Literal["x", "y"]) -> None:
-    """Gives all panels the widest of their limits."""
-    limits = [getattr(ax, f"get_{axis}lim")() for ax in axes]
-    for ax in axes:
-        ax.set(**{f"{axis}lim": (min(low for low, _ in limits), max(high for _, high in limits))})
-
-
-def legend_above(figure: Figure, *, columns: int = 3) -> None:
-    """Whatever has a label in some panel, once."""
-    found = [zip(*ax.get_legend_handles_labels(), strict=True) for ax in figure.axes]
-    named = {label: handle for pairs in found for handle, label in pairs}
-    look = {"loc": "outside upper left", "ncols": columns, "frameon": False, "fontsize": 8.5}
-    figure.legend(list(named.values()), list(named), **look)
-
-
-def name_rows(axes: Sequence[Axes], names: Iterable[str]) -> None:
-    """Rows at 0, 1, 2, ... with a faint line each, in all panels; named in the first."""
-    shown = [literal(name) for name in names]
-    for ax in axes:
-        ax.set_yticks(range(len(shown)), shown if ax is axes[0] else [""] * len(shown), fontsize=8)
-        ax.grid(axis="y", color="#e6e6e6", linewidth=0.6)
-        ax.set_axisbelow(True)
-
-
-def number_logs(axis: Axis) -> None:
-    """Plain numbers at 1, 2 and 5 times powers of ten."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter("{x:g}")
-    axis.set_minor_formatter(NullFormatter())
 
 
 def literal(name: object) -> str:

@@ -1,4 +1,4 @@
-"""Figures of losses: the decoding gap, many estimators compared, temperatures, distances."""
+"""Figures of many estimators' losses and of races: what each is worth, and how long it takes."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,21 +10,12 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from tabkit.plots.picture import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    Picture,
-    legend_above,
-    literal,
-    name_rows,
-    number_logs,
-    panels_of,
-    share_limits,
-)
+from tabkit.plots.palette import BLUE, GREEN, GREY, ORANGE
+from tabkit.plots.panels import ROUND, legend_above, name_rows, number_logs, panels_of, share_limits
+from tabkit.plots.picture import Picture, check_columns, literal
 
 RELAXED = "relaxed: what is trained"
+WIDE, CLOSE = 8.0, (1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)  # a short axis has close marks
 
 
 def decoding_gap(summary: pd.DataFrame, *, random_row: float | None = None) -> Picture:
@@ -53,7 +44,7 @@ def decoding_gap(summary: pd.DataFrame, *, random_row: float | None = None) -> P
     return Picture(figure, f"Test loss by estimator, best decoded first: {'; '.join(rows)}.")
 
 
-def comparison(summary: pd.DataFrame, data: str, *, budget: str = "steps") -> Picture:
+def comparison(summary: pd.DataFrame, data: str) -> Picture:
     """Relaxed and decoded loss of each estimator, and what other decoders make of the same nets.
 
     The second panel is of fewer test rows, those that `compare.decoders` decoded.
@@ -62,18 +53,15 @@ def comparison(summary: pd.DataFrame, data: str, *, budget: str = "steps") -> Pi
     ----------
     summary
         As `compare.sweep_summary` returns it.
-    data, budget
-        Which part of it to draw.
+    data
+        Which part of it to draw, at equal steps.
 
     Raises
     ------
     ValueError
-        If the summary holds nothing of that data set at that budget.
+        If the summary holds nothing of that data set.
     """
-    part = summary[(summary["data"] == data) & (summary["budget"] == budget)]
-    if part.empty:
-        raise ValueError(f"the summary holds no {data!r} at equal {budget!r}")
-    part = part.sort_values("test_decoded", ascending=False)
+    part = _part(summary, data).sort_values("test_decoded", ascending=False)
     figure, axes = panels_of(2, width=4.9, height=0.23 * len(part) + 1.2, columns=2)
     argmax, search = "decoded by argmax", "decoded by local search behind net1"
     looks = (
@@ -98,7 +86,7 @@ def comparison(summary: pd.DataFrame, data: str, *, budget: str = "steps") -> Pi
         for row in part[::-1].itertuples()
     ]
     alt = (
-        f"Losses on {data} at equal {budget}, best decoded first: relaxed and decoded on the test "
+        f"Losses on {data} at equal steps, best decoded first: relaxed and decoded on the test "
         f"rows; then, on some of them, decoded by argmax and by local search. {'. '.join(rows)}."
     )
     return Picture(figure, alt)
@@ -114,11 +102,22 @@ def _dumbbells(ax: Axes, table: pd.DataFrame, looks: Mapping[str, tuple[str, str
     ax.set_ylim(-0.7, len(table) - 0.3)
 
 
-def temperatures(
-    summary: pd.DataFrame, data: str, names: Sequence[str], *, budget: str = "steps"
-) -> Picture:
-    """Decoded and relaxed loss against the temperature tau, a panel for each estimator's name."""
-    part = summary[(summary["data"] == data) & (summary["budget"] == budget)]
+def _part(summary: pd.DataFrame, data: str) -> pd.DataFrame:
+    part = summary[(summary["data"] == data) & (summary["budget"] == "steps")]
+    if part.empty:
+        raise ValueError(f"the summary holds no {data!r} at equal steps")
+    return part
+
+
+def temperatures(summary: pd.DataFrame, data: str, names: Sequence[str]) -> Picture:
+    """Decoded and relaxed loss against the temperature tau, a panel for each estimator's name.
+
+    Raises
+    ------
+    ValueError
+        If the summary holds nothing of that data set, or of a name at constant temperatures.
+    """
+    part = _part(summary, data)
     figure, axes = panels_of(len(names), width=2.9, height=2.8, columns=4)
     parts = []
     for ax, name in zip(axes, names, strict=True):
@@ -148,13 +147,7 @@ def _draw_temperatures(ax: Axes, curve: pd.DataFrame, name: str) -> None:
 
 
 def _temperature_curve(part: pd.DataFrame, name: str) -> pd.DataFrame:
-    """The rows of one estimator at constant temperatures, indexed by tau.
-
-    Raises
-    ------
-    ValueError
-        If there is none.
-    """
+    """The rows of one estimator at constant temperatures, indexed by tau."""
     taus = part["estimator"].str.extract(rf"^{re.escape(name)}:tau=([\d.]+)$")[0].astype(float)
     curve = part[taus.notna()].set_index(taus.dropna().rename("tau")).sort_index()
     if curve.empty:
@@ -180,3 +173,59 @@ def distance_scatter(
         f"outcomes; correlation {correlation:.2f}; {below:.0%} of the pairs lie below the diagonal."
     )
     return Picture(figure, alt)
+
+
+def race(tables: Mapping[str, pd.DataFrame]) -> Picture:
+    """Each contestant's time over that of the first, a panel for each race; lines are quartiles.
+
+    Parameters
+    ----------
+    tables
+        By title, races of the same contestants, as `ruler.race` returns them.
+
+    Raises
+    ------
+    ValueError
+        If there is no race, a column is missing, or the races' contestants differ.
+    """
+    names = list(next(iter(tables.values()), pd.DataFrame()).index)
+    for title, table in tables.items():
+        check_columns(table, ["ms", "ratio", "ratio_q1", "ratio_q3"])
+        if list(table.index) != names:
+            raise ValueError(f"the contestants of {title!r} are not those of the first race")
+    figure, axes = panels_of(len(tables), width=4.0, height=0.28 * len(names) + 0.9, columns=3)
+    order = _slowest_first(tables)
+    for ax, (title, table) in zip(axes, tables.items(), strict=True):
+        _draw_race(ax, table.loc[order])
+        ax.set_title(literal(title), fontsize=9)
+    name_rows(axes, order)
+    share_limits(axes, "x")
+    low, high = axes[0].get_xlim()
+    for ax in axes:
+        number_logs(ax.xaxis, ROUND if high / low > WIDE else CLOSE)
+    figure.supxlabel(f"times as long as {literal(names[0])} (log scale)", fontsize=9)
+    parts = [f"{title}: {_ratios(table.loc[order[::-1]])}" for title, table in tables.items()]
+    alt = f"Time over that of {names[0]}, median and quartiles. {'; '.join(parts)}."
+    return Picture(figure, alt)
+
+
+def _slowest_first(tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """The contestants by their mean log ratio, the one that all are compared with last."""
+    mean = sum(np.log(table["ratio"]) for table in tables.values())
+    reference, *others = mean.index
+    return [*mean[others].sort_values(ascending=False).index, reference]
+
+
+def _draw_race(ax: Axes, table: pd.DataFrame) -> None:
+    places = np.arange(len(table))
+    ax.axvline(1.0, color=GREY, linewidth=1.0, linestyle=":")
+    ax.hlines(places, table["ratio_q1"], table["ratio_q3"], color=BLUE, linewidth=2.0)
+    ax.plot(table["ratio"], places, "o", color=BLUE, ms=5)
+    ax.set(xscale="log", ylim=(-0.7, len(table) - 0.3))
+
+
+def _ratios(table: pd.DataFrame) -> str:
+    return ", ".join(
+        f"{name} {row.ratio:.2f} ({row.ratio_q1:.2f} to {row.ratio_q3:.2f})"
+        for name, row in table.iterrows()
+    )

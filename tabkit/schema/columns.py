@@ -238,10 +238,13 @@ class Continuous:
 
         Every row is checked, and counts for the range.
         """
-        values = pd.Series(continuous_values(column))
-        scaled = values if scale_on is None else values.iloc[np.asarray(scale_on)]
-        if scaled.empty:
-            raise DataError("scale_on holds no row", "pass the positions of the training rows")
+        values = continuous_values(column)
+        places = np.arange(len(values))
+        if scale_on is not None:
+            if len(scale_on) == 0:
+                raise DataError("scale_on holds no row", "pass the positions of the training rows")
+            places = places[np.asarray(scale_on)]
+        scaled = values[places]
         lowest, highest = float(values.min()), float(values.max())
         if scaled.min() == scaled.max():
             where = "" if lowest == highest else " in the rows that set the scale (for training)"
@@ -249,12 +252,12 @@ class Continuous:
                 f"is constant{where}, which says nothing about a row and cannot be standardised",
                 "drop the column",
                 column=column.name,
-                row=int(scaled.index[0]),
-                value=float(scaled.iloc[0]),
+                row=int(places[0]),
+                value=float(scaled[0]),
             )
         dtype = column.dtype if numpy_dtype(column.dtype).kind in "iuf" else FLOAT
         with np.errstate(over="ignore", under="ignore"):
-            mean, std = float(scaled.to_numpy().mean()), float(scaled.to_numpy().std())
+            mean, std = float(scaled.mean()), float(scaled.std())
         return cls(column.name, mean, std, lowest, highest, dtype)
 
     def encode(self, column: pd.Series) -> np.ndarray:

@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from tabkit.extras import need
+
 if TYPE_CHECKING:
     from tabkit.widgets.cockpit import Cockpit, training_cockpit
     from tabkit.widgets.embedding import embedding_explorer
@@ -32,6 +34,9 @@ __all__ = [
     "simplex_explorer",
     "training_cockpit",
 ]
+
+
+need("widgets")
 
 
 def __getattr__(name: str) -> object:

@@ -1,22 +1,43 @@
 """The widgets as an app: ``python -m tabkit.widgets`` serves them on loopback.
 
-Trains the nets first if they are not in the folder yet.
+Trains the nets first if they are not in the folder yet. Each page that is open has a Python process
+of its own, about half a gigabyte, which ends with the page.
 """
 
 import argparse
+import asyncio
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
-import nbformat
-from traitlets.config import Config
+from tabkit.extras import imports_for
+
+with imports_for("the app"):
+    import nbformat
+    from jupyter_server import DEFAULT_STATIC_FILES_PATH
+    from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+    from tornado.web import HTTPError
+    from traitlets import Integer
+    from traitlets.config import Config
 
 SHARE = Path(__file__).parent / "share"
 CELL = "from tabkit.widgets.app import page\npage(get_ipython(), {folder!r}, **{sizes})"
 # Voila's bundle is older than our Lab: other extensions would not load, and say so in the page.
 EXTENSIONS = ["@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8"]
+KERNELS = {
+    # Where a page went without a goodbye (the browser was killed, say); in seconds.
+    "cull_idle_timeout": 120,
+    "cull_interval": 30,
+    "cull_connected": False,
+    "transport_encryption": "auto",  # else each kernel tells the terminal that it lacks it
+}
+PATIENCE = 8  # seconds for a page that was left to be gone, as when it is loaded again
+FULL = "There are {} pages open, and no more fit. Close one of them, then load this page again."
+ELSEWHERE = "Another site asked for this page. Type its address into the browser yourself."
 
 
 def parser() -> argparse.ArgumentParser:
@@ -24,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(prog="python -m tabkit.widgets", description=__doc__)
     found.add_argument("--port", type=int, default=8866, help="(8866)")
     found.add_argument("--no-browser", action="store_true", help="only serve")
+    found.add_argument("--pages", type=int, default=4, help="open at the same time, at most (4)")
     found.add_argument(
         "--folder", type=Path, default=Path("runs/app"), help="of the trained nets (runs/app)"
     )
@@ -45,22 +67,84 @@ def write_page(folder: Path, nets: Path, sizes: dict[str, int]) -> Path:
     return path
 
 
-def serve(notebook: Path, port: int, *, browser: bool) -> None:
-    """Serves the notebook's output by Voila until interrupted."""
-    os.environ["JUPYTER_PATH"] = os.pathsep.join(
-        [str(SHARE), *filter(None, [os.environ.get("JUPYTER_PATH")])]
-    )
-    from voila.app import Voila  # noqa: PLC0415 - reads JUPYTER_PATH when imported
+class Bounded(AsyncMappingKernelManager):
+    """Starts at most so many kernels; beyond that it waits a little, then says so."""
 
+    most = Integer(config=True)
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.starting = set()
+
+    async def start_kernel(self, **options: Any) -> str:
+        for _ in range(10 * PATIENCE):
+            if len({*self.list_kernel_ids(), *self.starting}) < self.most:
+                break
+            await asyncio.sleep(0.1)
+        else:
+            raise HTTPError(503, FULL.format(self.most))
+        name = str(uuid4())
+        self.starting.add(name)  # in the same breath as the count: the next request sees it
+        try:
+            return await super().start_kernel(kernel_id=name, **options)
+        finally:
+            self.starting.remove(name)
+
+
+def welcome(handler: Any, **_: Any) -> None:
+    """Lets a reader in and sends other sites away, before a kernel starts.
+
+    Raises
+    ------
+    HTTPError
+        If a page of another site asked.
+    """
+    if not handler.check_origin() or foreign(handler.request.headers):
+        raise HTTPError(403, ELSEWHERE)
+    handler.xsrf_token  # noqa: B018 - makes the cookie without which the page's goodbye is refused
+
+
+def foreign(headers: Mapping[str, str]) -> bool:
+    """Another site's page asks, to have this one as its image or frame; a link leads here."""
+    followed = (headers.get("Sec-Fetch-Mode"), headers.get("Sec-Fetch-Dest"))
+    outside = headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}
+    return outside and followed != ("navigate", "document")
+
+
+def settings(port: int, pages: int, *, browser: bool) -> Config:
+    """Voila's: loopback only, for whoever calls it by a name of this machine."""
     server = {
         "ip": "127.0.0.1",
         "port": port,
         "port_retries": 0,
         "open_browser": browser,
         "log_level": "ERROR",
+        "config_file_paths": [],  # what the reader set for pages of his own does not open this one
+        # A foreign Host is refused; the words for it need the path.
+        "tornado_settings": {
+            "allow_remote_access": False,
+            "static_path": DEFAULT_STATIC_FILES_PATH,
+        },
     }
-    look = {"template": "tabkit", "show_tracebacks": True, "extension_allowlist": EXTENSIONS}
-    chosen = Config({"Voila": server, "VoilaConfiguration": look})
+    page = {
+        "template": "tabkit",
+        "show_tracebacks": True,
+        "extension_allowlist": EXTENSIONS,
+        "prelaunch_hook": welcome,
+        "multi_kernel_manager_class": Bounded,
+    }
+    return Config(Voila=server, VoilaConfiguration=page, Bounded=KERNELS | {"most": pages})
+
+
+def serve(notebook: Path, port: int, *, pages: int, browser: bool) -> None:
+    """Serves the notebook's output by Voila until interrupted."""
+    os.environ["JUPYTER_PATH"] = os.pathsep.join(
+        [str(SHARE), *filter(None, [os.environ.get("JUPYTER_PATH")])]
+    )
+    with imports_for("the app"):
+        from voila.app import Voila  # noqa: PLC0415 - reads JUPYTER_PATH when imported
+
+    chosen = settings(port, pages, browser=browser)
     Voila.launch_instance(argv=[str(notebook)], config=chosen)
 
 
@@ -75,7 +159,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         print(f"tabkit's widgets: http://127.0.0.1:{arguments.port} (Ctrl-C ends)", flush=True)
         notebook = write_page(Path(folder), arguments.folder, sizes)
-        serve(notebook, arguments.port, browser=not arguments.no_browser)
+        browser = not arguments.no_browser
+        serve(notebook, arguments.port, pages=arguments.pages, browser=browser)
     return 0
 
 

@@ -3,11 +3,13 @@
 import sys
 import time
 
+import psutil
 import pytest
 
 from browser.harness import Server, expect, free_port
 from browser.widget import report
 
+PAGES = 3
 SMALL = ["--rows", "5000", "--encoder-steps", "30", "--steps", "30"]
 TABS = {
     "simplex": "simplex_explorer",
@@ -22,7 +24,8 @@ def start(folder):
     """The app's server, with small nets that it trains if they are not there."""
     port = free_port()
     command = [sys.executable, "-m", "tabkit.widgets", "--no-browser", "--port", str(port)]
-    return Server([*command, *SMALL], folder, port, ready="/voila/static/voila.js")
+    words = [*command, "--pages", str(PAGES), *SMALL]
+    return Server(words, folder, port, ready="/voila/static/voila.js")
 
 
 @pytest.fixture(scope="module")
@@ -34,17 +37,23 @@ def folder(browser, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def app(folder, open_page):
+def server(folder):
+    """A second start."""
+    found = start(folder)
+    found.served = time.perf_counter() - found.started
+    yield found
+    found.stop()
+    assert "Traceback" not in found.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def app(server, open_page):
     """The page of a second start."""
-    server = start(folder)
-    served = time.perf_counter() - server.started
     page = open_page(server.origin)
     page.widget("simplex_explorer").picture.wait_for()
     opened = time.perf_counter() - server.started
-    report(f"app, small nets: served after {served:.1f} s, opened after {opened:.1f} s")
-    yield page
-    server.stop()
-    assert "Traceback" not in server.log.read_text()
+    report(f"app, small nets: served after {server.served:.1f} s, opened after {opened:.1f} s")
+    return page
 
 
 def visit(app, tab):
@@ -91,3 +100,42 @@ def test_the_type_is_large_enough_for_a_projector(app):
 
 def test_only_this_machine_was_asked_and_nothing_went_wrong(app):
     app.check()
+
+
+def kernels(server):
+    """Whose process each open page has."""
+    return psutil.Process(server.process.pid).children()
+
+
+def memory(server):
+    """MiB of the server and its kernels, each page of memory counted once."""
+    whole = [psutil.Process(server.process.pid), *kernels(server)]
+    return sum(process.memory_full_info().pss for process in whole) / 2**20
+
+
+def opened(server, open_page):
+    page = open_page(server.origin)
+    page.widget("simplex_explorer").picture.wait_for()
+    return page
+
+
+def test_kernels_and_their_memory_go_with_their_pages(app, server, open_page):
+    before, kept = kernels(server), memory(server)
+    left, trains = opened(server, open_page), opened(server, open_page)
+    visit(trains, "training").button("start").click()
+    held = memory(server)
+    assert len(kernels(server)) == PAGES
+    beyond = open_page(server.origin).page
+    expect(beyond.get_by_text(f"There are {PAGES} pages open")).to_be_visible(timeout=30_000)
+    left.page.goto("about:blank")
+    beyond.reload()
+    beyond.locator(".tabkit-simplex-explorer").wait_for()
+    assert len(kernels(server)) == PAGES
+    for page in (trains.page, beyond):
+        page.close(run_before_unload=True)  # as a reader closes a tab
+    gone, _ = psutil.wait_procs([k for k in kernels(server) if k not in before], timeout=30)
+    assert len(gone) == 2
+    assert kernels(server) == before
+    now = memory(server)
+    report(f"app, MiB: {kept:.0f} with one page, {held:.0f} with {PAGES}, {now:.0f} after")
+    assert now - kept < (held - kept) / 4

@@ -12,8 +12,10 @@ from matplotlib.figure import Figure
 
 from tabkit.inspection import Projection, Vectors, nearest
 from tabkit.plots.maps.labels import name_points, settle
-from tabkit.plots.mixtures import CategoryWalk, draw_walk
-from tabkit.plots.picture import BLUE, FAINT, INK, ORANGE, Picture, literal, panels_of
+from tabkit.plots.mixtures import CategoryWalk
+from tabkit.plots.palette import BLUE, FAINT, INK, ORANGE
+from tabkit.plots.panels import panels_of
+from tabkit.plots.picture import Picture, literal
 
 SIZE = np.array([414.0, 376.0])  # pixels, of a map on a page
 PIXELS = 96  # of a page, to the inch
@@ -68,7 +70,7 @@ class CategoryMap:
         if near is not None:
             pairs = [f"{row.neighbour} ({row.distance:.2f})" for row in near.itertuples()]
             return f"{heading} Nearest to {self.category}, with distances: {', '.join(pairs)}."
-        most = [vectors.names[k] for k in frequent_first(vectors)[:NAMED]]
+        most = [vectors.names[k] for k in frequent_first(vectors.facts)[:NAMED]]
         pairs = [
             f"{row.name}: {row.neighbour} ({row.distance:.2f})"
             for row in nearest(vectors, most, k=1).itertuples()
@@ -139,7 +141,7 @@ def name_all(axes: Sequence[Axes], maps: Iterable[CategoryMap]) -> None:
         vectors = each.projection.vectors
         radii = diameters(vectors) / 2
         radii[each.marked] = MARK / 2
-        order = frequent_first(vectors)
+        order = frequent_first(vectors.facts)
         name_points(ax, each.at, vectors.names, order, radii, marked=each.marked)
 
 
@@ -160,8 +162,7 @@ def embedding_twin(
     figure, axes = panels_of(len(maps) + 1, width=4.3, height=3.7, columns=2)
     for ax, (each, shown) in zip(axes, maps.items(), strict=False):
         each.draw(ax, shown)
-    draw_walk(axes[-1], walk.path, walk.first, walk.second)
-    walk.mark(axes[-1], share)
+    walk.draw(axes[-1], share)
     axes[-1].legend(frameon=False, fontsize=8)
     name_all(axes, maps)
     return Picture(figure, " ".join([*(each.words for each in maps), walk.words(share)]))
@@ -201,11 +202,10 @@ def diameters(vectors: Vectors) -> Float[np.ndarray, " n"]:
     return 4.5 + 7.0 * (logs - logs.min()) / max(float(np.ptp(logs)), 1e-9)
 
 
-def frequent_first(vectors: Vectors) -> list[int]:
+def frequent_first(facts: pd.DataFrame) -> list[int]:
     """Positions of the points, the most frequent first."""
-    if "count" not in vectors.facts:
-        return list(range(len(vectors)))
-    return np.argsort(-vectors.facts["count"].to_numpy(float), kind="stable").tolist()
+    counts = facts["count"].to_numpy(float) if "count" in facts else np.zeros(len(facts))
+    return np.argsort(-counts, kind="stable").tolist()
 
 
 def bare(ax: Axes, title: str, *, equal: bool) -> None:

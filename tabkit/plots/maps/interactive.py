@@ -3,6 +3,7 @@
 import base64
 import html
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,8 @@ from jaxtyping import Float
 
 from tabkit.inspection import Projection
 from tabkit.plots.maps.categories import equal_scales, quality_line
-from tabkit.plots.picture import FAINT, GREY, Picture
+from tabkit.plots.palette import FAINT, GREY
+from tabkit.plots.picture import Picture
 
 PLOTLY = "application/vnd.plotly.v1+json"
 CONFIG = {
@@ -23,7 +25,17 @@ CONFIG = {
     "plotlyServerURL": "",
     "modeBarButtonsToRemove": ["select2d", "lasso2d"],
 }
-HEIGHT, TOP = 600, 130  # pixels
+# White, without ticks: a map's axes mean nothing by themselves.
+AXIS = {
+    **{"showticklabels": False, "zeroline": False, "showgrid": False},
+    **{"mirror": True, "showline": True, "linecolor": FAINT},
+}
+LAYOUT = {
+    **{"template": "plotly_white", "paper_bgcolor": "white", "height": 600},
+    "title": {"x": 0.01, "y": 0.98, "yanchor": "top", "font": {"size": 15}},
+    **{"xaxis": AXIS, "yaxis": AXIS},
+    "scene": {f"{axis}axis": {"showticklabels": False, "title": {"text": ""}} for axis in "xyz"},
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,10 +58,7 @@ class Interactive:
     def outputs(self) -> list[dict[str, Any]]:
         """What a notebook displays, each by MIME type: the figure, then its description."""
         words = f"<details><summary>Figure in words</summary>{html.escape(self.alt)}</details>"
-        return [
-            self._repr_mimebundle_(),
-            {"text/html": words, "text/plain": self.alt},
-        ]
+        return [self._repr_mimebundle_(), {"text/html": words, "text/plain": self.alt}]
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         still, _metadata = self.twin._repr_mimebundle_()
@@ -64,16 +73,23 @@ class Interactive:
             display(output, raw=True)
 
 
-def by_axis(at: Float[np.ndarray, "n d"]) -> dict[str, dict[str, str]]:
-    """Coordinates by the axis' name."""
-    return dict(zip("xyz", map(packed, at.astype(np.float32).T), strict=False))
+def page(traces: Sequence[Any], menus: Mapping[str, float], *, right: int) -> go.Figure:
+    """A white page with room for menus above, whose names stand at places from 0 to 1."""
+    look = {"xref": "paper", "yref": "paper", "y": 1.0, "yshift": 40, "showarrow": False}
+    look |= {"xanchor": "left", "yanchor": "bottom", "font": {"size": 11, "color": GREY}}
+    names = [look | {"x": x, "text": name} for name, x in menus.items()]
+    margin = {"l": 10, "r": right, "t": 130, "b": 10}
+    return go.Figure(traces, LAYOUT | {"margin": margin, "annotations": names})
 
 
-def packed(numbers: Float[np.ndarray, " n"]) -> dict[str, str]:
-    """Numbers as plotly's typed array, a fraction of their text's length."""
-    small = bool((np.abs(numbers) < 128).all() and (numbers == numbers.round()).all())
-    kept = np.ascontiguousarray(numbers, dtype=np.int8 if small else np.float32)
-    return {"dtype": "i1" if small else "f4", "bdata": base64.b64encode(kept).decode()}
+def menu(x: float, choices: Mapping[str, Sequence[Any]], *, active: int = 0) -> dict[str, Any]:
+    """A menu above the figure: what each choice calls, and with what."""
+    place = {"x": x, "xanchor": "left", "y": 1.0, "yanchor": "bottom", "pad": {"b": 6}}
+    buttons = [
+        {"label": plain(label), "method": method, "args": arguments}
+        for label, (method, *arguments) in choices.items()
+    ]
+    return place | {"buttons": buttons, "active": active, "bgcolor": "white", "bordercolor": GREY}
 
 
 def titles(projection: Projection) -> dict[str, str | None]:
@@ -85,39 +101,16 @@ def titles(projection: Projection) -> dict[str, str | None]:
     }
 
 
-def blank_layout(*, right: int) -> dict[str, Any]:
-    """White, without ticks (a map's axes mean nothing by themselves), both axes on one scale."""
-    axis = {"showticklabels": False, "zeroline": False, "showgrid": False}
-    axis |= {"mirror": True, "showline": True, "linecolor": FAINT}
-    bare = {"showticklabels": False, "title": {"text": ""}}
-    return {
-        "template": "plotly_white",
-        "paper_bgcolor": "white",
-        "height": HEIGHT,
-        "margin": {"l": 10, "r": right, "t": TOP, "b": 10},
-        "title": {"x": 0.01, "y": 0.98, "yanchor": "top", "font": {"size": 15}},
-        "xaxis": axis,
-        "yaxis": axis,
-        "scene": {"xaxis": bare, "yaxis": bare, "zaxis": bare},
-    }
+def by_axis(at: Float[np.ndarray, "n d"]) -> dict[str, dict[str, str]]:
+    """Coordinates by the axis' name."""
+    return dict(zip("xyz", map(packed, at.astype(np.float32).T), strict=False))
 
 
-def dropdown(x: float, buttons: list[dict[str, Any]], *, active: int = 0) -> dict[str, Any]:
-    """A menu above the figure."""
-    place = {"x": x, "xanchor": "left", "y": 1.0, "yanchor": "bottom", "pad": {"b": 6}}
-    return place | {"buttons": buttons, "active": active, "bgcolor": "white", "bordercolor": GREY}
-
-
-def choice(label: str, method: str, *args: Any) -> dict[str, Any]:
-    """One entry of a menu, and what choosing it changes."""
-    return {"label": plain(label), "method": method, "args": list(args)}
-
-
-def caption(x: float, text: str) -> dict[str, Any]:
-    """A menu's name, above it."""
-    place = {"xref": "paper", "yref": "paper", "x": x, "y": 1.0, "yshift": 40}
-    anchors = {"xanchor": "left", "yanchor": "bottom", "showarrow": False}
-    return place | anchors | {"text": text, "font": {"size": 11, "color": GREY}}
+def packed(numbers: Float[np.ndarray, " n"]) -> dict[str, str]:
+    """Numbers as plotly's typed array, a fraction of their text's length."""
+    small = bool((np.abs(numbers) < 128).all() and (numbers == numbers.round()).all())
+    kept = np.ascontiguousarray(numbers, dtype=np.int8 if small else np.float32)
+    return {"dtype": "i1" if small else "f4", "bdata": base64.b64encode(kept).decode()}
 
 
 def plain(value: str) -> str:

@@ -1,0 +1,105 @@
+"""Pages of README, docs and the docstrings: ``make docs``.
+
+README is the first page, so that all pages are the Markdown that one reads in the repository.
+Nothing is fetched, to build them or to read them.
+"""
+
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from sphinx.application import Sphinx
+
+import tabkit
+
+ROOT = Path(__file__).resolve().parents[1]
+API = ROOT / "docs" / "api"
+WHOLE = ("tabkit.estimators", "tabkit.fast")
+
+project = "tabkit"
+copyright = "the authors of tabkit"
+release = tabkit.__version__
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+root_doc = "README"
+include_patterns = ["*.md", "docs/*.md", "docs/api/*.rst", "benchmarks/*.md", "data/*.md"]
+exclude_patterns = [".*", "runs", "build"]
+templates_path = ["templates"]
+html_theme = "furo"
+html_title = "tabkit"
+html_show_sourcelink = False
+html_copy_source = False
+html_show_search_summary = False  # it would need a server
+html_additional_pages = {"index": "redirect.html"}
+myst_heading_anchors = 3
+default_role = "py:obj"  # a name in single backticks leads to what it names ...
+suppress_warnings = ["ref.python"]  # ... and where two have it, to one of them
+autodoc_member_order = "bysource"
+autodoc_inherit_docstrings = False  # nn.Module has one for forward
+napoleon_custom_sections = ["Shape", "Gradient", "Source"]
+
+
+def write_api(_app: Sphinx) -> None:
+    """A page for each public module, and one that lists them."""
+    API.mkdir(exist_ok=True)
+    names = public(tabkit)
+    for name in names:
+        (API / f"{name}.rst").write_text("\n".join([name, "=" * len(name), "", *contents(name)]))
+    modules = [f"* :doc:`{name}`: {first_line(name)}" for name in names]
+    top = ["What ``import tabkit`` has at hand:", "", *at_hand(), "", "Its modules:", "", *modules]
+    toctree = [".. toctree::", "   :hidden:", "", *(f"   {name}" for name in names)]
+    (API / "index.rst").write_text("\n".join(["API", "===", "", *top, "", *toctree, ""]))
+
+
+def public(package: ModuleType) -> list[str]:
+    """The names of its public modules."""
+    found = pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
+    return sorted(m.name for m in found if not m.name.rpartition(".")[2].startswith("_"))
+
+
+def contents(name: str) -> list[str]:
+    """What a page describes: what the module offers and, in some rooms, all of its files."""
+    lines, module = [f".. automodule:: {name}", "   :members:", ""], importlib.import_module(name)
+    for part in public(module) if name in WHOLE else ():
+        others = f"   :exclude-members: {', '.join(module.__all__)}"
+        lines += [part, "-" * len(part), "", f".. automodule:: {part}", "   :members:", others, ""]
+    return lines
+
+
+def first_line(name: str) -> str:
+    """What a module says that it does."""
+    return importlib.import_module(name).__doc__.splitlines()[0]
+
+
+def at_hand() -> list[str]:
+    """The classes and functions of `tabkit` itself, with links to where they are described."""
+    found = ((name, getattr(tabkit, name)) for name in tabkit.__all__)
+    homes = [(name, getattr(it, "__module__", "").split(".")[:2]) for name, it in found]
+    return [f"* :py:obj:`{name} <{'.'.join(home)}.{name}>`" for name, home in homes if home[1:]]
+
+
+def lead_on(_app: Sphinx, page: str, source: list[str]) -> None:
+    """README leads to all pages, in the order of docs/index.md; in the repository its links do."""
+    if page == root_doc:
+        listed = re.findall(r"\]\((.+)\.md\)", (ROOT / "docs" / "index.md").read_text())
+        pages = [f"docs/{name}".replace("docs/../", "") for name in listed]
+        others = [page for page in pages if page != root_doc]
+        lines = "\n".join(["docs/index", *others, "docs/api/index"])
+        source[0] += f"\n```{{toctree}}\n:hidden:\n\n{lines}\n```\n"
+
+
+def as_prose(
+    _app: Sphinx, _what: str, _name: str, _it: Any, _options: Any, lines: list[str]
+) -> None:
+    """In docstrings the bars of an absolute value, and an s after code, are themselves."""
+    barred = (re.sub(r"(``.*?``)|\|", lambda found: found[1] or r"\|", line) for line in lines)
+    lines[:] = [re.sub(r"(?<=\w`)(?=s\b)", r"\\ ", line) for line in barred]
+
+
+def setup(app: Sphinx) -> None:
+    """What is written, or changed, before pages are read."""
+    app.connect("builder-inited", write_api)
+    app.connect("source-read", lead_on)
+    app.connect("autodoc-process-docstring", as_prose)

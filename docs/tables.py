@@ -1,0 +1,242 @@
+"""Writes the generated tables of README and docs: ``python docs/tables.py``.
+
+A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``. `TABLES` has the function
+that makes it: from the kept results in benchmarks/results, or from the registry of estimators.
+"""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from tabkit import estimators, fast, simplex
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+PLACE = re.compile(r"(?<=<!-- table: )(\w+) -->\n.*?(?=<!-- end -->)", re.DOTALL)
+COLUMNS = (3, 4, 5)  # categories of the columns for which evaluations are counted
+Row = Iterable[object]
+
+
+def table(heads: Row, rows: Iterable[Row]) -> str:
+    """A Markdown table; numbers have two places."""
+    heads = list(heads)
+    return "\n".join(line(row) for row in [heads, ["---"] * len(heads), *rows])
+
+
+def line(cells: Row) -> str:
+    """One row of it."""
+    texts = (f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in cells)
+    return f"| {' | '.join(texts)} |"
+
+
+def kept(name: str, **wanted: object) -> pd.DataFrame:
+    """The rows of a kept table with these values."""
+    found = pd.read_csv(RESULTS / f"{name}.csv")
+    return found[(found[list(wanted)] == pd.Series(wanted)).all(axis=1)]
+
+
+def code(text: str) -> str:
+    """As code."""
+    return f"`{text}`"
+
+
+def with_links(source: str) -> str:
+    """An estimator's source, whose arXiv number leads to the paper."""
+    return re.sub(r"arXiv:(\d{4}\.\d{4,5})", r"[arXiv:\1](https://arxiv.org/abs/\1)", source)
+
+
+def estimators_table() -> str:
+    """Every estimator of the registry."""
+
+    def rows() -> Iterator[Row]:
+        for name in estimators.names():
+            made = estimators.make(name)
+            knobs = ", ".join(f"{knob} {value:g}" for knob, value in made.knobs.items())
+            named = f"{code(name)}<br>{knobs}" if knobs else code(name)
+            gradient, source = made.gradient.removeprefix(f"{made.bias}: "), with_links(made.source)
+            yield named, made.bias, gradient, made.evaluations(COLUMNS), source
+
+    return table(["estimator, its knobs", "bias", "gradient", "evaluations", "source"], rows())
+
+
+def formula() -> str:
+    """Straight-through Gumbel, as the package has it."""
+    shown = (estimators.gumbel.straight_through_gumbel, simplex.straight_through)
+    return "\n".join(["```py", "\n\n\n".join(map(bare, shown)), "```"])
+
+
+def bare(function: Callable) -> str:
+    """A function without decorator, annotations and docstring."""
+    (found,) = ast.parse(inspect.getsource(function)).body
+    found.decorator_list, found.returns, found.body = [], None, found.body[1:]
+    for argument in (*found.args.args, *found.args.kwonlyargs):
+        argument.annotation = None
+    return ast.unparse(found)
+
+
+def main_job_table() -> str:
+    """The main job on the flights."""
+    columns = ["train_relaxed", "test_relaxed", "test_decoded", "test_decoded_se", "gap"]
+    results = kept("flights_main_job").set_index("estimator")[columns]
+    heads = ["net0 trained through", "relaxed, training flights", "relaxed, test", "decoded, test"]
+    rows = ((code(name), *row) for name, row in zip(results.index, results.to_numpy(), strict=True))
+    return table([*heads, "±", "gap"], rows)
+
+
+SHOWN = (
+    *("gumbel_softmax:tau=cosine/2/0.25", "straight_through_gumbel:tau=1", "gumbel_softmax:tau=1"),
+    *("reinmax:tau=1.3", "indecater", "leave_one_out:samples=4", "straight_through_argmax:tau=1"),
+    *("vq_straight_through", "cross_entropy", "direct_embedding", "softmax:tau=0.25"),
+    *("hard_argmax", "softmax:tau=1"),
+)
+
+
+def comparison_table(data: str) -> str:
+    """A part of the comparison at equal steps."""
+    columns = ["test_relaxed", "test_decoded", "test_decoded_se", "decode_argmax", "decode_search"]
+    results = kept("comparison", data=data, budget="steps").set_index("estimator")[columns]
+    rows = ((code(name), *results.loc[name]) for name in SHOWN)
+    return table(["estimator", "relaxed", "decoded", "±", "argmax", "search"], rows)
+
+
+STARTS = ("usual", "small")
+DECODERS = {"argmax": "decode_argmax", "first layer": "decode_first_layer"}
+DECODERS |= {"search": "decode_search"}
+THROUGH = ("softmax", "softmax:tau=0.25", "gumbel_softmax", "straight_through_gumbel")
+THROUGH += ("straight_through_argmax", "direct_embedding")
+
+
+def landings(start: str) -> pd.DataFrame:
+    """Losses by estimator and decoder, on the flights."""
+    return kept("inspection_landings", data="flights", start=start).set_index("estimator")
+
+
+ANSWERS = {
+    "softmax": "softmax: a mixture of categories",
+    "gumbel_softmax": "Gumbel-softmax: a noisy mixture",
+    "straight_through_gumbel": "straight-through Gumbel: a sampled one-hot",
+    "straight_through_argmax": "straight-through argmax: the argmax one-hot",
+}
+
+
+def answer_table() -> str:
+    """README's four rows, the best of each decoder in bold."""
+    results = landings("small").loc[list(ANSWERS)]
+    texts = results[["relaxed", *DECODERS.values()]].map("{:.2f}".format)
+    decoded = texts[list(DECODERS.values())]
+    texts[decoded.columns] = decoded.where(decoded != decoded.min(), "**" + decoded + "**")
+    heads = ["what net0 hands to net1 in training", "relaxed"]
+    heads += ["decoded by argmax", "by the first layer", "by search"]
+    return table(heads, ((ANSWERS[name], *row) for name, *row in texts.itertuples()))
+
+
+def decoders_table() -> str:
+    """Losses by start, estimator and decoder."""
+    results = [landings(start)[list(DECODERS.values())] for start in STARTS]
+    rows = ((code(name), *results[0].loc[name], *results[1].loc[name]) for name in THROUGH)
+    first, *others = DECODERS
+    starts = (f"{start} start: {first}" for start in STARTS)
+    heads = [head for start in starts for head in (start, *others)]
+    return table(["net0 trained through", *heads], rows)
+
+
+VIEWS = {"the table": "table", "after the first layer": "first_layer", "behind net1": "output"}
+
+
+def views_table() -> str:
+    """What two seeds agree on, and what is true, of the destinations."""
+
+    def cells(view: str) -> Iterator[float]:
+        for start in STARTS:
+            wanted = {"data": "flights", "column": "dest", "view": view, "start": start}
+            agreement = kept("inspection_agreement", **wanted)["distance_correlation"].item()
+            yield agreement
+            truth = kept("inspection_scores", **wanted, truth="great circle (km)")
+            yield truth["correlation"].item()
+
+    heads = [head for s in STARTS for head in (f"{s} start: seeds agree", "kilometres")]
+    rows = ((words, *cells(view)) for words, view in VIEWS.items())
+    return table(["view of the destinations", *heads], rows)
+
+
+def ratios(name: str, places: dict[str, dict[str, int]], head: str, baseline: str) -> str:
+    """A kept race: contestants by the places where they raced, over the baseline."""
+    races = [kept(name, **place).set_index("contestant")["ratio"] for place in places.values()]
+    names = [contestant for contestant in races[0].index if contestant != baseline]
+    rows = ((code(n), *(race.get(n, "") for race in races)) for n in names)
+    return table([head, *places], rows)
+
+
+def steps_table() -> str:
+    """A step of net0 over one of a plain MLP."""
+    places = {
+        f"{columns} columns, {threads} thread{'s'[: threads - 1]}": {
+            "columns": columns,
+            "threads": threads,
+        }
+        for columns in (10, 50)
+        for threads in (1, 2)
+    }
+    return ratios("speed_steps", places, "net0 trained through", "plain MLP")
+
+
+def inputs_table() -> str:
+    """net1's input, over a lookup a column."""
+    places = {
+        f"{columns} columns, {rows:,} rows": {"columns": columns, "rows": rows, "threads": 1}
+        for columns in (10, 50)
+        for rows in (1_000, 200_000)
+    }
+    return ratios("speed_inputs", places, "net1's input by", "index per column")
+
+
+def fast_table() -> str:
+    """What each file of tabkit/fast says of itself."""
+
+    def rows() -> Iterator[Row]:
+        for found in pkgutil.iter_modules(fast.__path__, "tabkit.fast."):
+            doc = " ".join(importlib.import_module(found.name).__doc__.split()).replace("``", "`")
+            if parts := re.fullmatch(r".*Formula:\*\* (.*)\. \*\*Faster:.*Pays:\*\* (.*)\.", doc):
+                yield code(found.name.removeprefix("tabkit.")), *parts.groups()
+
+    return table(["file", "the formula", "where the faster one pays"], rows())
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "answer": answer_table,
+    "estimators": estimators_table,
+    "formula": formula,
+    "main_job": main_job_table,
+    "comparison_flights": lambda: comparison_table("flights"),
+    "comparison_planted": lambda: comparison_table("planted"),
+    "views": views_table,
+    "decoders": decoders_table,
+    "steps": steps_table,
+    "inputs": inputs_table,
+    "fast": fast_table,
+}
+
+
+def filled(text: str) -> str:
+    """A page with its tables as they should be."""
+    return PLACE.sub(lambda found: f"{found[1]} -->\n{TABLES[found[1]]()}\n", text)
+
+
+def main() -> None:
+    """Writes the pages whose tables are out of date, and names them."""
+    for page in PAGES:
+        text = page.read_text()
+        if (new := filled(text)) != text:
+            page.write_text(new)
+            print(f"written: {page.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
