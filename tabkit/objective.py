@@ -53,8 +53,8 @@ class Objective:
         return function if isinstance(function, Objective) else Objective(function)
 
     def __call__(self, simplex: Float[Tensor, "B F"]) -> Float[Tensor, " B"]:
-        given = simplex if self.dtype is None else simplex.to(self.dtype)
-        if not self.any_order:
+        given = simplex.to(self.dtype) if self.dtype and simplex.is_floating_point() else simplex
+        if not self.any_order:  # a copy, row by row: whatever a function does to it is its own
             given = given.clone(memory_format=torch.contiguous_format)
         loss = self.loss(given)
         if loss.shape != simplex.shape[:1]:
@@ -128,10 +128,7 @@ class Objective:
 
     @torch.no_grad()
     def tried(
-        self,
-        codes: Int64[Tensor, "B C"],
-        loss: Float[Tensor, " B"],
-        cardinalities: Sequence[int],
+        self, codes: Int64[Tensor, "B C"], loss: Float[Tensor, " B"], cardinalities: Sequence[int]
     ) -> Float[Tensor, "B F"]:
         """The loss of each hard row with one category exchanged, by the category that comes in.
 

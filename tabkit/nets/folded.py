@@ -49,12 +49,14 @@ class FoldedEncoder(nn.Module):
         self.first = FoldedLinear(tables.weights, ask(net1, "first_layer", "folding"))
         self.eval()
 
-    embedding = property(lambda self: self.net1.embedding)
-    first_layer = property(lambda self: self.net1.first_layer)
-
-    def behind(self, hidden: Float[Tensor, "*B R"]) -> Float[Tensor, "*B Z"]:
-        """The output from the first layer's."""
-        return self.net1.behind(hidden)
+    def __getattr__(self, name: str) -> Any:
+        """What else net1 has, such as its tables."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name == "net1":  # while it is made, or unpickled
+                raise
+            return getattr(self.net1, name)
 
     def forward(
         self, categorical: Codes | Simplex, continuous: Float[Tensor, "B N"]

@@ -84,6 +84,8 @@ def _triangle(ax: Axes, mixture: Mixture, labels: Sequence[str]) -> None:
 
 
 def _summary(mixture: Mixture, labels: Sequence[str]) -> str:
+    if mixture.nearest is None:
+        return f"entropy {mixture.entropy:.2f} nats; net1 shows no tables, so no distance"
     return (
         f"entropy {mixture.entropy:.2f} nats; nearest category {labels[mixture.nearest]}, "
         f"{mixture.distance:.2f} away"
@@ -94,7 +96,8 @@ def _words(mixture: Mixture, labels: Sequence[str], truth: int | None) -> str:
     shares = mixture.simplex.numpy()
     top = [f"{labels[k]} {shares[k]:.2f}" for k in np.argsort(-shares, kind="stable")[:3]]
     own = "" if truth is None else f"; the true one, {labels[truth]}, {shares[truth]:.2f}"
-    return f"Largest shares: {', '.join(top)}{own}. {_summary(mixture, labels)} neighbour spacings."
+    unit = "" if mixture.nearest is None else " neighbour spacings"
+    return f"Largest shares: {', '.join(top)}{own}. {_summary(mixture, labels)}{unit}."
 
 
 def row_twin(row: PredictedRow) -> Picture:

@@ -14,7 +14,8 @@ from tabkit.data import Dataset
 from tabkit.inspection import VIEWS, Projection, Vectors, category_vectors, nearest, project
 from tabkit.inspection.projection import METHODS
 from tabkit.inspection.rows import check_category, check_row
-from tabkit.inspection.vectors import find_column
+from tabkit.inspection.vectors import NEEDS, find_column
+from tabkit.nets import has
 from tabkit.plots.maps.categories import SIZE, CategoryMap, embedding_twin
 from tabkit.plots.mixtures import CategoryWalk, walk_at
 from tabkit.widgets.explorer import Explorer, Twin, alert
@@ -203,15 +204,16 @@ class Explored:
         return f'{drawn}<p style="margin:4px 0">{html.escape(note)}</p>'
 
     def still(self, chosen: Chosen) -> Twin:
-        """A map of each view, the walk, and the nearest in each view."""
+        """A map of each view that net1 allows, the walk, and the nearest in each view."""
         maps: dict[CategoryMap, float | None] = {}
-        for view in VIEWS:
+        views = [view for view in VIEWS if has(self.net1, *NEEDS[view])]
+        for view in views:
             with suppress(ValueError):  # of too few points there is no map
                 made = project(self.vectors(chosen.column, view), method=chosen.projection)
                 marked = self.marked(made, chosen.category, chosen.other)
                 maps[marked] = shown_share(chosen, view)
         walk = self.walk(chosen.column, chosen.category, chosen.other, chosen.row)
-        near = {view: self.near(chosen.column, view, chosen.category) for view in VIEWS}
+        near = {view: self.near(chosen.column, view, chosen.category) for view in views}
         found = pd.concat(near, names=["view"]).set_index("rank", append=True).droplevel(1)
         picture = embedding_twin(maps, walk, chosen.share)
         return Twin(picture, found.drop(columns="name").round({"distance": 3}))
