@@ -269,10 +269,7 @@ def backend(scheduler: str | None) -> Iterator[None]:
 
 
 def report(
-    folder: Path,
-    trained: list[compare.Trained],
-    random_row: float,
-    majority: Mapping[str, float],
+    folder: Path, trained: list[compare.Trained], random_row: float, majority: Mapping[str, float]
 ) -> None:
     """Prints the table, and writes it with the figures."""
     summary = compare.summary(compare.table(trained))

@@ -23,7 +23,8 @@ class Objective:
     Attributes
     ----------
     codes : (B, C), the true codes, or None
-    any_order : whether it takes simplexes of any memory order; others get them row by row
+    any_order : whether it takes simplexes as they are, of any memory order, and leaves them so;
+        others get a copy of their own, row by row in memory, which they may change in place
 
     Raises
     ------
@@ -52,8 +53,10 @@ class Objective:
         return function if isinstance(function, Objective) else Objective(function)
 
     def __call__(self, simplex: Float[Tensor, "B F"]) -> Float[Tensor, " B"]:
-        given = simplex if self.dtype is None else simplex.to(self.dtype)
-        loss = self.loss(given if self.any_order else given.contiguous())
+        given = simplex.to(self.dtype) if self.dtype and simplex.is_floating_point() else simplex
+        if not self.any_order:  # a copy, row by row: whatever a function does to it is its own
+            given = given.clone(memory_format=torch.contiguous_format)
+        loss = self.loss(given)
         if loss.shape != simplex.shape[:1]:
             raise ValueError(
                 f"an objective returns one loss per row, of shape ({len(simplex)},), not "
@@ -125,10 +128,7 @@ class Objective:
 
     @torch.no_grad()
     def tried(
-        self,
-        codes: Int64[Tensor, "B C"],
-        loss: Float[Tensor, " B"],
-        cardinalities: Sequence[int],
+        self, codes: Int64[Tensor, "B C"], loss: Float[Tensor, " B"], cardinalities: Sequence[int]
     ) -> Float[Tensor, "B F"]:
         """The loss of each hard row with one category exchanged, by the category that comes in.
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tabkit import RowEncoder, RowPredictor, estimators, fit_predictor, widgets
-from tabkit.plots.runs import ends, style
+from tabkit.plots.training import ends, style
 from tabkit.widgets.explorer import log_slider
 from tabkit.widgets.trainings import MOST_ROWS, check_length, prepare, trainable
 

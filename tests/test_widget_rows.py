@@ -10,7 +10,7 @@ import torch
 
 from tabkit import DataError, RowEncoder, RowPredictor, freeze, from_frame, widgets
 from tabkit.inspection.rows import check_category, check_row, in_own_unit, predicted_row
-from tabkit.plots.explore import distance_bars, distance_words, row_twin
+from tabkit.plots.mixtures import distance_bars, distance_words, row_twin
 from tabkit.schema import Continuous
 from tabkit.widgets.rows import AS_DECODED, best_words, overruling_words
 from tabkit.widgets.tables import table

@@ -13,6 +13,7 @@ from tabkit.estimators import Estimator
 from tabkit.nets import (
     Batch,
     ObjectiveOf,
+    Prediction,
     SquaredDistance,
     ask,
     cardinalities_of,
@@ -89,7 +90,7 @@ def handed_over(
 ) -> Handed:
     """What net0 hands over for some signals; the parameters are those of `decode`."""
     signal = signal.to(device_of(net1), dtype_of(net1))
-    prediction = net0(signal)
+    prediction = Prediction(*net0(signal))
     categorical, continuous = prediction
     logits = logits_of(net0, net1, prediction)
     if allowed is not None:

@@ -18,8 +18,8 @@ def search(handed: Handed) -> Codes:
     """
     shown = has(handed.net1, "embedding", "first_layer") and handed.wanted is None
     start = nearest.first_layer(handed) if shown else nearest.argmax(handed)
-    found, _ = local_search(start, handed.objective, handed.cardinalities, allowed=handed.allowed)
-    return found
+    options = {"allowed": handed.allowed, "dtype": handed.logits.dtype}
+    return local_search(start, handed.objective, handed.cardinalities, **options)[0]
 
 
 @torch.no_grad()

@@ -1,7 +1,7 @@
 """`SoftEmbedding`: an embedding layer that takes integer codes *or* a simplex."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from jaxtyping import Float, Int64
@@ -85,7 +85,7 @@ class SoftEmbedding(nn.Module):
 
     @classmethod
     def from_embeddings(
-        cls, embeddings: Sequence[nn.Embedding], *, validate_args: bool = True
+        cls, embeddings: Iterable[nn.Embedding], *, validate_args: bool = True
     ) -> "SoftEmbedding":
         """Wraps trained `nn.Embedding`s, one per column; the tables are shared, not copied.
 
@@ -100,7 +100,8 @@ class SoftEmbedding(nn.Module):
             If there is none, or one has `max_norm` or `scale_grad_by_freq`, which a matrix
             product with the table does not reproduce.
         """
-        for column, embedding in enumerate(embeddings):
+        tables = list(embeddings)
+        for column, embedding in enumerate(tables):
             if not isinstance(embedding, nn.Embedding):
                 raise TypeError(
                     f"embedding {column} is {type(embedding).__name__}, not nn.Embedding: take its "
@@ -113,7 +114,7 @@ class SoftEmbedding(nn.Module):
                 )
         layer = cls.__new__(cls)  # not by __init__, which would draw tables
         nn.Module.__init__(layer)
-        layer._hold(embeddings, validate_args)
+        layer._hold(tables, validate_args)
         return layer
 
     @property
@@ -140,9 +141,7 @@ class SoftEmbedding(nn.Module):
         return torch.cat([t(categorical[:, c]) for c, t in enumerate(self.tables)], dim=1)
 
     def negative_distances(
-        self,
-        embedded: Float[Tensor, "B CD"],
-        metrics: Sequence[Float[Tensor, "R D"]] | None = None,
+        self, embedded: Float[Tensor, "B CD"], metrics: Sequence[Float[Tensor, "R D"]] | None = None
     ) -> Float[Tensor, "B F"]:
         """``-|e - W_k|^2`` to every row of every table: logits whose argmax is the nearest row.
 

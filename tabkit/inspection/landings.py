@@ -1,5 +1,6 @@
 """Where net0's predictions land among the categories, and what that costs when they are decoded."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from tabkit.data import Dataset
-from tabkit.decoders import Handed, decoder_of, handed_over, local_search
+from tabkit.decoders import Handed, decoder_of, handed_over, local_search, possible
 from tabkit.estimators import Estimator
 from tabkit.inspection.mixtures import spacing
 from tabkit.nets import SquaredDistance, ask, encode_rows, first_layer_metrics
@@ -72,11 +73,14 @@ class Landing:
         -------
         dict
             ``relaxed``: of what was handed over. ``decode_argmax``, ``decode_table`` and
-            ``decode_first_layer``: by the decoders of these names.
+            ``decode_first_layer``: by the decoders of these names; NaN where net1 lacks what one
+            needs.
         """
-        losses = {"relaxed": self.relaxed.mean().item()}
+        losses, able = {"relaxed": self.relaxed.mean().item()}, possible(self.handed.net1)
         for name in ("argmax", "table", "first_layer"):
-            losses[f"decode_{name}"] = self.objective(decoder_of(name)(self.handed)).mean().item()
+            codes = decoder_of(name)(self.handed) if name in able else None
+            loss = math.nan if codes is None else self.objective(codes).mean().item()
+            losses[f"decode_{name}"] = loss
         return losses
 
     @torch.no_grad()
@@ -123,10 +127,7 @@ class Landing:
             sees them: the root of the sum over columns of squared distances.
         """
         points, tables = self.points(first_layer=True), self.tables(first_layer=True)
-        chosen = {
-            "to_nearest": decoder_of("first_layer")(self.handed),
-            "to_decoded": self.decoded,
-        }
+        chosen = {"to_nearest": decoder_of("first_layer")(self.handed), "to_decoded": self.decoded}
         losses = {"gap": self.objective(self.decoded) - self.relaxed}
         for name, codes in chosen.items():
             apart = [
@@ -153,13 +154,7 @@ class Landing:
 
 @torch.no_grad()
 def landing(
-    net0: Any,
-    net1: Any,
-    dataset: Dataset,
-    estimator: Estimator,
-    index: Tensor,
-    *,
-    seed: int = 0,
+    net0: Any, net1: Any, dataset: Dataset, estimator: Estimator, index: Tensor, *, seed: int = 0
 ) -> Landing:
     """Where net0's predictions for the rows at `index` land.
 
@@ -174,13 +169,7 @@ def landing(
 
 @torch.no_grad()
 def reach(
-    net0: Any,
-    net1: Any,
-    dataset: Dataset,
-    estimator: Estimator,
-    index: Tensor,
-    *,
-    seed: int = 0,
+    net0: Any, net1: Any, dataset: Dataset, estimator: Estimator, index: Tensor, *, seed: int = 0
 ) -> dict[str, float]:
     """How near hard rows come to net1's output for what net0 hands over (squared distances).
 

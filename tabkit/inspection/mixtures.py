@@ -79,16 +79,16 @@ class Mixture:
         (S, K): one simplex a draw of the noise; all the same without noise.
     entropy : float
         Of the first, in nats.
-    nearest : int
-        The category whose embedding is nearest to the first's soft embedding.
-    distance : float
+    nearest : int or None
+        The category whose embedding is nearest to the first's soft embedding, if there are any.
+    distance : float or None
         How far away it is, in units of the mean distance between neighbouring categories.
     """
 
     samples: Float[Tensor, "S K"]
     entropy: float
-    nearest: int
-    distance: float
+    nearest: int | None = None
+    distance: float | None = None
 
     @property
     def simplex(self) -> Float[Tensor, " K"]:
@@ -100,12 +100,14 @@ class Mixture:
 def mix(
     logits: Float[Tensor, " K"],
     relaxation: Estimator,
-    table: Float[Tensor, "_ D"] | None,
+    table: Float[Tensor, "_ D"] | None = None,
     *,
     seed: int = 0,
     samples: int = 200,
 ) -> Mixture:
     """Puts one column's logits through a relaxation, several times.
+
+    Without the column's embedding table, only the shares and their entropy are known.
 
     Raises
     ------
@@ -119,12 +121,14 @@ def mix(
     >>> mixture.simplex.tolist(), round(mixture.entropy, 3), round(mixture.distance, 3)
     ([0.5, 0.5], 0.693, 0.5)
     """
-    if len(logits) != len(table):
+    if table is not None and len(logits) != len(table):
         raise ValueError(f"there are {len(table)} categories, but {len(logits)} logits")
     noise = torch.Generator().manual_seed(seed)
     many = logits.detach().cpu().expand(samples, -1)
     drawn = relaxation.simplex(many, cardinalities=[len(logits)], generator=noise)
-    here = drawn[:1] @ table.detach().cpu()
-    distance, nearest = torch.cdist(here, table.detach().cpu()).min(dim=1)
-    entropy = torch.special.entr(drawn[0]).sum()
-    return Mixture(drawn, entropy.item(), nearest.item(), distance.item() / spacing(table))
+    entropy = torch.special.entr(drawn[0]).sum().item()
+    if table is None:
+        return Mixture(drawn, entropy)
+    table = table.detach().cpu()
+    distance, nearest = torch.cdist(drawn[:1] @ table, table).min(dim=1)
+    return Mixture(drawn, entropy, nearest.item(), distance.item() / spacing(table))

@@ -18,7 +18,8 @@ from tabkit.data import Dataset
 from tabkit.nets import ask, cardinalities_of, encode_rows, first_layer_metrics
 from tabkit.schema import Categorical, DataError, Rows
 
-VIEWS = ("table", "first_layer", "output")
+NEEDS = {"table": ["embedding"], "first_layer": ["embedding", "first_layer"], "output": []}
+VIEWS = tuple(NEEDS)  # by what net1 must have for them
 OUTPUT_ROWS = 256
 BREAKS = re.compile(r"[\t\r\n]")
 
@@ -138,12 +139,7 @@ def find_column(dataset: Dataset, column: str) -> tuple[int, Categorical]:
 
 @torch.no_grad()
 def category_vectors(
-    net1: Any,
-    dataset: Dataset,
-    column: str,
-    *,
-    view: str = "table",
-    rows: int = OUTPUT_ROWS,
+    net1: Any, dataset: Dataset, column: str, *, view: str = "table", rows: int = OUTPUT_ROWS
 ) -> Vectors:
     """The categories of a column as vectors, in one of three views.
 

@@ -24,6 +24,16 @@ MAY_HAVE = {
     "first_layer": "the nn.Linear that takes the embeddings and then the continuous columns",
     "behind": "a method behind(hidden), its output from the first layer's",
 }
+KINDS = {
+    "embedding": SoftEmbedding,
+    "first_layer": nn.Linear,
+}  # what else is called so is not meant
+
+
+def shown(net1: Any, name: str) -> Any:
+    """What net1 has under a name; None if there is nothing, or something of another kind."""
+    found = getattr(net1, name, None)
+    return found if isinstance(found, KINDS.get(name, object)) else None
 
 
 def ask(net1: Any, name: str, why: str) -> Any:
@@ -34,7 +44,7 @@ def ask(net1: Any, name: str, why: str) -> Any:
     TypeError
         If it has nothing there; the message says who needs what.
     """
-    found = getattr(net1, name, None)
+    found = shown(net1, name)
     if found is None:
         raise TypeError(
             f"{why} needs net1.{name}, {MAY_HAVE[name]}; {type(net1).__name__} has none"
@@ -44,7 +54,7 @@ def ask(net1: Any, name: str, why: str) -> Any:
 
 def has(net1: Any, *names: str) -> bool:
     """Whether net1 has something under all names."""
-    return all(getattr(net1, name, None) is not None for name in names)
+    return all(shown(net1, name) is not None for name in names)
 
 
 def cardinalities_of(net1: Any) -> tuple[int, ...]:
@@ -55,7 +65,7 @@ def cardinalities_of(net1: Any) -> tuple[int, ...]:
     TypeError
         If net1 does not know it.
     """
-    holder = net1 if has(net1, "cardinalities") else getattr(net1, "embedding", net1)
+    holder = net1 if has(net1, "cardinalities") else shown(net1, "embedding") or net1
     return tuple(ask(holder, "cardinalities", "tabkit"))
 
 
@@ -89,7 +99,8 @@ def dtype_of(net1: Any) -> torch.dtype:
 def freeze(net1: Any) -> Any:
     """Stops training a module, in place: no gradient for its parameters, evaluation mode.
 
-    Gradients still flow *through* it to its inputs, which is what net0 learns from.
+    Gradients still flow *through* it to its inputs, which is what net0 learns from. A plain
+    function has nothing to freeze.
 
     Examples
     --------
@@ -99,7 +110,7 @@ def freeze(net1: Any) -> Any:
     >>> layer.weight.grad is None, x.grad.shape
     (True, torch.Size([1, 2]))
     """
-    return net1.requires_grad_(False).eval()
+    return net1.requires_grad_(False).eval() if isinstance(net1, nn.Module) else net1
 
 
 def is_frozen(net1: Any) -> bool:

@@ -70,7 +70,7 @@ class SquaredDistance(Objective):
         codes: Codes | None = None,
     ) -> None:
         self.net1, self.continuous, self.target, self.codes = net1, continuous, target, codes
-        self.any_order = isinstance(net1, FoldedEncoder)
+        self.any_order, self.dtype = isinstance(net1, FoldedEncoder), continuous.dtype
 
     def loss(self, categorical: Codes | Simplex) -> Float[Tensor, " B"]:
         return self.squared(self.net1(categorical, self.continuous))

@@ -101,7 +101,9 @@ def identity_of(
 
 def digest_of(net: Any) -> str:
     """A short digest of a net's weights; of a plain function, its name."""
-    return digest(*net.state_dict().values()) if isinstance(net, nn.Module) else repr(type(net))
+    if isinstance(net, nn.Module):
+        return digest(*net.state_dict().values())
+    return getattr(net, "__qualname__", type(net).__qualname__)
 
 
 def digest(*tensors: Tensor) -> str:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tabkit.data import Dataset
-from tabkit.nets import device_of, dtype_of
+from tabkit.nets.interface import device_of, dtype_of, parameters_of
 from tabkit.train.fit import Fit, Part, PartsOf, Plan, check_sizes
 
 
@@ -87,9 +87,10 @@ def check_siamese(net1: Any, batch: int, partners: int) -> None:
 
     Raises ValueError otherwise.
     """
-    if not any(p.requires_grad for p in net1.parameters()):
+    if not any(p.requires_grad for p in parameters_of(net1)):
         raise ValueError(
-            "net1 is frozen: net1.requires_grad_(True), or train net0 by fit_predictor"
+            "net1 is frozen, or a function: net1.requires_grad_(True), or train net0 behind it by "
+            "fit_predictor"
         )
     if partners >= batch:
         raise ValueError(f"partners ({partners}) must be fewer than the rows of a batch ({batch})")

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from tabkit.data import Dataset
 from tabkit.estimators import Estimator
+from tabkit.nets import device_of
 from tabkit.train.checkpoint import Checkpoint, identity_of
 from tabkit.train.progress import Step, watch
 from tabkit.train.schedules import Schedule, apply_schedules
@@ -103,7 +104,7 @@ class Fit:
         self.plan = plan
         self.records: list[Step] = []
         self._steps: Iterator[Step] | None = None
-        self.device = next(p.device for m in plan.modules.values() for p in m.parameters())
+        self.device = device_of(next(iter(plan.modules.values())))
         self.batches = torch.Generator()
         self.noise = torch.Generator(self.device)
 
@@ -179,6 +180,8 @@ class Fit:
             self.plan.set_knobs(step)
             self.optimizer.zero_grad(set_to_none=True)
             loss, decoded = self._backward(parts_of(step))
+        except FloatingPointError as error:
+            raise FloatingPointError(f"step {step}: {error}") from error
         except KeyboardInterrupt:
             if self.records:
                 self._save(before)
@@ -199,8 +202,8 @@ class Fit:
             loss = part.loss.item()
             if not math.isfinite(loss):
                 raise FloatingPointError(
-                    f"the loss is {loss} in step {len(self.records) + 1}: lower the learning rate "
-                    f"(lr={self.plan.lr}) or look for extreme values in the data"
+                    f"the loss is {loss}: lower the learning rate (lr={self.plan.lr}) or look for "
+                    "extreme values in the data"
                 )
             (part.loss * part.share).backward()
             losses += loss * part.share

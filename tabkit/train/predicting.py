@@ -63,25 +63,19 @@ class Predicting:
         self.net0, self.net1, self.dataset, self.estimator = net0, net1, dataset, estimator
         self.decode_every = decode_every
         self.cardinalities = cardinalities_of(net1)
-        self.masked: Bool[Tensor, " F"] | None = None
         if not unseen and not bool(dataset.seen.all()):
-            self._mask(dataset.seen)
-
-    def _mask(self, seen: Bool[Tensor, " F"]) -> None:
-        if hasattr(self.net0, "allow"):
-            self.net0.allow(self.net0.allowed & seen.to(self.net0.allowed.device))
-        elif head_of(self.net0) == "logits":
-            self.masked = ~seen.to(device_of(self.net1))
+            allow(net0, dataset.seen)
 
     def predict(self, index: Tensor) -> tuple[Prediction, Batch]:
         """net0's output for the rows at `index`, and the rows."""
         device, dtype = device_of(self.net1), dtype_of(self.net1)
         rows = self.dataset.rows[index].to(device, dtype)
         signal = self.dataset.signal[index].to(device, dtype)
-        categorical, continuous = self.net0(signal)
-        if self.masked is not None:
-            categorical = categorical.masked_fill(self.masked, -torch.inf)
-        return Prediction(categorical, continuous), Batch(signal, continuous, rows, index)
+        prediction = Prediction(*self.net0(signal))
+        if head_of(self.net0) == "logits" and not hasattr(self.net0, "allow"):  # which would mask
+            logits = logits_of(self.net0, self.net1, prediction)
+            prediction = prediction._replace(categorical=logits)
+        return prediction, Batch(signal, prediction.continuous, rows, index)
 
     def losses(
         self, step: int, index: Tensor, make: ObjectiveOf, noise: torch.Generator | None
@@ -104,4 +98,17 @@ class Predicting:
     def decoded(self, prediction: Prediction, objective: Objective) -> float:
         """The loss of the argmax rows."""
         codes = argmax_codes(logits_of(self.net0, self.net1, prediction), self.cardinalities)
-        return objective.hard(codes, self.cardinalities).mean().item()
+        given = objective.typed(prediction[0].dtype)
+        return given.hard(codes, self.cardinalities).mean().item()
+
+
+def allow(net0: Any, seen: Bool[Tensor, " F"]) -> None:
+    """Keeps net0, whatever it is, from what was never seen: now, and when it decodes."""
+    seen = seen.to(device_of(net0))
+    allowed = seen & getattr(net0, "allowed", seen)
+    if hasattr(net0, "allow"):
+        net0.allow(allowed)
+    elif hasattr(net0, "allowed"):
+        net0.allowed = allowed
+    else:
+        net0.register_buffer("allowed", allowed, persistent=False)

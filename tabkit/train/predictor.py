@@ -104,7 +104,7 @@ def fit_predictor(
             seed=seed,
             settings={
                 "batch": batch,
-                "objective": getattr(objective, "__qualname__", repr(objective)),
+                "objective": getattr(objective, "__qualname__", type(objective).__qualname__),
                 "decode_every": decode_every,
                 "unseen": unseen,
             },

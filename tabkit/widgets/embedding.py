@@ -14,9 +14,10 @@ from tabkit.data import Dataset
 from tabkit.inspection import VIEWS, Projection, Vectors, category_vectors, nearest, project
 from tabkit.inspection.projection import METHODS
 from tabkit.inspection.rows import check_category, check_row
-from tabkit.inspection.vectors import find_column
-from tabkit.plots.explore import CategoryWalk, embedding_twin, walk_at
-from tabkit.plots.linked import MAP_SIZE, LinkedMap, Place, mixture_place
+from tabkit.inspection.vectors import NEEDS, find_column
+from tabkit.nets import has
+from tabkit.plots.maps.categories import SIZE, CategoryMap, embedding_twin
+from tabkit.plots.mixtures import CategoryWalk, walk_at
 from tabkit.widgets.explorer import Explorer, Twin, alert
 from tabkit.widgets.later import Later
 from tabkit.widgets.tables import CARD, table
@@ -146,7 +147,7 @@ class Explored:
         self.near = lru_cache(256)(self._near)
         self.walk = lru_cache(256)(self._walk)
         self.pca = lru_cache(64)(self._pca)
-        self.linked = lru_cache(64)(self._linked)
+        self.marked = lru_cache(64)(self._marked)
         self.umaps = Later(self._umap)
 
     def _vectors(self, column: str, view: str) -> Vectors:
@@ -168,9 +169,9 @@ class Explored:
         path = inspection.walk(self.net1, rows, number, *ends, points=STEPS)
         return CategoryWalk(path, spec.labels, category, other)
 
-    def _linked(self, projection: Projection, category: str, other: str) -> LinkedMap:
+    def _marked(self, projection: Projection, category: str, other: str) -> CategoryMap:
         near = nearest_of(projection.vectors, category)
-        return LinkedMap(projection, category, other, near)
+        return CategoryMap(projection, category, other, near)
 
     def show(self, chosen: Chosen) -> str:
         """The map, the walk, and the list of the nearest."""
@@ -180,8 +181,8 @@ class Explored:
         drawn = self.map(chosen, walk.words(chosen.share))
         return (
             f'<div style="{CARD};display:flex;flex-flow:row wrap;gap:10px">'
-            f'<div style="width:{MAP_SIZE[0]:g}px;height:{HEIGHT}px">{drawn}</div>'
-            f'<div style="width:{MAP_SIZE[0] - 18:g}px;height:{HEIGHT}px">{chart}{near}</div></div>'
+            f'<div style="width:{SIZE[0]:g}px;height:{HEIGHT}px">{drawn}</div>'
+            f'<div style="width:{SIZE[0] - 18:g}px;height:{HEIGHT}px">{chart}{near}</div></div>'
         )
 
     def map(self, chosen: Chosen, words: str) -> str:
@@ -194,33 +195,33 @@ class Explored:
             made = self.umaps.get(*chosen.map)
         if made is None:
             return f'<p role="status">{WAIT}</p>'
-        linked = self.linked(made, chosen.category, chosen.other)
-        place = self.place(made, chosen, chosen.view)
+        marked = self.marked(made, chosen.category, chosen.other)
+        share = shown_share(chosen, chosen.view)
         note = BENT if chosen.projection == "umap" else BEHIND
-        if place is not None:
-            note = f"The black dot is the mixture: {chosen.share:.0%} {chosen.other}."
-        drawn = linked.svg(f"{linked.words} {note} {words}", place)
+        if share is not None:
+            note = f"The black dot is the mixture: {share:.0%} {chosen.other}."
+        drawn = marked.svg(f"{marked.words} {note} {words}", share)
         return f'{drawn}<p style="margin:4px 0">{html.escape(note)}</p>'
 
-    def place(self, made: Projection, chosen: Chosen, view: str) -> Place | None:
-        """Where the mixture lies on a map, if it has a place there."""
-        if made.pca is None or view not in LINEAR:
-            return None
-        return mixture_place(made, chosen.category, chosen.other, chosen.share)
-
     def still(self, chosen: Chosen) -> Twin:
-        """A map of each view, the walk, and the nearest in each view."""
-        maps: dict[LinkedMap, Place | None] = {}
-        for view in VIEWS:
+        """A map of each view that net1 allows, the walk, and the nearest in each view."""
+        maps: dict[CategoryMap, float | None] = {}
+        views = [view for view in VIEWS if has(self.net1, *NEEDS[view])]
+        for view in views:
             with suppress(ValueError):  # of too few points there is no map
                 made = project(self.vectors(chosen.column, view), method=chosen.projection)
-                linked = self.linked(made, chosen.category, chosen.other)
-                maps[linked] = self.place(made, chosen, view)
+                marked = self.marked(made, chosen.category, chosen.other)
+                maps[marked] = shown_share(chosen, view)
         walk = self.walk(chosen.column, chosen.category, chosen.other, chosen.row)
-        near = {view: self.near(chosen.column, view, chosen.category) for view in VIEWS}
+        near = {view: self.near(chosen.column, view, chosen.category) for view in views}
         found = pd.concat(near, names=["view"]).set_index("rank", append=True).droplevel(1)
         picture = embedding_twin(maps, walk, chosen.share)
         return Twin(picture, found.drop(columns="name").round({"distance": 3}))
+
+
+def shown_share(chosen: Chosen, view: str) -> float | None:
+    """The mixture's share, if it has a place on the map: where all that leads there is linear."""
+    return chosen.share if chosen.projection == "pca" and view in LINEAR else None
 
 
 def check(dataset: Dataset, start: Chosen) -> None:

@@ -10,8 +10,8 @@ import pandas as pd
 from tabkit.data import Dataset
 from tabkit.inspection.rows import PredictedRow, check_category, check_row, predicted_row
 from tabkit.inspection.vectors import find_column
-from tabkit.plots.explore import distance_bars, row_twin
-from tabkit.plots.picture import BLUE, ORANGE
+from tabkit.plots.mixtures import distance_bars, row_twin
+from tabkit.plots.palette import BLUE, ORANGE
 from tabkit.widgets.explorer import Explorer, Twin
 from tabkit.widgets.tables import CARD, Markup, bar, cut, scrolled, table
 

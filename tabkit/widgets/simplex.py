@@ -10,6 +10,7 @@ from torch import Tensor
 from tabkit import estimators, inspection, plots
 from tabkit.data import Dataset
 from tabkit.decoders import handed_over
+from tabkit.nets import has
 from tabkit.simplex import blocks
 from tabkit.widgets.explorer import Explorer, Twin, log_slider, number_field
 
@@ -31,8 +32,8 @@ def simplex_explorer(
 ) -> Explorer:
     """A widget: the simplex of one column, from net0's logits for a test row or set by hand.
 
-    Shows the shares, the entropy, and how far the soft embedding lies from the nearest category;
-    for three categories also draws in the triangle.
+    Shows the shares, the entropy and, if net1 shows its tables, how far the soft embedding lies
+    from the nearest category; for three categories also draws in the triangle.
 
     Parameters
     ----------
@@ -67,10 +68,11 @@ def simplex_explorer(
         number = columns.index(column)
         own = typed(logits) if logits.strip() else row_logits(net0, net1, dataset, row)[number]
         chosen = tempered(relaxation, tau)
-        tables = getattr(net1, "embedding", None)
-        table = None if tables is None else tables.weights[number]
+        table = net1.embedding.weights[number] if has(net1, "embedding") else None
         truth = dataset.rows.codes[dataset.test[row], number].item()
         labels = dataset.schema.categorical[number].labels
+        if len(own) != len(labels):
+            raise ValueError(f"there are {len(labels)} categories, but {len(own)} logits")
         return inspection.mix(own, chosen, table, seed=seed), labels, truth
 
     def show(**state: object) -> str:
@@ -83,8 +85,9 @@ def simplex_explorer(
         names = [f"{s['relaxation']}, tau {s['tau']:g}" for s in settings]
         found = {name: mixed for name, (mixed, _, _) in zip(names, drawn, strict=True)}
         _, labels, truth = drawn[0]
-        table = {n: {"entropy (nats)": m.entropy, "distance": m.distance} for n, m in found.items()}
-        return Twin(plots.simplexes(found, labels, truth=truth), pd.DataFrame(table).T.round(2))
+        rows = {n: {"entropy (nats)": m.entropy, "distance": m.distance} for n, m in found.items()}
+        table = pd.DataFrame(rows, dtype=float).T.round(2).dropna(axis=1)
+        return Twin(plots.simplexes(found, labels, truth=truth), table)
 
     given = ("net0", "net1", "dataset")
     widget = Explorer("simplex_explorer", given, controls, show, height=290, still=still)

@@ -8,7 +8,7 @@ from tabkit import estimators
 from tabkit.data import Dataset
 from tabkit.estimators import Estimator
 from tabkit.nets import RowPredictor, cardinalities_of, has
-from tabkit.plots.runs import ends, style
+from tabkit.plots.training import ends, style
 from tabkit.train import BackgroundRun, Schedule, fit_predictor, parse_schedule
 from tabkit.widgets.tables import Markup, table
 
