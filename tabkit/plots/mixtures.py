@@ -3,6 +3,7 @@
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from tabkit.inspection import Mixture, PredictedRow
 from tabkit.plots.palette import BLUE, GREEN, GREY, INK, ORANGE
 from tabkit.plots.panels import legend_above, panels_of
-from tabkit.plots.picture import Picture, literal
+from tabkit.plots.picture import Picture, in_svg, literal
 
 BARS, FEW = 12, 5  # of one column; of each of many
 CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, 3**0.5 / 2]])
@@ -51,12 +52,12 @@ def simplexes(
 
 
 def share_bars(ax: Axes, shares: pd.Series, *, true: int | None, room: int) -> None:
-    """Shares by name, one of them the true one; always room for as many bars: nothing jumps."""
+    """Shares by name, one of them the true one; there is room for as many bars: nothing jumps."""
     places = -np.arange(len(shares))
     colours = [ORANGE if k == true else BLUE for k in range(len(shares))]
     ax.hlines(places, 0, shares, colors=colours, linewidth=9)
-    names = [cut(name, 20) for name in shares.index]
-    ax.set_yticks(places, [f"{n} (true)" if k == true else n for k, n in enumerate(names)])
+    names = [f"{name} (true)" if k == true else name for k, name in enumerate(shares.index)]
+    ax.set_yticks(places, [literal(name) for name in names])
     ax.set(xlim=(0, 1), ylim=(0.8 - room, 0.8))
     ax.spines[["top", "right"]].set_visible(False)
 
@@ -115,9 +116,9 @@ def row_twin(row: PredictedRow) -> Picture:
 
 def _draw_shares(ax: Axes, shares: pd.Series, column: pd.Series) -> None:
     true = [k for k, label in enumerate(shares.index) if label == column["true"]]
-    share_bars(ax, shares, true=true[0] if true else None, room=FEW)
+    share_bars(ax, shares.rename(cut), true=true[0] if true else None, room=FEW)
     verdict = "hit" if column["hit"] else f"missed: {cut(column['true'])}"
-    ax.set_title(f"{cut(column.name)}: {verdict}", fontsize=8.5, loc="left")
+    ax.set_title(literal(f"{cut(column.name)}: {verdict}"), fontsize=8.5, loc="left")
     ax.tick_params(labelsize=7.5)
 
 
@@ -204,9 +205,38 @@ class CategoryWalk:
             f"{self.nearest(share)}."
         )
 
+    def sign(self, share: float) -> str:
+        """Where net1 puts the mixture, in short."""
+        return f"nearest: {cut(self.nearest(share))}, {self.at(share).to_nearest:.2f} away"
+
+    @cached_property
+    def picture(self) -> Picture:
+        """The walk alone."""
+        figure = Figure(figsize=(4.1, 2.55), dpi=72, facecolor="white")
+        self.draw(figure.add_axes((0.13, 0.18, 0.84, 0.6)))
+        figure.legend(loc="upper left", ncols=3, frameon=False, fontsize=8, columnspacing=1.0)
+        return Picture(figure, "")
+
+    def svg(self, share: float) -> str:
+        """The walk as an SVG element, with the mixture on top: the walk is drawn but once."""
+        (ax,) = self.picture.figure.axes
+        here, (low, high) = self.at(share), ax.get_ylim()
+        at = in_svg(ax, [(0, high), *((here.name, y) for y in (high, low, *here[[*WAYS]]))])
+        (left, _), (x, top), (_, bottom), *points = at.round(2).tolist()
+        dots = [
+            f'<circle cx="{x}" cy="{y}" r="3" fill="{colour}" stroke="#fff"/>'
+            for (_, y), colour in zip(points, WAYS.values(), strict=True)
+        ]
+        over = (
+            f'<path d="M{x} {bottom}V{top}" stroke="{INK}"/>{"".join(dots)}'
+            f'<text x="{left}" y="{top - 5}" style="font:9px sans-serif">'
+            f"{html.escape(self.sign(share))}</text>"
+        )
+        return self.picture.svg(self.words(share), over=over)
+
     def draw(self, ax: Axes, share: float | None = None) -> None:
         """The distances along the walk; with a mixture if its share is given."""
-        first, second = cut(self.first), cut(self.second)
+        first, second = literal(cut(self.first)), literal(cut(self.second))
         ends = self.path[["to_first", "to_second"]]
         ax.plot(self.path["to_nearest"], color=GREEN, lw=5, alpha=0.4, label="to the nearest")
         ax.plot(self.path["to_first"], color=BLUE, label=f"to {first}")
@@ -221,8 +251,7 @@ class CategoryWalk:
             ax.axvline(here.name, color=INK, linewidth=1.0)
             for name, colour in WAYS.items():
                 ax.plot(here.name, here[name], "o", color=colour, mec="white", clip_on=False)
-            nearest = f"nearest: {cut(self.nearest(share))}, {here.to_nearest:.2f} away"
-            ax.set_title(nearest, fontsize=9, loc="left", pad=4)
+            ax.set_title(literal(self.sign(share)), fontsize=9, loc="left", pad=4)
 
 
 def walk(path: pd.DataFrame, first: str, second: str) -> Picture:
@@ -246,14 +275,6 @@ def walk(path: pd.DataFrame, first: str, second: str) -> Picture:
     return Picture(figure, alt)
 
 
-def walk_at(walk: CategoryWalk, share: float) -> Picture:
-    """net1's distances along a walk, and the mixture at one share of the second category."""
-    figure = Figure(figsize=(4.1, 2.55), dpi=80, facecolor="white")
-    walk.draw(figure.add_axes((0.13, 0.18, 0.84, 0.6)), share)
-    figure.legend(loc="upper left", ncols=3, frameon=False, fontsize=8, columnspacing=1.0)
-    return Picture(figure, walk.words(share))
-
-
 def cut(name: str, width: int = 16) -> str:
-    """A name for matplotlib: not too long, and no formula."""
-    return literal(name if len(name) <= width else f"{name[: width - 1]}…")
+    """A name that is not too long."""
+    return name if len(name) <= width else f"{name[: width - 1]}…"

@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -64,6 +67,12 @@ class Picture:
         tag = f'<img src="{source}" alt="{html.escape(self.alt)}">'
         data = {"text/html": tag, "image/png": png, "text/plain": self.alt}
         return data, {"image/png": {"alt": self.alt}}
+
+
+def in_svg(ax: Axes, at: Sequence[Any]) -> np.ndarray:
+    """Where places on a panel lie in its figure's SVG, in whose units a point is 1."""
+    x, y = (ax.transData.transform(at) * 72 / ax.figure.dpi).T
+    return np.stack([x, 72 * ax.figure.get_figheight() - y], axis=1)
 
 
 def literal(name: object) -> str:

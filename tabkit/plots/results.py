@@ -29,13 +29,13 @@ def decoding_gap(summary: pd.DataFrame, *, random_row: float | None = None) -> P
         Draw a line at the loss of a random row.
     """
     figure, (ax,) = panels_of(1, width=7.2, height=0.34 * len(summary) + 1.0)
-    looks = {"test_relaxed": (BLUE, RELAXED), "test_decoded": (ORANGE, "decoded: the row")}
+    bars = " (bar: 2 standard errors)" if "test_decoded_se" in summary else ""
+    looks = {"test_relaxed": (BLUE, RELAXED), "test_decoded": (ORANGE, f"decoded: the row{bars}")}
     _dumbbells(ax, summary[::-1], looks)
     if random_row is not None:
         ax.axvline(random_row, color=GREY, linestyle=":", label="a random training row")
     name_rows([ax], summary.index[::-1])
-    bars = " (bars: 2 standard errors)" if "test_decoded_se" in summary else ""
-    ax.set(xlabel=f"squared distance behind net1, test rows{bars}", xlim=(0, None))
+    ax.set(xlabel="squared distance behind net1, test rows", xlim=(0, None))
     legend_above(figure)
     rows = [
         f"{name} {row.test_relaxed:.2f} relaxed, {row.test_decoded:.2f} decoded"
@@ -97,8 +97,10 @@ def _dumbbells(ax: Axes, table: pd.DataFrame, looks: Mapping[str, tuple[str, str
     places = np.arange(len(table))
     ax.hlines(places, *(table[name] for name in looks), color=GREY, linewidth=1.1)
     for (name, (colour, label)), mark in zip(looks.items(), "os", strict=True):
-        error = 2 * table[f"{name}_se"].fillna(0.0) if f"{name}_se" in table else None
-        ax.errorbar(table[name], places, xerr=error, fmt=mark, ms=5, color=colour, label=label)
+        ax.plot(table[name], places, mark, ms=5, color=colour, label=label)
+        if f"{name}_se" in table:
+            error = 2 * table[f"{name}_se"].fillna(0.0)
+            ax.errorbar(table[name], places, xerr=error, fmt="none", ecolor=colour)
     ax.set_ylim(-0.7, len(table) - 0.3)
 
 
@@ -143,7 +145,7 @@ def _draw_temperatures(ax: Axes, curve: pd.DataFrame, name: str) -> None:
     ax.set_title(literal(name), fontsize=9)
     ax.set_xticks(curve.index, [f"{t:g}" for t in curve.index])
     ax.minorticks_off()
-    number_logs(ax.yaxis)
+    ax.set_yticks([0.5, 1, 2, 5], ["0.5", "1", "2", "5"])
 
 
 def _temperature_curve(part: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from tabkit.inspection.rows import check_category, check_row
 from tabkit.inspection.vectors import NEEDS, find_column
 from tabkit.nets import has
 from tabkit.plots.maps.categories import SIZE, CategoryMap, embedding_twin
-from tabkit.plots.mixtures import CategoryWalk, walk_at
+from tabkit.plots.mixtures import CategoryWalk
 from tabkit.widgets.explorer import Explorer, Twin, alert
 from tabkit.widgets.later import Later
 from tabkit.widgets.tables import CARD, table
@@ -176,7 +176,7 @@ class Explored:
     def show(self, chosen: Chosen) -> str:
         """The map, the walk, and the list of the nearest."""
         walk = self.walk(chosen.column, chosen.category, chosen.other, chosen.row)
-        chart = walk_at(walk, chosen.share).svg()
+        chart = walk.svg(chosen.share)
         near = near_table(self.near(*chosen.map, chosen.category), chosen)
         drawn = self.map(chosen, walk.words(chosen.share))
         return (

@@ -15,7 +15,7 @@ from tabkit.plots.maps.labels import name_points, settle
 from tabkit.plots.mixtures import CategoryWalk
 from tabkit.plots.palette import BLUE, FAINT, INK, ORANGE
 from tabkit.plots.panels import panels_of
-from tabkit.plots.picture import Picture, literal
+from tabkit.plots.picture import Picture, in_svg, literal
 
 SIZE = np.array([414.0, 376.0])  # pixels, of a map on a page
 PIXELS = 96  # of a page, to the inch
@@ -62,6 +62,10 @@ class CategoryMap:
         position = self.projection.vectors.position
         return self.at[[position(self.category), position(self.other)]]
 
+    def mixed(self, share: float) -> Float[np.ndarray, " 2"]:
+        """Where a mixture lies on a PCA, which is linear: on the straight line between the two."""
+        return self.ends[0] + share * (self.ends[1] - self.ends[0])
+
     @property
     def words(self) -> str:
         """The map in words: nearest by the embedding, of the category or of the most frequent."""
@@ -89,22 +93,20 @@ class CategoryMap:
     def svg(self, words: str, share: float | None = None) -> str:
         """The map as an SVG element described by `words`, with a mixture on top.
 
-        Of a PCA, which is linear: a mixture lies on the straight line between the two.
-
         Parameters
         ----------
         share
             Of the other one in the mixture; no mixture is shown if not given.
         """
-        (ax,) = self.picture.figure.axes
         over = ""
         if share is not None:
-            start, end = ax.transData.transform(self.ends) * (1, -1) + (0, 72 * SIZE[1] / PIXELS)
-            (x1, y1), (x2, y2), (x, y) = start, end, start + share * (end - start)
+            (ax,) = self.picture.figure.axes
+            at = in_svg(ax, [*self.ends, self.mixed(share)])
+            (x1, y1), (x2, y2), (x, y) = at.round(2).tolist()
             over = (
-                f'<path d="M{x1:.2f} {y1:.2f}L{x2:.2f} {y2:.2f}" stroke="{INK}" '
-                f'stroke-dasharray="4 3"/><circle class="mixture" cx="{x:.2f}" cy="{y:.2f}" '
-                'r="5" fill="#000" stroke="#fff" stroke-width="2"/>'
+                f'<path d="M{x1} {y1}L{x2} {y2}" stroke="{INK}" stroke-dasharray="4 3"/>'
+                f'<circle class="mixture" cx="{x}" cy="{y}" r="5" fill="#000" stroke="#fff" '
+                'stroke-width="2"/>'
             )
         return self.picture.svg(words, over=over)
 
@@ -117,9 +119,8 @@ class CategoryMap:
         if self.marked:
             self._mark(ax)
         if share is not None:
-            start, end = self.ends
             ax.plot(*self.ends.T, color=INK, linestyle="--", linewidth=1.0)
-            ax.plot(*start + share * (end - start), "o", ms=8, color="black", mec="white")
+            ax.plot(*self.mixed(share), "o", ms=8, color="black", mec="white")
         vectors, quality = self.projection.vectors, quality_line(self.projection)
         title = f"{vectors.title}{_flat(self.projection)}\n{quality}".replace("; ", "\n")
         bare(ax, title, equal=equal_scales(self.projection))
