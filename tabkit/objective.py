@@ -52,7 +52,7 @@ class Objective:
         """The objective itself, or a function as one."""
         return function if isinstance(function, Objective) else Objective(function)
 
-    def __call__(self, simplex: Float[Tensor, "B F"]) -> Float[Tensor, " B"]:
+    def __call__(self, simplex: Float[Tensor, "B F"] | Int64[Tensor, "B C"]) -> Float[Tensor, " B"]:
         given = simplex.to(self.dtype) if self.dtype and simplex.is_floating_point() else simplex
         if not self.any_order:  # a copy, row by row: whatever a function does to it is its own
             given = given.clone(memory_format=torch.contiguous_format)
