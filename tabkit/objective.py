@@ -51,7 +51,7 @@ class Objective:
         """The objective itself, or a function as one."""
         return function if isinstance(function, Objective) else Objective(function)
 
-    def __call__(self, simplex: Float[Tensor, "B F"]) -> Float[Tensor, " B"]:
+    def __call__(self, simplex: Float[Tensor, "B F"] | Int64[Tensor, "B C"]) -> Float[Tensor, " B"]:
         given = simplex.to(self.dtype) if self.dtype and simplex.is_floating_point() else simplex
         loss = self.loss(given if self.any_order else given.contiguous())
         if loss.shape != simplex.shape[:1]:
@@ -125,10 +125,7 @@ class Objective:
 
     @torch.no_grad()
     def tried(
-        self,
-        codes: Int64[Tensor, "B C"],
-        loss: Float[Tensor, " B"],
-        cardinalities: Sequence[int],
+        self, codes: Int64[Tensor, "B C"], loss: Float[Tensor, " B"], cardinalities: Sequence[int]
     ) -> Float[Tensor, "B F"]:
         """The loss of each hard row with one category exchanged, by the category that comes in.
 
@@ -136,7 +133,7 @@ class Objective:
         """
         exchange = self.exchanges(codes, cardinalities)
         losses = torch.cat([exchange(c) for c in range(len(cardinalities))], dim=1)
-        own = one_hot(codes, cardinalities, torch.bool)
+        own = one_hot(codes, cardinalities) > 0
         return torch.where(own, loss[:, None], losses.to(loss.dtype))
 
     def best_exchange(
