@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from joblib import parallel_config
 
 import tabkit
 from tabkit import compare, estimators, plots
 from tabkit.compare.comparison import DATA_ROWS, FULL, QUICK, QUICK_ROWS
 from tabkit.data import Dataset
+from tabkit.extras import imports_for
 from tabkit.nets import RowEncoder, freeze
 from tabkit.train import fit_encoder
 from tabkit.train.schedules import check_schedules
@@ -261,19 +261,15 @@ def backend(scheduler: str | None) -> Iterator[None]:
     if scheduler is None:
         yield
         return
-    try:
-        from distributed import Client  # noqa: PLC0415 - only a cluster's user has it
-    except ImportError:
-        raise ValueError("--scheduler needs Dask: pip install 'tabkit[cluster]'") from None
+    with imports_for("a Dask cluster"):
+        from distributed import Client  # noqa: PLC0415 - only a cluster's user has them
+        from joblib import parallel_config  # noqa: PLC0415
     with Client(scheduler), parallel_config(backend="dask"):
         yield
 
 
 def report(
-    folder: Path,
-    trained: list[compare.Trained],
-    random_row: float,
-    majority: Mapping[str, float],
+    folder: Path, trained: list[compare.Trained], random_row: float, majority: Mapping[str, float]
 ) -> None:
     """Prints the table, and writes it with the figures."""
     summary = compare.summary(compare.table(trained))
@@ -294,7 +290,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "tabkit: interrupted; the same call (run: with --out FOLDER) picks up", file=sys.stderr
         )
         return 130
-    except (ValueError, ArithmeticError, OSError) as error:
+    except (ValueError, ArithmeticError, OSError, ImportError) as error:
         print(f"tabkit: {error}", file=sys.stderr)
         return 2
 

@@ -23,7 +23,8 @@ class Objective:
     Attributes
     ----------
     codes : (B, C), the true codes, or None
-    any_order : whether it takes simplexes of any memory order; others get them row by row
+    any_order : whether it takes simplexes as they are, of any memory order, and leaves them so;
+        others get a copy of their own, row by row in memory, which they may change in place
 
     Raises
     ------
@@ -53,7 +54,9 @@ class Objective:
 
     def __call__(self, simplex: Float[Tensor, "B F"] | Int64[Tensor, "B C"]) -> Float[Tensor, " B"]:
         given = simplex.to(self.dtype) if self.dtype and simplex.is_floating_point() else simplex
-        loss = self.loss(given if self.any_order else given.contiguous())
+        if not self.any_order:  # a copy, row by row: whatever a function does to it is its own
+            given = given.clone(memory_format=torch.contiguous_format)
+        loss = self.loss(given)
         if loss.shape != simplex.shape[:1]:
             raise ValueError(
                 f"an objective returns one loss per row, of shape ({len(simplex)},), not "
@@ -61,8 +64,8 @@ class Objective:
             )
         return loss
 
-    def loss(self, simplex: Float[Tensor, "B F"]) -> Float[Tensor, " B"]:
-        """The loss per row."""
+    def loss(self, simplex: Float[Tensor, "B F"]) -> Tensor:
+        """The loss per row; a call checks that it is one."""
         return self.function(simplex)
 
     def typed(self, dtype: torch.dtype) -> "Objective":

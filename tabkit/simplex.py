@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 Cardinalities = Sequence[int]
@@ -97,7 +97,7 @@ def argmax_codes(
 
 def one_hot(
     codes: Int64[Tensor, "*B C"], cardinalities: Cardinalities, dtype: torch.dtype | None = None
-) -> Float[Tensor, "*B F"]:
+) -> Shaped[Tensor, "*B F"]:
     """The vertices of codes.
 
     Examples

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
+from tabkit.relaxations import softmax_blocks
 from torch import nn
 
 from tabkit import RowEncoder, freeze, planted, ruler
 from tabkit.compare import contestants
 from tabkit.embedding import layouts
 from tabkit.nets import encode_rows
-from tabkit.relaxations import softmax_blocks
 
 DATA = planted(100, categorical=3, continuous=2, cardinality=(3, 5))
 

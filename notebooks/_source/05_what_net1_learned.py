@@ -252,8 +252,7 @@ dest = landed["softmax"].columns.index("dest")
 first_layer = inspection.project(views["first_layer"], method="pca")
 points = {
     name: first_layer.landings(
-        found.points(first_layer=True)[dest].numpy()[:200],
-        found.decoded[:200, dest].numpy(),
+        found.points(first_layer=True)[dest].numpy()[:200], found.decoded[:200, dest].numpy()
     )
     for name, found in landed.items()
 }

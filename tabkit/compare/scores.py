@@ -14,14 +14,7 @@ from torch import Tensor
 from tabkit.data import Dataset, pairs
 from tabkit.decoders import DECODERS, decoder_of, handed_over, local_search, possible
 from tabkit.estimators import Estimator, entropy
-from tabkit.nets import (
-    RowPredictor,
-    SquaredDistance,
-    device_of,
-    dtype_of,
-    encode_rows,
-    logits_of,
-)
+from tabkit.nets import RowPredictor, SquaredDistance, device_of, dtype_of, encode_rows, logits_of
 from tabkit.objective import Objective
 from tabkit.simplex import argmax_codes
 from tabkit.train import Distances, Predicting, Step, fit_predictor
@@ -59,13 +52,7 @@ class Score:
 
 @torch.no_grad()
 def score(
-    net0: Any,
-    net1: Any,
-    dataset: Dataset,
-    estimator: Estimator,
-    index: Tensor,
-    *,
-    seed: int = 0,
+    net0: Any, net1: Any, dataset: Dataset, estimator: Estimator, index: Tensor, *, seed: int = 0
 ) -> Score:
     """Scores net0 on the rows at `index`; noise, if the estimator has any, comes from `seed`."""
     noise = torch.Generator(device_of(net1)).manual_seed(seed)

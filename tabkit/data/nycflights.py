@@ -19,10 +19,7 @@ CONTINUOUS = (
 )
 WHOLE = ("plane_year", "seats")
 OUTCOMES = ("air_time", "dep_delay", "arr_delay")
-TRUTH = {
-    "carrier": ("airline",),
-    "dest": ("dest_name", "dest_lat", "dest_lon", "dest_tz"),
-}
+TRUTH = {"carrier": ("airline",), "dest": ("dest_name", "dest_lat", "dest_lon", "dest_tz")}
 # Which record a number comes from: one `filled` category names the records that had gaps.
 RECORDS = {
     "weather": ("temp", "dewp", "humid", "wind_speed", "precip", "visib"),

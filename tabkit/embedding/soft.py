@@ -141,9 +141,7 @@ class SoftEmbedding(nn.Module):
         return torch.cat([t(categorical[:, c]) for c, t in enumerate(self.tables)], dim=1)
 
     def negative_distances(
-        self,
-        embedded: Float[Tensor, "B CD"],
-        metrics: Sequence[Float[Tensor, "R D"]] | None = None,
+        self, embedded: Float[Tensor, "B CD"], metrics: Sequence[Float[Tensor, "R D"]] | None = None
     ) -> Float[Tensor, "B F"]:
         """``-|e - W_k|^2`` to every row of every table: logits whose argmax is the nearest row.
 

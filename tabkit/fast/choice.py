@@ -57,11 +57,15 @@ def eager() -> bool:
 
 
 def paired(plain: Callable, fast: Callable, pays: Callable[..., bool]) -> Callable:
-    """The faster function where it is chosen, else the formula, whose signature it has."""
+    """The faster function where it is chosen, else the formula, whose signature it has.
+
+    The faster one is for rows (B, _); the formula takes any leading dimensions.
+    """
     PAIRS.append(Pair(plain, fast, pays))
 
     @wraps(plain)
     def either(*args: object, **options: object) -> object:
-        return (fast if chosen(pays(*args)) else plain)(*args, **options)
+        rows = eager() and args[0].dim() == 2  # sizes are not asked for where torch traces
+        return (fast if rows and chosen(pays(*args)) else plain)(*args, **options)
 
     return either

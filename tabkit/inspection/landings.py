@@ -127,10 +127,7 @@ class Landing:
             sees them: the root of the sum over columns of squared distances.
         """
         points, tables = self.points(first_layer=True), self.tables(first_layer=True)
-        chosen = {
-            "to_nearest": decoder_of("first_layer")(self.handed),
-            "to_decoded": self.decoded,
-        }
+        chosen = {"to_nearest": decoder_of("first_layer")(self.handed), "to_decoded": self.decoded}
         losses = {"gap": self.objective(self.decoded) - self.relaxed}
         for name, codes in chosen.items():
             apart = [
@@ -157,13 +154,7 @@ class Landing:
 
 @torch.no_grad()
 def landing(
-    net0: Any,
-    net1: Any,
-    dataset: Dataset,
-    estimator: Estimator,
-    index: Tensor,
-    *,
-    seed: int = 0,
+    net0: Any, net1: Any, dataset: Dataset, estimator: Estimator, index: Tensor, *, seed: int = 0
 ) -> Landing:
     """Where net0's predictions for the rows at `index` land.
 
@@ -178,13 +169,7 @@ def landing(
 
 @torch.no_grad()
 def reach(
-    net0: Any,
-    net1: Any,
-    dataset: Dataset,
-    estimator: Estimator,
-    index: Tensor,
-    *,
-    seed: int = 0,
+    net0: Any, net1: Any, dataset: Dataset, estimator: Estimator, index: Tensor, *, seed: int = 0
 ) -> dict[str, float]:
     """How near hard rows come to net1's output for what net0 hands over (squared distances).
 

@@ -139,12 +139,7 @@ def find_column(dataset: Dataset, column: str) -> tuple[int, Categorical]:
 
 @torch.no_grad()
 def category_vectors(
-    net1: Any,
-    dataset: Dataset,
-    column: str,
-    *,
-    view: str = "table",
-    rows: int = OUTPUT_ROWS,
+    net1: Any, dataset: Dataset, column: str, *, view: str = "table", rows: int = OUTPUT_ROWS
 ) -> Vectors:
     """The categories of a column as vectors, in one of three views.
 

@@ -39,6 +39,8 @@ class FoldedEncoder(nn.Module):
 
     def __init__(self, net1: Any, *, validate_args: bool = True) -> None:
         super().__init__()
+        if not is_frozen(net1):
+            raise ValueError("what still trains cannot be folded: call tabkit.freeze(net1) first")
         self.net1, self.validate_args = net1, validate_args
         self.cardinalities = cardinalities_of(net1)
         self.continuous_features = net1.continuous_features

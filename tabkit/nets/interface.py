@@ -24,7 +24,10 @@ MAY_HAVE = {
     "first_layer": "the nn.Linear that takes the embeddings and then the continuous columns",
     "behind": "a method behind(hidden), its output from the first layer's",
 }
-KINDS = {"embedding": SoftEmbedding, "first_layer": nn.Linear}  # others of that name are not meant
+KINDS = {
+    "embedding": SoftEmbedding,
+    "first_layer": nn.Linear,
+}  # what else is called so is not meant
 
 
 def shown(net1: Any, name: str) -> Any:

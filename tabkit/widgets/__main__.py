@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from tabkit.extras import imports_for
+from tabkit.extras import imports_for, need
 
 with imports_for("the app"):
     import nbformat
@@ -141,8 +141,7 @@ def serve(notebook: Path, port: int, *, pages: int, browser: bool) -> None:
     os.environ["JUPYTER_PATH"] = os.pathsep.join(
         [str(SHARE), *filter(None, [os.environ.get("JUPYTER_PATH")])]
     )
-    with imports_for("the app"):
-        from voila.app import Voila  # noqa: PLC0415 - reads JUPYTER_PATH when imported
+    from voila.app import Voila  # noqa: PLC0415 - reads JUPYTER_PATH when imported
 
     chosen = settings(port, pages, browser=browser)
     Voila.launch_instance(argv=[str(notebook)], config=chosen)
@@ -151,6 +150,7 @@ def serve(notebook: Path, port: int, *, pages: int, browser: bool) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Trains what is missing, then serves."""
     arguments = parser().parse_args(argv)
+    need("the app")
     sizes = {name: getattr(arguments, name) for name in ("rows", "encoder_steps", "steps")}
     if not (arguments.folder / "net0.pt").exists():
         from tabkit.widgets.app import ready_nets  # noqa: PLC0415 - heavy, and rarely needed

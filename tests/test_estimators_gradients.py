@@ -10,9 +10,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tabkit.relaxations import conditional_gumbels, gumbel_noise, sample_one_hot
 
 from tabkit import relaxations
-from tabkit.relaxations import conditional_gumbels, gumbel_noise, sample_one_hot
 
 CARDINALITIES = (3, 1, 4)
 F = sum(CARDINALITIES)
