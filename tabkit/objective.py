@@ -64,8 +64,8 @@ class Objective:
             )
         return loss
 
-    def loss(self, simplex: Float[Tensor, "B F"]) -> Float[Tensor, " B"]:
-        """The loss per row."""
+    def loss(self, simplex: Float[Tensor, "B F"]) -> Tensor:
+        """The loss per row; a call checks that it is one."""
         return self.function(simplex)
 
     def typed(self, dtype: torch.dtype) -> "Objective":
@@ -136,7 +136,7 @@ class Objective:
         """
         exchange = self.exchanges(codes, cardinalities)
         losses = torch.cat([exchange(c) for c in range(len(cardinalities))], dim=1)
-        own = one_hot(codes, cardinalities, torch.bool)
+        own = one_hot(codes, cardinalities) > 0
         return torch.where(own, loss[:, None], losses.to(loss.dtype))
 
     def best_exchange(

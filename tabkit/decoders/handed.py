@@ -73,8 +73,9 @@ class Handed:
     @property
     def objective(self) -> Objective:
         """What a search lowers."""
-        own = SquaredDistance(self.net1, self.continuous, self.output)
-        return own if self.wanted is None else self.wanted
+        if self.wanted is not None:
+            return self.wanted
+        return SquaredDistance(self.net1, self.continuous, self.output)
 
 
 @torch.no_grad()
