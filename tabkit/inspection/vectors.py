@@ -19,6 +19,7 @@ from tabkit.nets import ask, cardinalities_of, encode_rows, first_layer_metrics
 from tabkit.schema import Categorical, DataError, Rows
 
 NEEDS = {"table": ["embedding"], "first_layer": ["embedding", "first_layer"], "output": []}
+TITLES = dict(zip(NEEDS, ("embedding table", "after the first layer", "behind net1"), strict=True))
 VIEWS = tuple(NEEDS)  # by what net1 must have for them
 OUTPUT_ROWS = 256
 BREAKS = re.compile(r"[\t\r\n]")
@@ -32,19 +33,15 @@ class Vectors:
 
     Attributes
     ----------
-    title : str
-    values : ndarray
-        (n, W), finite.
-    facts : DataFrame
-        One row a point, indexed by its name; for categories with their `code`, their `count` in
-        the training rows, and what the data set's truth says of them.
+    title : what they are
+    values : (n, W), finite
+    facts : one row a point, indexed by its name; for categories with their `code`, their `count`
+        in the training rows, and what the data set's truth says of them
 
     Raises
     ------
-    DataError
-        If a value is not finite, or a name stands twice.
-    ValueError
-        If there are not as many facts as points.
+    DataError, ValueError
+        If a value is not finite, or a name stands twice; if the facts are not as many.
 
     Examples
     --------
@@ -71,11 +68,9 @@ class Vectors:
                 row=at,
             )
         names = pd.Index(self.names)
-        twice = names[names.duplicated()]
-        if len(twice):
-            raise DataError(
-                "is the name of two points", "name each once", column=self.title, value=twice[0]
-            )
+        for name in names[names.duplicated()]:
+            at = {"column": self.title, "value": name}
+            raise DataError("is the name of two points", "name each once", **at)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -100,8 +95,7 @@ class Vectors:
         """
         if str(name) in self.positions:
             return self.positions[str(name)]
-        shown = ", ".join(self.names[:8]) + (", ..." if len(self) > 8 else "")
-        raise DataError("names no point", f"choose one of {shown}", column=self.title, value=name)
+        raise DataError("names no point", choose_of(self.names), column=self.title, value=name)
 
     def frame(self) -> pd.DataFrame:
         """Names (the index), facts and vectors (columns `v000`, `v001`, ...) as one table.
@@ -125,16 +119,17 @@ class Vectors:
 
 
 def find_column(dataset: Dataset, column: str) -> tuple[int, Categorical]:
-    """Number and description of a categorical column.
+    """Number and description of a categorical column; raises DataError if there is none."""
+    columns = {spec.name: (number, spec) for number, spec in enumerate(dataset.schema.categorical)}
+    if column not in columns:
+        remedy = f"choose one of {', '.join(columns)}"
+        raise DataError("is no categorical column of the data", remedy, column=column)
+    return columns[column]
 
-    Raises DataError if there is none of that name.
-    """
-    columns = dataset.schema.categorical
-    for number, found in enumerate(columns):
-        if found.name == column:
-            return number, found
-    known = ", ".join(c.name for c in columns)
-    raise DataError("is no categorical column of the data", f"choose one of {known}", column=column)
+
+def choose_of(names: Sequence[str]) -> str:
+    """The remedy for an unknown name: the first eight that there are."""
+    return f"choose one of {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}"
 
 
 @torch.no_grad()
@@ -159,10 +154,8 @@ def category_vectors(
 
     Raises
     ------
-    DataError
-        If the column does not exist, or a vector is not finite.
-    ValueError
-        If there is no such view.
+    DataError, ValueError
+        If the column does not exist, or a vector is not finite; if there is no such view.
 
     Examples
     --------
@@ -180,17 +173,9 @@ def category_vectors(
         values = ask(net1, "embedding", f"the view {view!r}").weights[number].detach()
     if view == "first_layer":
         values = values @ first_layer_metrics(net1)[number].T
-    title = f"{column}, {VIEW_NAMES[view]}"
     # a copy: further training must not move what was kept of its start
     copied = values.cpu().numpy().copy()
-    return Vectors(title, copied, category_facts(dataset, number, spec))
-
-
-VIEW_NAMES = {
-    "table": "embedding table",
-    "first_layer": "after the first layer",
-    "output": "behind net1",
-}
+    return Vectors(f"{column}, {TITLES[view]}", copied, category_facts(dataset, number, spec))
 
 
 def replaced_outputs(net1: Any, rows: Rows, column: int) -> Float[Tensor, "K RZ"]:
@@ -205,13 +190,9 @@ def replaced_outputs(net1: Any, rows: Rows, column: int) -> Float[Tensor, "K RZ"
 def category_facts(dataset: Dataset, number: int, spec: Categorical) -> pd.DataFrame:
     """Code, count in the training rows, and truth of each category of a column."""
     codes = dataset.rows.codes[dataset.train, number]
-    facts = pd.DataFrame(
-        {
-            "code": np.arange(spec.cardinality),
-            "count": torch.bincount(codes, minlength=spec.cardinality).numpy(),
-        },
-        index=pd.Index(spec.labels, name=spec.name),
-    )
+    counts = torch.bincount(codes, minlength=spec.cardinality).numpy()
+    columns = {"code": np.arange(spec.cardinality), "count": counts}
+    facts = pd.DataFrame(columns, pd.Index(spec.labels, name=spec.name))
     truth = dataset.truth.get(spec.name)
     if truth is None:
         return facts
@@ -228,10 +209,8 @@ def row_vectors(net1: Any, dataset: Dataset, index: Tensor) -> Vectors:
     values = encode_rows(net1, dataset.rows[index]).cpu().numpy()
     outcomes = pd.DataFrame(dataset.outcomes[index].numpy(), columns=list(dataset.outcome_names))
     facts = pd.concat([outcomes, dataset.frame(index).reset_index(drop=True)], axis=1)
-    names = pd.Index([str(i) for i in index.tolist()], name="row")
-    return Vectors(
-        f"{len(index):,} rows of {dataset.name}, behind net1", values, facts.set_index(names)
-    )
+    facts.index = pd.Index(map(str, index.tolist()), name="row")
+    return Vectors(f"{len(index):,} rows of {dataset.name}, behind net1", values, facts)
 
 
 def save_projector(vectors: Vectors, folder: str | os.PathLike[str]) -> tuple[Path, Path]:
