@@ -74,7 +74,7 @@ def test_a_generator_proposes_rows_of_high_score(dataset, scorer, name):
 
 
 def test_the_numbers_are_trained_by_it_too(dataset, scorer):
-    """As in the docstring of `fit_predictor`; by steps down to a stationary point of the numbers."""
+    """As in the docstring of `fit_predictor`; in steps to where the numbers rest."""
 
     def objective(net1, batch):
         return lambda simplex: -net1(simplex, batch.continuous).squeeze(1)
