@@ -49,32 +49,39 @@ def in_context(net1, batch):
 
 
 @pytest.mark.parametrize(
-    "name", ["softmax", "straight_through_gumbel", "leave_one_out", "indecater", "reinforce"]
+    ("name", "penalty"),
+    [("softmax", 0.0), ("straight_through_gumbel", 0.0), ("leave_one_out", -0.5)],
 )
-def test_a_generator_proposes_rows_of_high_score(dataset, scorer, name):
-    """Of the way from a random row to the best of all: 90% by argmax, 99% by a search after it."""
-    net0 = predictor(dataset, scorer)
-    fit_predictor(
-        net0, scorer, dataset, estimators.make(name), objective=in_context, steps=200, batch=128
-    ).run()
+def test_a_generator_proposes_rows_of_high_score(dataset, scorer, name, penalty):
+    """Of the way from a random row to the best of all: 90% by argmax, 99% by a search after it.
+
+    That is more than the best row for all contexts, which is where an unbiased estimator ends if
+    nothing holds its entropy up.
+    """
+    net0, estimator = predictor(dataset, scorer), estimators.make(name, entropy_penalty=penalty)
+    sizes = {"steps": 200, "batch": 64, "lr": 0.01}
+    fit_predictor(net0, scorer, dataset, estimator, objective=in_context, **sizes).run()
     context, K = dataset.signal[dataset.test], dataset.schema.cardinalities
     every = torch.tensor(list(itertools.product(*map(range, K))))
     scores = torch.stack(
         [scorer.score(one_hot(row.expand(len(context), -1), K), context) for row in every]
     )
     random, best = scores.mean(), scores.amax(dim=0).mean()
-    assert best - random > 5  # there is something to be won
 
-    def share(**options):
+    def share(score):
+        return (score.mean() - random) / (best - random)
+
+    def found(**options):
         rows = decode(net0, context, scorer, **options)
-        return (scorer.score(one_hot(rows.codes, K), context).mean() - random) / (best - random)
+        return share(scorer.score(one_hot(rows.codes, K), context))
 
-    assert share() > 0.9
-    assert share(decoder="search", objective=in_context) > 0.99
+    assert share(scores.mean(dim=1).max()) < 0.87
+    assert found() > 0.9
+    assert found(decoder="search", objective=in_context) > 0.99
 
 
 def test_the_numbers_are_trained_by_it_too(dataset, scorer):
-    """As in the docstring of `fit_predictor`; in steps to where the numbers rest."""
+    """As in the docstring of `fit_predictor`."""
 
     def objective(net1, batch):
         return lambda simplex: -net1(simplex, batch.continuous).squeeze(1)
@@ -89,34 +96,22 @@ def test_the_numbers_are_trained_by_it_too(dataset, scorer):
     assert scorer(rows.codes, rows.continuous).mean() > scorer(rows.codes, others).mean()
 
 
-def test_a_classifiers_loss_brings_rows_of_the_wanted_class(dataset):
-    """The class that a frozen classifier gives the true row, which decides the loss per row."""
+def test_a_classifiers_loss_brings_rows_of_the_class_that_the_signal_wants(dataset):
     classifier = freeze(Scorer(dataset, out_features=3))
 
-    def wanted(rows):
-        return classifier(rows.codes, rows.continuous).argmax(dim=1)
-
     def objective(net1, batch):
-        classes = wanted(batch.rows)
+        wanted = batch.signal[:, :3].argmax(dim=1)
         return lambda simplex: nn.functional.cross_entropy(
-            net1(simplex, batch.continuous), classes, reduction="none"
+            net1(simplex, batch.continuous), wanted, reduction="none"
         )
 
-    net0 = predictor(dataset, classifier)
-    fit_predictor(
-        net0,
-        classifier,
-        dataset,
-        estimators.make("gumbel_softmax"),
-        objective=objective,
-        steps=200,
-        batch=128,
-    ).run()
-    found = decode(net0, dataset.signal[dataset.test], classifier)
-    truth = wanted(dataset.rows[dataset.test])
-    chance = torch.stack([truth == k for k in range(3)]).double().mean(dim=1).max()
-    hits = (wanted(found) == truth).double().mean()
-    assert hits > max(0.8, chance)
+    net0, estimator = predictor(dataset, classifier), estimators.make("gumbel_softmax")
+    sizes = {"steps": 100, "batch": 64, "lr": 0.01}
+    fit_predictor(net0, classifier, dataset, estimator, objective=objective, **sizes).run()
+    signal = dataset.signal[dataset.test]
+    rows = decode(net0, signal, classifier)
+    found = classifier(rows.codes, rows.continuous).argmax(dim=1)
+    assert (found == signal[:, :3].argmax(dim=1)).double().mean() > 0.9
 
 
 def test_a_sum_of_two_costs_what_the_two_cost(dataset, net1):
