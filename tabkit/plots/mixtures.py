@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from tabkit.inspection import Mixture, PredictedRow
 from tabkit.plots.palette import BLUE, GREEN, GREY, INK, ORANGE
 from tabkit.plots.panels import legend_above, panels_of
-from tabkit.plots.picture import Picture, in_svg, literal
+from tabkit.plots.picture import Backdrop, Picture, literal
 
 BARS, FEW = 12, 5  # of one column; of each of many
 CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, 3**0.5 / 2]])
@@ -210,38 +210,38 @@ class CategoryWalk:
         return f"nearest: {cut(self.nearest(share))}, {self.at(share).to_nearest:.2f} away"
 
     @cached_property
-    def picture(self) -> Picture:
-        """The walk alone."""
+    def _drawn(self) -> Backdrop:
         figure = Figure(figsize=(4.1, 2.55), dpi=72, facecolor="white")
         self.draw(figure.add_axes((0.13, 0.18, 0.84, 0.6)))
         figure.legend(loc="upper left", ncols=3, frameon=False, fontsize=8, columnspacing=1.0)
-        return Picture(figure, "")
+        return Backdrop(figure)
 
     def svg(self, share: float) -> str:
-        """The walk as an SVG element, with the mixture on top: the walk is drawn but once."""
-        (ax,) = self.picture.figure.axes
-        here, (low, high) = self.at(share), ax.get_ylim()
-        at = in_svg(ax, [(0, high), *((here.name, y) for y in (high, low, *here[[*WAYS]]))])
-        (left, _), (x, top), (_, bottom), *points = at.round(2).tolist()
+        """The walk as an SVG element, with the mixture on top."""
+        here, frame = self.at(share), [(0, self.top), (0, 0)]
+        marks = [(here.name, here[name]) for name in WAYS]
+        (left, top), (_, bottom), *points = self._drawn.at([*frame, *marks])
+        x = points[0][0]
         dots = [
             f'<circle cx="{x}" cy="{y}" r="3" fill="{colour}" stroke="#fff"/>'
             for (_, y), colour in zip(points, WAYS.values(), strict=True)
         ]
-        over = (
-            f'<path d="M{x} {bottom}V{top}" stroke="{INK}"/>{"".join(dots)}'
-            f'<text x="{left}" y="{top - 5}" style="font:9px sans-serif">'
-            f"{html.escape(self.sign(share))}</text>"
-        )
-        return self.picture.svg(self.words(share), over=over)
+        sign = f'<text x="{left}" y="{top - 5}" style="font:9px sans-serif">'
+        over = f'<path d="M{x} {bottom}V{top}" stroke="{INK}"/>{"".join(dots)}{sign}'
+        return self._drawn.svg(self.words(share), f"{over}{html.escape(self.sign(share))}</text>")
+
+    @property
+    def top(self) -> float:
+        """Just above all distances to the two ends."""
+        return 1.08 * float(self.path[["to_first", "to_second"]].to_numpy().max()) or 1.0
 
     def draw(self, ax: Axes, share: float | None = None) -> None:
         """The distances along the walk; with a mixture if its share is given."""
         first, second = literal(cut(self.first)), literal(cut(self.second))
-        ends = self.path[["to_first", "to_second"]]
         ax.plot(self.path["to_nearest"], color=GREEN, lw=5, alpha=0.4, label="to the nearest")
         ax.plot(self.path["to_first"], color=BLUE, label=f"to {first}")
         ax.plot(self.path["to_second"], color=ORANGE, ls="--", label=f"to {second}")
-        ax.set(xlim=(0, 1), ylim=(0, 1.08 * float(ends.to_numpy().max()) or 1.0))
+        ax.set(xlim=(0, 1), ylim=(0, self.top))
         ax.set_xlabel(f"share of {second} in the mixture", fontsize=9)
         ax.set_ylabel("distance behind net1", fontsize=9)
         ax.tick_params(labelsize=8)

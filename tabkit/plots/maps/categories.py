@@ -15,7 +15,7 @@ from tabkit.plots.maps.labels import name_points, settle
 from tabkit.plots.mixtures import CategoryWalk
 from tabkit.plots.palette import BLUE, FAINT, INK, ORANGE
 from tabkit.plots.panels import panels_of
-from tabkit.plots.picture import Picture, in_svg, literal
+from tabkit.plots.picture import Backdrop, Picture, literal
 
 SIZE = np.array([414.0, 376.0])  # pixels, of a map on a page
 PIXELS = 96  # of a page, to the inch
@@ -81,7 +81,7 @@ class CategoryMap:
         ]
         return f"{heading} Nearest to the most frequent, with distances: {'; '.join(pairs)}."
 
-    @cached_property
+    @property
     def picture(self) -> Picture:
         """The map alone, of always the same size."""
         figure = Figure(figsize=tuple(SIZE / PIXELS), dpi=72, facecolor="white")
@@ -89,6 +89,10 @@ class CategoryMap:
         self.draw(ax)
         name_all([ax], [self])
         return Picture(figure, self.words)
+
+    @cached_property
+    def _drawn(self) -> Backdrop:
+        return Backdrop(self.picture.figure)
 
     def svg(self, words: str, share: float | None = None) -> str:
         """The map as an SVG element described by `words`, with a mixture on top.
@@ -98,17 +102,12 @@ class CategoryMap:
         share
             Of the other one in the mixture; no mixture is shown if not given.
         """
-        over = ""
-        if share is not None:
-            (ax,) = self.picture.figure.axes
-            at = in_svg(ax, [*self.ends, self.mixed(share)])
-            (x1, y1), (x2, y2), (x, y) = at.round(2).tolist()
-            over = (
-                f'<path d="M{x1} {y1}L{x2} {y2}" stroke="{INK}" stroke-dasharray="4 3"/>'
-                f'<circle class="mixture" cx="{x}" cy="{y}" r="5" fill="#000" stroke="#fff" '
-                'stroke-width="2"/>'
-            )
-        return self.picture.svg(words, over=over)
+        if share is None:
+            return self._drawn.svg(words)
+        (x1, y1), (x2, y2), (x, y) = self._drawn.at([*self.ends, self.mixed(share)])
+        way = f'<path d="M{x1} {y1}L{x2} {y2}" stroke="{INK}" stroke-dasharray="4 3"/>'
+        look = 'r="5" fill="#000" stroke="#fff" stroke-width="2"'
+        return self._drawn.svg(words, f'{way}<circle class="mixture" cx="{x}" cy="{y}" {look}/>')
 
     def draw(self, ax: Axes, share: float | None = None) -> None:
         """The map without names, which go by where everything lies; with a mixture if given."""
@@ -212,7 +211,7 @@ def frequent_first(facts: pd.DataFrame) -> list[int]:
 def bare(ax: Axes, title: str, *, equal: bool) -> None:
     """No ticks: a map's axes mean nothing by themselves. `equal` scales, where lengths do."""
     ax.set(xticks=[], yticks=[])
-    ax.set_title(literal(title), fontsize=8)
+    ax.set_title(literal(title), fontsize=8, y=1.0)  # where it is: looking for room takes time
     if equal:
         ax.set_aspect("equal", adjustable="datalim")
     ax.margins(0.06)
