@@ -44,10 +44,10 @@ def truth_score(
     truth, given
         (K, K), symmetric. If `given`, look only at what this distance does not tell: the
         correlation is then that of the residuals of both ranks after a straight line through its
-        ranks (the partial Mantel test of Smouse, Long and Sokal, 1986). The neighbours' score does not take it
-        into account. The p-value is too small where the dependence on `given` is no straight line,
-        or the places are themselves structured (Guillot and Rousset, 2013, arXiv:1112.0651): read
-        the correlation.
+        ranks (the partial Mantel test of Smouse, Long and Sokal, 1986). The neighbours' score does
+        not take it into account. The p-value is too small where the dependence on `given` is no
+        straight line, or the places are themselves structured (Guillot and Rousset, 2013,
+        arXiv:1112.0651): read the correlation.
     k
         Neighbours; 5 if not given, but at most half of the other categories that take part.
 

@@ -6,6 +6,7 @@ the hard rows that softmax(logits) draws, columns independent.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -24,8 +25,8 @@ class Reference:
 
     Attributes
     ----------
-    draws : (R, B, F), unbiased estimates of the gradient of each row's expected loss in its
-        logits; a single one if it is exact
+    draws : unbiased estimates of the gradient of each row's expected loss in its logits; a single
+        one if it is exact
     """
 
     draws: Float[Tensor, "R B F"]
@@ -125,16 +126,11 @@ def draw_many(
     """Many estimates by one seed; the estimator is left as it was.
 
     If it learns from call to call, it starts afresh and makes `warm_up` calls that do not count.
-
-    Raises ValueError if the estimator takes embeddings: its gradient is not one for logits.
     """
     check_head(estimator)
+    noise = torch.Generator(logits.device).manual_seed(seed)
     estimator = estimator.fresh()
-    generator = torch.Generator(logits.device).manual_seed(seed)
-
-    def once() -> Float[Tensor, "B F"]:
-        return draw(estimator, logits, objective, cardinalities, generator)
-
+    once = partial(draw, estimator, logits, objective, cardinalities, noise)
     once()
     for _ in range(warm_up - 1 if estimator.state else 0):
         once()
@@ -142,9 +138,6 @@ def draw_many(
 
 
 def check_head(estimator: Estimator) -> None:
-    """The ruler measures gradients for logits.
-
-    Raises ValueError if the estimator takes embeddings.
-    """
+    """Raises ValueError if the estimator takes embeddings: the ruler measures logits' gradients."""
     if estimator.head != "logits":
         raise ValueError(f"{estimator!r} has no gradient for logits: it takes an embedding")
