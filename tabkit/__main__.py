@@ -42,8 +42,8 @@ def parser() -> argparse.ArgumentParser:
     """The command line's arguments."""
     root = argparse.ArgumentParser(prog="python -m tabkit", description=__doc__)
     commands = root.add_subparsers(dest="command", required=True)
-    for name, (text, job, add_arguments) in COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=text)
+    for name, (job, add_arguments) in COMMANDS.items():
+        command = commands.add_parser(name, help=job.__doc__, description=job.__doc__)
         command.set_defaults(job=job)
         add_arguments(command.add_argument)
     return root
@@ -139,7 +139,7 @@ def configuration(arguments: argparse.Namespace) -> str:
 
 
 def main_job(arguments: argparse.Namespace) -> int:
-    """``run``: on real flights, net1 from integer codes, frozen; net0 through each estimator."""
+    """Train net1 on flights, freeze it, train a net0 through each estimator, decode, compare."""
     check_unique(estimators=arguments.estimators, seeds=arguments.seeds)
     for text in arguments.estimators:
         check_schedules(*compare.parse_spec(text), arguments.steps)  # before anything trains
@@ -171,13 +171,14 @@ def train_encoder(
     net1 = RowEncoder(dataset.schema, seed=seed, device=arguments.device)
     options = {"steps": arguments.encoder_steps, "checkpoint": folder / f"net1-seed{seed}.pt"}
     fit_encoder(net1, dataset, seed=seed, **options).run("net1")
+    freeze(net1)
     correlation = compare.distance_correlation(net1, dataset, dataset.test)
     print(f"net1, seed {seed}: {correlation:.3f} correlation with outcomes, test", flush=True)
-    return freeze(net1)
+    return net1
 
 
 def comparison_job(arguments: argparse.Namespace) -> int:
-    """``compare``: the sweep, its tables and its figures."""
+    """Estimators x temperatures x seeds, at equal steps and at equal net1 evaluations."""
     quick = arguments.quick
     chosen = arguments.estimators or (QUICK if quick else FULL)
     seeds = arguments.seeds or list(range(2 if quick else 5))
@@ -227,18 +228,7 @@ def report(
     plots.gap_opens(first).save(folder / "training.png")
 
 
-COMMANDS = {
-    "run": (
-        "train net1, freeze it, train a net0 through each estimator, decode, compare",
-        main_job,
-        run_arguments,
-    ),
-    "compare": (
-        "estimators x temperatures x seeds, at equal steps and at equal net1 evaluations",
-        comparison_job,
-        compare_arguments,
-    ),
-}
+COMMANDS = {"run": (main_job, run_arguments), "compare": (comparison_job, compare_arguments)}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -169,23 +169,17 @@ def train_and_score(
     *,
     name: str,
     seed: int = 0,
-    decode_every: int = DECODE_EVERY,
     progress: bool = True,
     **options: Any,
 ) -> Trained:
     """Trains a new net0 through an estimator, under a progress bar, and scores it.
 
     The scores are on up to 20,000 training rows and on the test rows. `options` go to
-    `fit_predictor`: steps, batch, lr, schedules, checkpoint.
-
-    Raises
-    ------
-    ValueError
-        As `fit_predictor`.
+    `fit_predictor`: steps, batch, lr, schedules, checkpoint, decode_every (20). Raises as that.
     """
     net0 = RowPredictor(dataset.signal.shape[1], net1, head=estimator.head, seed=seed)
-    options |= {"seed": seed, "decode_every": decode_every}
-    fit = fit_predictor(net0, net1, dataset, estimator, **options)
+    options = {"decode_every": DECODE_EVERY} | options
+    fit = fit_predictor(net0, net1, dataset, estimator, seed=seed, **options)
     history = fit.run(name) if progress else list(fit)
     indices = dataset.train[:SCORED_ROWS], dataset.test
     scores = (score(net0, net1, dataset, estimator, index, seed=seed) for index in indices)
@@ -194,13 +188,12 @@ def train_and_score(
 
 def table(results: Iterable[Trained]) -> pd.DataFrame:
     """One row per net0: the losses, the gap, seconds, then the accuracy of each column."""
-    return pd.DataFrame([_record(result) for result in results])
-
-
-def _record(result: Trained) -> dict[str, str | float]:
-    accuracy = {f"accuracy_{name}": value for name, value in result.test.accuracy.items()}
-    head = {"estimator": result.estimator, "seed": result.seed}
-    return {**head, **result.losses, "seconds": result.seconds, **accuracy}
+    records = [
+        {"estimator": found.estimator, "seed": found.seed, **found.losses, "seconds": found.seconds}
+        | {f"accuracy_{name}": share for name, share in found.test.accuracy.items()}
+        for found in results
+    ]
+    return pd.DataFrame(records)
 
 
 def summary(results: pd.DataFrame) -> pd.DataFrame:

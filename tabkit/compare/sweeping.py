@@ -131,23 +131,18 @@ def sweep(
 
     Parameters
     ----------
-    jobs
-        Processes, for joblib's own backends; all cores if -1.
-    load
-        ``load(data, rows)`` returns a cell's data set, in the worker that trains it, once a cell.
-        For data of your own: a function of a module that the workers can import, which keeps what
-        it has read (`functools.lru_cache`). Another folder for other data.
-    encoder
-        ``encoder(schema, seed)`` returns an untrained net1, a `RowEncoder` if not given: for nets
-        of your own, importable as `load` is. Another folder for other nets.
+    jobs : processes, for joblib's own backends; all cores if -1
+    load : ``load(data, rows)`` returns a cell's data set, in the worker that trains it, once a
+        cell. For data of your own: a function of a module that the workers can import, which keeps
+        what it has read (`functools.lru_cache`). Another folder for other data
+    encoder : ``encoder(schema, seed)`` returns an untrained net1, a `RowEncoder` if not given: for
+        nets of your own, importable as `load` is. Another folder for other nets
 
     Raises
     ------
-    ValueError
+    ValueError, FloatingPointError
         If a cell's estimator, budget, data or a size cannot be, before anything trains; if a file
-        of the folder cannot be read.
-    FloatingPointError
-        If a loss is not finite; the message names the cell.
+        of the folder cannot be read; if a loss is not finite, by the name of the cell.
     """
     cells, folder = list(dict.fromkeys(cells)), Path(folder)
     for cell in cells:
@@ -209,8 +204,7 @@ def run_encoder(key: NetKey, load: Load, encoder: Encoder) -> tuple[Any, dict[st
     with one_thread():
         dataset = load(data, rows)
         net1 = encoder(dataset.schema, seed)
-        for _ in fit_encoder(net1, dataset, steps=steps, seed=seed):
-            pass
+        list(fit_encoder(net1, dataset, steps=steps, seed=seed))
     return key, net1.state_dict()
 
 

@@ -37,21 +37,14 @@ def measure(
 
     Columns
     -------
-    squared_bias
-        ``|E g - g*|^2 / |g*|^2``, g* the reference: estimated without bias, so it may fall a
-        little below 0.
-    variance
-        Sum of the variances of g, over ``|g*|^2``.
-    cosine
-        Mean cosine of one draw with g*: how well a single step points.
-    mean_cosine
-        Cosine of the mean of all draws with g*: what is left when noise averages out.
-    signal_to_noise
-        ``|E g|`` over the square root of the summed variances; infinite without noise.
-    evaluations
-        Of the objective, a row and call.
-    milliseconds
-        Median of a call, forward and backward; noisy, and of this machine.
+    squared_bias : ``|E g - g*|^2 / |g*|^2``, g* the reference: estimated without bias, so it may
+        fall a little below 0
+    variance : sum of the variances of g, over ``|g*|^2``
+    cosine : mean cosine of one draw with g*: how well a single step points
+    mean_cosine : cosine of the mean of all draws with g*: what is left when noise averages out
+    signal_to_noise : ``|E g|`` over the root of the summed variances; infinite without noise
+    evaluations : of the objective, a row and call
+    milliseconds : median of a call, forward and backward; noisy, and of this machine
 
     A column NAME_se is the standard error by the jackknife over groups of draws, those of a sampled
     reference included; it says how well these rows' gradients are measured, not how other rows'
@@ -61,21 +54,16 @@ def measure(
 
     Parameters
     ----------
-    chosen
-        Estimators by the names under which they shall be listed.
-    reference
-        The exact gradient if not given, which needs a joint table of at most 10,000 rows.
-    warm_up
-        Calls that do not count, for an estimator that learns from call to call.
+    chosen : estimators by the names under which they shall be listed
+    reference : the exact gradient if not given, which needs a joint table of at most 10,000 rows
+    warm_up : calls that do not count, for an estimator that learns from call to call
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         If there are fewer than 40 draws, an estimator takes embeddings, the objective does not
-        return one loss per row, the joint table is too big and no reference is given, or the
-        reference is little but noise.
-    TypeError
-        If the objective lacks what an estimator needs.
+        return one loss per row or lacks what an estimator needs, the joint table is too big and no
+        reference is given, or the reference is little but noise.
 
     Source
     ------
@@ -92,12 +80,9 @@ def measure(
         raise ValueError("the reference is little but noise: give sampled_gradient more draws")
     options, rows = {"draws": draws, "seed": seed, "warm_up": warm_up}, {}
     for name, estimator in chosen.items():
-        found = draw_many(estimator, *given, **options)
-        cost = {
-            "evaluations": estimator.evaluations(cardinalities),
-            "milliseconds": milliseconds_a_call(estimator.fresh(), *given),
-        }
-        rows[name] = against(found, reference) | cost
+        rows[name] = against(draw_many(estimator, *given, **options), reference)
+        rows[name]["evaluations"] = estimator.evaluations(cardinalities)
+        rows[name]["milliseconds"] = milliseconds_a_call(estimator.fresh(), *given)
     return pd.DataFrame(rows.values(), pd.Index(list(rows), name="estimator"))
 
 

@@ -7,6 +7,7 @@ the hard rows that softmax(logits) draws, columns independent.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -92,9 +93,8 @@ def sampled_gradient(
     """
     if draws < 2:
         raise ValueError(f"draws must be at least 2, not {draws}")
-    estimator, stream = estimators.make("indecater"), REFERENCE_STREAM + seed
-    found = draw_many(estimator, logits, objective, cardinalities, draws=draws, seed=stream)
-    return Reference(found)
+    given, stream = (logits, objective, cardinalities), REFERENCE_STREAM + seed
+    return Reference(draw_many(estimators.make("indecater"), *given, draws=draws, seed=stream))
 
 
 def draw(
@@ -116,21 +116,19 @@ def draw(
 def draw_many(
     estimator: Estimator,
     logits: Float[Tensor, "B F"],
-    objective: Function | Objective,
-    cardinalities: Sequence[int],
-    *,
+    *given: Any,
     draws: int,
     seed: int = 0,
     warm_up: int = 200,
 ) -> Float[Tensor, "M B F"]:
-    """Many estimates by one seed; the estimator is left as it was.
+    """Many estimates by `draw`, given its arguments, and one seed; the estimator stays as it was.
 
     If it learns from call to call, it starts afresh and makes `warm_up` calls that do not count.
     """
     check_head(estimator)
     noise = torch.Generator(logits.device).manual_seed(seed)
     estimator = estimator.fresh()
-    once = partial(draw, estimator, logits, objective, cardinalities, noise)
+    once = partial(draw, estimator, logits, *given, noise)
     once()
     for _ in range(warm_up - 1 if estimator.state else 0):
         once()
