@@ -2,13 +2,12 @@
 
 import pytest
 import torch
-from tabkit.relaxations import softmax_blocks
 from torch import nn
 
 from tabkit import RowEncoder, freeze, planted, ruler
-from tabkit.compare import contestants
-from tabkit.embedding import layouts
 from tabkit.nets import encode_rows
+from tabkit.ruler import contestants
+from tabkit.simplex import softmax
 
 DATA = planted(100, categorical=3, continuous=2, cardinality=(3, 5))
 
@@ -20,7 +19,7 @@ def net1():
 
 def simplex(rows=6):
     logits = torch.randn(rows, DATA.schema.width, generator=torch.Generator().manual_seed(0))
-    return softmax_blocks(logits, DATA.schema.cardinalities)
+    return softmax(logits, DATA.schema.cardinalities)
 
 
 def test_there_and_back_returns_the_gradients_and_keeps_none():
@@ -42,10 +41,10 @@ def test_a_training_step_lowers_the_loss_that_it_returns():
 
 def test_all_layouts_race_to_the_same_gradient_and_index_to_the_tables(net1):
     works = ruler.embedding_works(net1, DATA, simplex())
-    assert list(works) == ["index", *layouts.names("simplex")]
-    for name in layouts.names("simplex"):
+    assert list(works) == ["index", *ruler.LAYOUTS]
+    for name in ruler.LAYOUTS:
         (gradient,) = works[name]()
-        rows = torch.cat([t.weight for t in net1.embedding.tables]).sum(dim=1)
+        rows = torch.cat(list(net1.embedding.weights)).sum(dim=1)
         torch.testing.assert_close(gradient, rows.expand_as(gradient))
     for gradient, codes, k in zip(
         works["index"](), DATA.rows.codes[:6].T, DATA.schema.cardinalities, strict=True

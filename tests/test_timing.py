@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tabkit import ruler
-from tabkit.compare import timing
+from tabkit.ruler import timing
 
 
 def test_every_contestant_runs_once_a_round_and_twice_to_warm_up():

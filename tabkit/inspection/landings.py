@@ -73,25 +73,21 @@ class Landing:
         Those that need no search: ``decode_argmax``, ``decode_table`` and ``decode_first_layer``;
         NaN where net1 lacks what one needs.
         """
-        losses, able = {"relaxed": self.relaxed.mean().item()}, possible(self.handed.net1)
-        for name in ("argmax", "table", "first_layer"):
-            losses[f"decode_{name}"] = self._decoded_loss(name) if name in able else math.nan
-        return losses
-
-    def _decoded_loss(self, decoder: str) -> float:
-        return self.objective(decoder_of(decoder)(self.handed)).mean().item()
+        losses = {f"decode_{name}": math.nan for name in ("argmax", "table", "first_layer")}
+        for name in possible(self.handed.net1):
+            if f"decode_{name}" in losses:
+                codes = decoder_of(name)(self.handed)
+                losses[f"decode_{name}"] = self.objective(codes).mean().item()
+        return {"relaxed": self.relaxed.mean().item()} | losses
 
     @torch.no_grad()
     def distances(self, *, first_layer: bool = False) -> pd.DataFrame:
         """How far what is handed over lies from the categories, by column: means over rows.
 
-        Returns
-        -------
-        DataFrame
-            `largest_share`, of softmax(logits); `to_nearest` and `to_decoded`, the distances to
-            the nearest category and to the decoded one, in units of `spacing`;
-            `nearest_is_decoded`, the share of rows in which the two are one; `spacing`, the mean
-            distance from a category to the nearest other one.
+        `largest_share`, of softmax(logits); `to_nearest` and `to_decoded`, the distances to the
+        nearest category and to the decoded one, in units of `spacing`; `nearest_is_decoded`, the
+        share of rows in which the two are one; `spacing`, the mean distance from a category to the
+        nearest other one.
         """
         parts = (
             self.points(first_layer=first_layer),
@@ -103,27 +99,22 @@ class Landing:
             every = torch.cdist(points, table, compute_mode="donot_use_mm_for_euclid_dist")
             decoded, gap = logits.argmax(dim=1), spacing(table)
             to_nearest, nearest = every.min(dim=1)
-            to_decoded = every.gather(1, decoded[:, None])
-            records.append(
-                {
-                    "largest_share": logits.softmax(dim=1).amax(dim=1).mean().item(),
-                    "to_nearest": to_nearest.mean().item() / gap,
-                    "to_decoded": to_decoded.mean().item() / gap,
-                    "nearest_is_decoded": (nearest == decoded).double().mean().item(),
-                    "spacing": gap,
-                }
-            )
+            means = {
+                "largest_share": logits.softmax(dim=1).amax(dim=1),
+                "to_nearest": to_nearest / gap,
+                "to_decoded": every.gather(1, decoded[:, None]) / gap,
+                "nearest_is_decoded": (nearest == decoded).double(),
+            }
+            record = {name: values.mean().item() for name, values in means.items()}
+            records.append(record | {"spacing": gap})
         return pd.DataFrame(records, index=pd.Index(self.columns, name="column"))
 
     @torch.no_grad()
     def rows(self) -> pd.DataFrame:
         """Row by row, the gap and how far the decoded row lies from what was handed over.
 
-        Returns
-        -------
-        DataFrame
-            `gap`, decoded minus relaxed loss; `to_nearest` and `to_decoded`, as the first layer
-            sees them: the root of the sum over columns of squared distances.
+        `gap`, decoded minus relaxed loss; `to_nearest` and `to_decoded`, as the first layer sees
+        them: the root of the sum over columns of squared distances.
         """
         points, tables = self.points(first_layer=True), self.tables(first_layer=True)
         chosen = {"to_nearest": decoder_of("first_layer")(self.handed), "to_decoded": self.decoded}

@@ -9,7 +9,7 @@ import pandas as pd
 from jaxtyping import Float, Int64
 
 from tabkit.extras import imports_for
-from tabkit.inspection.neighbours import check_metric, few
+from tabkit.inspection.neighbours import check_count, check_metric, few
 from tabkit.inspection.vectors import Vectors
 
 with imports_for("inspection"):
@@ -57,12 +57,8 @@ class Projection:
     def place(self, points: Float[np.ndarray, "m W"]) -> Float[np.ndarray, "m d"]:
         """Where further points of the same space lie on a PCA.
 
-        PCA is linear: the mixture of two points lies on the straight line between them.
-
-        Raises
-        ------
-        ValueError
-            For UMAP, on whose map a place between two points means nothing.
+        PCA is linear: the mixture of two points lies on the straight line between them. Raises
+        ValueError for UMAP, on whose map a place between two points means nothing.
         """
         if self.pca is None:
             raise ValueError(
@@ -76,10 +72,7 @@ class Projection:
     ) -> pd.DataFrame:
         """Where points lie on a PCA (`x`, `y`), and the categories of their codes (`to_x`, `to_y`).
 
-        Raises
-        ------
-        ValueError
-            As `place`.
+        Raises as `place`.
         """
         ends = np.hstack([self.place(points)[:, :2], self.coordinates[codes, :2]])
         return pd.DataFrame(ends, columns=["x", "y", "to_x", "to_y"])
@@ -101,34 +94,26 @@ def project(
 
     Parameters
     ----------
-    method
-        ``"umap"`` (McInnes, Healy and Melville, 2018, arXiv:1802.03426) or ``"pca"``, to 2 or 3
-        `dimensions`.
-    neighbours
-        How many neighbours UMAP keeps together, 2 or more; 15 if not given, or all other points
-        where there are fewer.
-    metric
-        For UMAP, as in `nearest`. PCA is Euclidean.
-    seed
-        Same seed, same machine, same versions: the same map.
-    progress
-        Show a bar of UMAP's rounds (compiling comes before it).
+    method : ``"umap"`` (McInnes, Healy and Melville, 2018, arXiv:1802.03426) or ``"pca"``
+    dimensions : 2 or 3
+    neighbours : how many neighbours UMAP keeps together, 2 or more; 15 if not given, or all other
+        points where there are fewer
+    metric : for UMAP, as in `nearest`; PCA is Euclidean
+    seed : same seed, same machine, same versions: the same map
+    progress : show a bar of UMAP's rounds (compiling comes before it)
 
     Raises
     ------
-    ValueError
+    ValueError, DataError
         If there are fewer than 4 points, or all are the same, fewer points than `neighbours`,
-        fewer columns than `dimensions`, or an argument is unknown.
-    DataError
-        As `nearest`.
+        fewer columns than `dimensions`, or an argument is unknown; as `nearest`.
     """
     check_projection(vectors, method, dimensions, neighbours, metric)
     check_metric(vectors, metric)
-    if method == "pca":
-        pca = PCA(dimensions, svd_solver="full")
+    pca = PCA(dimensions, svd_solver="full") if method == "pca" else None
+    if pca:
         coordinates = pca.fit_transform(vectors.values.astype(np.float64))
     else:
-        pca = None
         width = neighbours or min(UMAP_NEIGHBOURS, len(vectors) - 1)
         bar = {"disable": not progress, "desc": f"UMAP of {len(vectors):,} points"}
         options = {"n_components": dimensions, "random_state": seed, "tqdm_kwds": bar}
@@ -154,17 +139,12 @@ def check_projection(
     if not np.ptp(vectors.values, axis=0).any():
         raise ValueError(f"the points of {vectors.title!r} are all the same")
     if width < dimensions:
-        raise ValueError(
-            f"{vectors.title!r} has vectors of width {width}: they cannot be projected to "
-            f"{dimensions} dimensions"
-        )
+        cannot = f"they cannot be projected to {dimensions} dimensions"
+        raise ValueError(f"{vectors.title!r} has vectors of width {width}: {cannot}")
     if method == "pca" and (metric != "euclidean" or neighbours is not None):
         raise ValueError("PCA is Euclidean and looks at no neighbours: leave out both")
-    if neighbours is not None and not 2 <= neighbours < n:
-        raise ValueError(
-            f"neighbours must lie in 2 to {n - 1}, the other points of {vectors.title!r} "
-            f"({n} in all), not {neighbours}"
-        )
+    if neighbours is not None:
+        check_count(vectors, "neighbours", neighbours, 2)
 
 
 def _umap(vectors: Vectors, **options: Any) -> Float[np.ndarray, "n d"]:

@@ -88,10 +88,8 @@ def predicted_row(net0: Any, net1: Any, dataset: Dataset, row: int = 0) -> Predi
     loss = objective.hard(codes, K)
     distances = objective.tried(codes, loss, K)[0].double().cpu().numpy()
     shares = shares_by_label(dataset.schema, softmax(handed.logits, K))
-    labels = pd.MultiIndex.from_tuples(
-        [(name, label) for name, share in shares.items() for label in share.index],
-        names=["column", "category"],
-    )
+    pairs = [(name, label) for name, share in shares.items() for label in share.index]
+    labels = pd.MultiIndex.from_tuples(pairs, names=["column", "category"])
     return PredictedRow(
         signal_frame(dataset, dataset.signal[index[0]]),
         column_frame(shares, dataset.rows.codes[index[0]], codes[0]),
@@ -173,12 +171,8 @@ def problem_of(
 ) -> Problem:
     """net0's logits for the first test rows in some columns, and the loss that these lead to.
 
-    The other columns stay as net0 decodes them.
-
-    Returns
-    -------
-    logits, objective, cardinalities, labels
-        As `tabkit.widgets.gradient_explorer` takes them.
+    The other columns stay as net0 decodes them. Logits, objective, cardinalities and labels are as
+    `tabkit.widgets.gradient_explorer` takes them.
     """
     some = dataset.test[:rows]
     handed, truth = handed_over(net0, dataset.signal[some], net1), dataset.rows[some]

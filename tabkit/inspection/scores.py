@@ -51,13 +51,10 @@ def truth_score(
     k
         Neighbours; 5 if not given, but at most half of the other categories that take part.
 
-    Returns
-    -------
-    dict
-        `categories`, how many took part; `k`; `correlation`, Spearman's over all pairs;
-        `correlation_p`; `neighbour_ratio`, the mean true distance from a category to its k
-        nearest, over that of all pairs (about 1 by accident; smaller is better, but even a perfect
-        match is above 0); `neighbour_p`.
+    The score: `categories`, how many took part; `k`; `correlation`, Spearman's over all pairs;
+    `correlation_p`; `neighbour_ratio`, the mean true distance from a category to its k nearest,
+    over that of all pairs (about 1 by accident; smaller is better, but even a perfect match is
+    above 0); `neighbour_p`.
 
     Raises
     ------
@@ -110,10 +107,8 @@ def check_truth(
     tables = [table for table in (truth, given) if table is not None]
     for table in tables:
         if table.shape != (len(vectors), len(vectors)):
-            raise ValueError(
-                f"true distances {table.shape} do not fit the {len(vectors)} points of "
-                f"{vectors.title!r}"
-            )
+            points = f"the {len(vectors)} points of {vectors.title!r}"
+            raise ValueError(f"true distances {table.shape} do not fit {points}")
     known = np.isfinite(np.stack([np.diag(table) for table in tables])).all(axis=0)
     if known.sum() < FEWEST:
         raise ValueError(
@@ -171,13 +166,10 @@ def truth_scores(
     of which fewer than 5 categories are known, or whose true distances do not vary, are left out:
     no test can tell structure from accident there.
 
-    Returns
-    -------
-    DataFrame
-        `column`, `truth`, `view`, what `truth_score` returns, and `correlation_q`, the p-values
-        adjusted for the number of tests in the table (false discovery rate; Benjamini and
-        Hochberg, 1995). The whole table is one family: tests that are sure to find something, such
-        as that of the outcomes, make it milder for the others.
+    The table: `column`, `truth`, `view`, what `truth_score` returns, and `correlation_q`, the
+    p-values adjusted for the number of tests in the table (false discovery rate; Benjamini and
+    Hochberg, 1995). The whole table is one family: tests that are sure to find something, such as
+    that of the outcomes, make it milder for the others.
 
     Raises
     ------

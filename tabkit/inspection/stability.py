@@ -95,12 +95,7 @@ def agreement(
 
     `runs`; `overlap`; `chance`, the overlap of random neighbours, k / (n - 1);
     `distance_correlation`, Spearman's between two runs' distances of all pairs of points; `aligned`
-    and `aligned_chance`. All are means over points and pairs of runs.
-
-    Raises
-    ------
-    ValueError
-        As `stability`.
+    and `aligned_chance`. All are means over points and pairs of runs. Raises as `stability`.
     """
     table = stability(runs, k=k, metric=metric, seed=seed)
     apart = [pdist(vectors.values.astype(np.float64), metric) for vectors in runs]

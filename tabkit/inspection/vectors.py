@@ -60,13 +60,10 @@ class Vectors:
         broken = ~np.isfinite(self.values).all(axis=1)
         if broken.any():
             at = int(broken.argmax())
-            raise DataError(
-                f"{broken.sum()} of {len(self)} vectors are not finite, the first that of "
-                f"{self.names[at]!r}",
-                "look for a training that diverged; inspect an earlier checkpoint",
-                column=self.title,
-                row=at,
-            )
+            first = f"the first that of {self.names[at]!r}"
+            problem = f"{broken.sum()} of {len(self)} vectors are not finite, {first}"
+            remedy = "look for a training that diverged; inspect an earlier checkpoint"
+            raise DataError(problem, remedy, column=self.title, row=at)
         names = pd.Index(self.names)
         for name in names[names.duplicated()]:
             at = {"column": self.title, "value": name}
@@ -80,11 +77,6 @@ class Vectors:
         """The points' names, in their order."""
         return tuple(map(str, self.facts.index))
 
-    @cached_property
-    def positions(self) -> dict[str, int]:
-        """Where each name stands."""
-        return {name: i for i, name in enumerate(self.names)}
-
     def position(self, name: object) -> int:
         """Where a name stands; a category that is a number is found by it, too.
 
@@ -93,8 +85,8 @@ class Vectors:
         DataError
             If there is none of that name.
         """
-        if str(name) in self.positions:
-            return self.positions[str(name)]
+        if str(name) in self.names:
+            return self.names.index(str(name))
         raise DataError("names no point", choose_of(self.names), column=self.title, value=name)
 
     def frame(self) -> pd.DataFrame:
@@ -138,19 +130,12 @@ def category_vectors(
 ) -> Vectors:
     """The categories of a column as vectors, in one of three views.
 
-    Parameters
-    ----------
-    view
-        ``"table"``: the embedding table as it is, (K, D).
-
-        ``"first_layer"``: (K, D), turned and stretched so that Euclidean distances are those of
-        what net1's first linear layer makes of the categories.
-
-        ``"output"``: (K, rows * Z). net1's outputs for some test rows, each with its category in
-        this column replaced by every category in turn. The Euclidean distance of two categories
-        is the root mean square of how far net1's output moves when one takes the other's place.
-    rows
-        How many test rows the view ``"output"`` takes.
+    - ``"table"``: the embedding table as it is, (K, D).
+    - ``"first_layer"``: (K, D), turned and stretched so that Euclidean distances are those of what
+      net1's first linear layer makes of the categories.
+    - ``"output"``: (K, rows * Z). net1's outputs for so many test rows, each with its category in
+      this column replaced by every category in turn. The Euclidean distance of two categories is
+      the root mean square of how far net1's output moves when one takes the other's place.
 
     Raises
     ------
