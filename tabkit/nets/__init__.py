@@ -6,7 +6,6 @@ from tabkit.nets.interface import (
     Codes,
     ask,
     cardinalities_of,
-    continuous_features_of,
     device_of,
     dtype_of,
     embedded,

@@ -17,17 +17,12 @@ from tabkit.data import Dataset
 class Checkpoint:
     """The file of one run; without a path it keeps nothing.
 
-    Attributes
-    ----------
-    path : of the file
-    identity : what must be equal for the file to belong to this run
-    modules : the nets in training; they must start as those of the file did, or be where it left
-        them
+    The nets must start as those of the file did, or be where it left them.
     """
 
     path: str | os.PathLike[str] | None
-    identity: dict[str, Any]
-    modules: dict[str, nn.Module]
+    identity: dict[str, Any]  # what must be equal for the file to belong to this run
+    modules: dict[str, nn.Module]  # the nets in training
     start: dict[str, str] = field(default_factory=dict)
     seen: tuple[int, int] | None = None
 
@@ -52,10 +47,7 @@ class Checkpoint:
     def read(self, device: torch.device) -> dict[str, Any] | None:
         """Brings the nets to where the file has them, and returns the rest; None without a file.
 
-        Raises
-        ------
-        ValueError
-            If the file belongs to another run.
+        Raises ValueError if the file belongs to another run.
         """
         if self.file is None or not self.file.exists():
             return None
@@ -73,8 +65,9 @@ class Checkpoint:
                 now[f"{name}'s start"], saved[f"{name}'s start"] = start, found["start"].get(name)
         changed = [key for key in now | saved if now.get(key) != saved.get(key)]
         if changed:
-            there = ", ".join(f"{key}={saved.get(key)!r}" for key in changed)
-            here = ", ".join(f"{key}={now.get(key)!r}" for key in changed)
+            there, here = (
+                ", ".join(f"{key}={side.get(key)!r}" for key in changed) for side in (saved, now)
+            )
             raise ValueError(
                 f"{self.file} belongs to another run ({there}; now {here}): "
                 "delete it or name another checkpoint"
