@@ -62,8 +62,7 @@ class Handed:
     @property
     def objective(self) -> Objective:
         """What a search lowers."""
-        own = SquaredDistance(self.net1, self.continuous, self.output)
-        return own if self.wanted is None else self.wanted
+        return self.wanted or SquaredDistance(self.net1, self.continuous, self.output)
 
 
 @torch.no_grad()

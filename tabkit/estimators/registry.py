@@ -10,17 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tabkit import fast
-from tabkit.estimators.door import (
-    Finite,
-    Kind,
-    Knob,
-    Logits,
-    Noise,
-    Scalar,
-    Simplex,
-    allowed_logits,
-    entropy,
-)
+from tabkit.estimators import door
+from tabkit.estimators.door import Kind, Knob, Logits, Noise, Scalar, Simplex
 from tabkit.objective import Function, Objective
 from tabkit.simplex import Cardinalities
 
@@ -102,7 +93,7 @@ class Estimator:
 
     def change(self, **knobs: Knob) -> None:
         """Changes knobs; if one is unknown or a value bad, raises ValueError and changes none."""
-        kinds = self.rule.kinds | {"entropy_penalty": Finite.__metadata__[0]}
+        kinds = self.rule.kinds | {"entropy_penalty": door.Finite.__metadata__[0]}
         unknown, has = [n for n in knobs if n not in kinds], ", ".join(self.rule.defaults)
         if unknown:
             raise ValueError(f"{self.name} has no knob {unknown[0]!r}; it has: {has or 'no knobs'}")
@@ -146,19 +137,22 @@ class Estimator:
             point = self.simplex(logits, cardinalities=cardinalities, generator=generator)
             loss = objective(point).mean()
         else:
-            values, given = allowed_logits(logits, cardinalities), objective.typed(logits.dtype)
+            values, given = (
+                door.allowed_logits(logits, cardinalities),
+                objective.typed(logits.dtype),
+            )
             loss = self.rule.function(values, given, cardinalities, **self._given(generator))
         if "entropy_penalty" not in self.knobs:
             return loss
         values = objective.distances(logits) if self.head == "embedding" else logits
-        penalty = self.knobs["entropy_penalty"] * entropy(values, cardinalities).mean()
+        penalty = self.knobs["entropy_penalty"] * door.entropy(values, cardinalities).mean()
         return loss + (penalty - penalty.detach())
 
     def simplex(
         self, logits: Logits, *, cardinalities: Cardinalities, generator: Noise = None
     ) -> Simplex:
         """What net1 gets in training: a relaxation's point; of other estimators, the argmax."""
-        values = allowed_logits(logits, cardinalities)
+        values = door.allowed_logits(logits, cardinalities)
         if not self.rule.relaxes:
             return fast.argmax(values, cardinalities).to(logits.dtype)
         return self.rule.function(values, cardinalities, **self._given(generator)).to(logits.dtype)

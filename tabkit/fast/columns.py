@@ -63,14 +63,8 @@ class _Softmax(torch.autograd.Function):
         (shares,) = ctx.saved_tensors
         if torch.is_grad_enabled():  # the gradient is to be differentiated, too
             return simplex.jacobian_product(shares, gradient, ctx.widths), None
-        moved = _moved(gradient.T, shares.T, ctx.widths).T
+        moved = torch.empty_like(shares)
+        columns = (x.T.split(ctx.widths) for x in (gradient, shares, moved))
+        for g, p, place in zip(*columns, strict=True):  # by the kernel that torch's own softmax has
+            torch.ops.aten._softmax_backward_data.out(g, p, 0, p.dtype, grad_input=place)
         return (moved.contiguous() if ctx.by_row else moved), None
-
-
-def _moved(gradient: Tensor, shares: Tensor, widths: tuple[int, ...]) -> Float[Tensor, "F B"]:
-    """`simplex.jacobian_product`, by the kernel that torch's own softmax has for it."""
-    moved, jacobian = torch.empty_like(shares), torch.ops.aten._softmax_backward_data.out
-    parts = zip(gradient.split(widths), shares.split(widths), moved.split(widths), strict=True)
-    for g, p, place in parts:
-        jacobian(g, p, 0, p.dtype, grad_input=place)
-    return moved

@@ -70,10 +70,8 @@ class FoldedLinear(nn.Module):
         widths = [W.shape[1] for W in tables]
         inputs = linear.in_features - sum(widths)
         if inputs < 0:
-            raise ValueError(
-                f"the embeddings are {sum(widths)} wide, more than the linear layer's "
-                f"{linear.in_features} inputs"
-            )
+            wide = f"the embeddings are {sum(widths)} wide"
+            raise ValueError(f"{wide}, more than the linear layer's {linear.in_features} inputs")
         if any(w.requires_grad for w in (*tables, *linear.parameters())):
             raise ValueError("what still trains cannot be folded: call tabkit.freeze(net1) first")
         *parts, rest = linear.weight.split([*widths, inputs], dim=1)

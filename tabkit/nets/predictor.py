@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from tabkit import fast
 from tabkit.nets.interface import Simplex, ask, cardinalities_of, device_of, dtype_of
@@ -103,8 +104,7 @@ class RowPredictor(nn.Module):
         """Sets which categories may be predicted."""
         self.allowed.copy_(allowed)
         if self.head == "logits":
-            rest = self.allowed.new_zeros(len(self.mlp[-1].bias) - len(self.allowed))
-            masked = torch.cat([~self.allowed, rest])
+            masked = pad(~self.allowed, (0, len(self.mlp[-1].bias) - len(self.allowed)))
             self.mlp[-1].masked = masked if bool(masked.any()) else None
 
     def _load_from_state_dict(self, *args: Any, **options: Any) -> None:

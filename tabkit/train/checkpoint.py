@@ -10,8 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tabkit.data import Dataset
-
 
 @dataclass
 class Checkpoint:
@@ -45,10 +43,7 @@ class Checkpoint:
         self.seen = self._signature()
 
     def read(self, device: torch.device) -> dict[str, Any] | None:
-        """Brings the nets to where the file has them, and returns the rest; None without a file.
-
-        Raises ValueError if the file belongs to another run.
-        """
+        """Brings the nets to where the file, of this run or ValueError, has them; the rest of it."""
         if self.file is None or not self.file.exists():
             return None
         found = torch.load(self.file, map_location=device, weights_only=True)
@@ -79,17 +74,6 @@ class Checkpoint:
             return None
         stat = self.file.stat()
         return stat.st_ino, stat.st_mtime_ns
-
-
-def identity_of(
-    checkpoint: str | os.PathLike[str] | None, dataset: Dataset, **nets: Any
-) -> dict[str, str]:
-    """Digests of the data and of the nets that a loop only reads; none without a checkpoint."""
-    if checkpoint is None:
-        return {}
-    rows = dataset.rows
-    data = [rows.codes, rows.continuous, dataset.outcomes, dataset.signal, dataset.train]
-    return {"data": digest(*data), **{name: digest_of(net) for name, net in nets.items()}}
 
 
 def digest_of(net: Any) -> str:

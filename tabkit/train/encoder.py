@@ -67,10 +67,8 @@ def encoder_loss(net1: Any, dataset: Dataset, index: Tensor, partners: int) -> F
 def check_siamese(net1: Any, batch: int, partners: int) -> None:
     """net1 must have something to train, and no row may be its own partner; else ValueError."""
     if not any(p.requires_grad for p in parameters_of(net1)):
-        raise ValueError(
-            "net1 is frozen, or a function: net1.requires_grad_(True), or train net0 behind it by "
-            "fit_predictor"
-        )
+        remedy = "net1.requires_grad_(True), or train net0 behind it by fit_predictor"
+        raise ValueError(f"net1 is frozen, or a function: {remedy}")
     if partners >= batch:
         raise ValueError(f"partners ({partners}) must be fewer than the rows of a batch ({batch})")
 

@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from tabkit.data import Dataset
 from tabkit.estimators import Estimator
 from tabkit.nets import device_of
-from tabkit.train.checkpoint import Checkpoint, identity_of
+from tabkit.train.checkpoint import Checkpoint, digest, digest_of
 from tabkit.train.progress import Step, watch
 from tabkit.train.schedules import Schedule, apply_schedules
 
@@ -142,10 +142,14 @@ class Fit:
         apply_schedules(self.estimator, self.schedules, step, self.steps)
 
     def _identity(self) -> dict[str, Any]:
-        """What decides the run's result; the first values of the knobs must be set."""
+        """What decides the run's result, where it is kept; the first knobs must be set."""
+        if self.checkpoint is None:
+            return {}
+        data, rows = self.dataset, self.dataset.rows
+        read = {name: digest_of(net) for name, net in self.reads.items()}
+        read["data"] = digest(rows.codes, rows.continuous, data.outcomes, data.signal, data.train)
         own = {"kind": self.name, "steps": self.steps, "lr": self.lr, "seed": self.seed}
         knobs = {"estimator": repr(self.estimator), "schedules": repr(self.schedules or {})}
-        read = identity_of(self.checkpoint, self.dataset, **self.reads)
         return own | knobs | self.settings | read
 
     def _step(self, parts_of: PartsOf) -> Step:

@@ -153,9 +153,9 @@ def fit_jointly(
         return parts_of
 
     nets, settings = {"net0": net0, "net1": net1}, {"batch": batch, "partners": partners}
+    settings |= {"weight": weight, **rules}
     run = {"steps": steps, "lr": lr, "seed": seed, "checkpoint": checkpoint}
     by = {"estimator": estimator, "schedules": schedules}
-    settings |= {"weight": weight, **rules}
     return Fit("fit_jointly", nets, dataset, prepare, settings, **run, **by)
 
 
@@ -170,9 +170,7 @@ def check_predictor(
         )
     own, wanted = cardinalities_of(net1), tuple(dataset.schema.cardinalities)
     if own != wanted:
-        raise ValueError(
-            f"net1's cardinalities are {own}, those of the data {wanted}: it is a net of other "
-            "columns"
-        )
+        both = f"net1's cardinalities are {own}, those of the data {wanted}"
+        raise ValueError(f"{both}: it is a net of other columns")
     if decode_every < 0:
         raise ValueError(f"decode_every must be at least 0, not {decode_every}")
