@@ -15,7 +15,8 @@ from torch import Tensor
 from tabkit.decoders.handed import Handed, handed_over
 from tabkit.decoders.search import argmax, first_layer, local_search, search, table
 from tabkit.estimators import Estimator
-from tabkit.nets import Codes, ObjectiveOf, has
+from tabkit.nets import ObjectiveOf, has
+from tabkit.objective import Codes
 from tabkit.schema import Rows
 
 DECODERS: dict[str, Callable[[Handed], Codes]] = {

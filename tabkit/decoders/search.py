@@ -5,8 +5,8 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from tabkit.decoders.handed import Handed
-from tabkit.nets import Codes, ask, first_layer_metrics, has
-from tabkit.objective import Function, Objective
+from tabkit.nets import ask, first_layer_metrics, has
+from tabkit.objective import Codes, Function, Objective
 from tabkit.schema import check_codes
 from tabkit.simplex import argmax_codes
 

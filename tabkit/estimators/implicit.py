@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tabkit.estimators.door import Count, Positive, Share, Temperature, with_gradient
+from tabkit.estimators.door import Count, Noise, Positive, Share, Temperature, with_gradient
 from tabkit.estimators.registry import estimator
-from tabkit.estimators.soft import Logits, Noise, Scalar
+from tabkit.estimators.soft import Logits, Scalar
 from tabkit.fast import argmax
 from tabkit.objective import Objective
 from tabkit.simplex import Cardinalities, gumbel_noise

@@ -3,7 +3,6 @@
 from tabkit.nets.encoder import RowEncoder
 from tabkit.nets.folded import FoldedEncoder, folded
 from tabkit.nets.interface import (
-    Codes,
     ask,
     cardinalities_of,
     device_of,

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from tabkit import fast
 from tabkit.fast.folding import FoldedLinear
-from tabkit.nets.interface import Codes, Simplex, ask, cardinalities_of, has, is_frozen
+from tabkit.nets.interface import ask, cardinalities_of, has, is_frozen
+from tabkit.objective import Codes, Simplex
 from tabkit.schema import check_codes, check_simplex
 
 

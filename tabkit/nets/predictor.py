@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from tabkit import fast
-from tabkit.nets.interface import Simplex, ask, cardinalities_of, device_of, dtype_of
+from tabkit.nets.interface import ask, cardinalities_of, device_of, dtype_of
 from tabkit.nets.mlp import mlp
+from tabkit.objective import Simplex
 
 HEADS = ("logits", "embedding")
 

@@ -43,7 +43,7 @@ class Checkpoint:
         self.seen = self._signature()
 
     def read(self, device: torch.device) -> dict[str, Any] | None:
-        """Brings the nets to where the file, of this run or ValueError, has them; the rest of it."""
+        """Sets the nets by the file and returns the rest; ValueError if it is another run's."""
         if self.file is None or not self.file.exists():
             return None
         found = torch.load(self.file, map_location=device, weights_only=True)
