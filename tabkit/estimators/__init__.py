@@ -25,12 +25,9 @@ from tabkit.estimators.door import (
     Count,
     Finite,
     Knob,
-    NotFiniteError,
-    Positive,
     Share,
     Temperature,
     Weight,
-    allowed_logits,
     entropy,
     with_gradient,
 )

@@ -3,10 +3,8 @@
 from tabkit.nets.encoder import RowEncoder
 from tabkit.nets.folded import FoldedEncoder, folded
 from tabkit.nets.interface import (
-    Codes,
     ask,
     cardinalities_of,
-    continuous_features_of,
     device_of,
     dtype_of,
     embedded,
