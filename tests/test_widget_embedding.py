@@ -17,8 +17,7 @@ from tabkit.plots.maps.categories import CategoryMap
 from tabkit.plots.mixtures import CategoryWalk
 from tabkit.plots.picture import in_svg
 from tabkit.widgets import embedding
-from tabkit.widgets.embedding import BEHIND, BENT, WAIT, frequent
-from tabkit.widgets.later import Later
+from tabkit.widgets.embedding import BEHIND, BENT, WAIT, Later, frequent
 
 
 @pytest.fixture
