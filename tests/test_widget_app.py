@@ -15,7 +15,7 @@ import torch
 
 from tabkit.inspection import rows as doubts
 from tabkit.nets import encode_rows, logits_of
-from tabkit.simplex import argmax, blocks, codes_of, one_hot
+from tabkit.simplex import argmax_codes, blocks, one_hot
 from tabkit.widgets import __main__ as server
 from tabkit.widgets import app
 
@@ -74,16 +74,16 @@ def test_the_gradient_tab_is_exact_in_the_columns_of_most_doubt(dataset, net1, m
     columns = {c.name: i for i, c in enumerate(dataset.schema.categorical)}
     signal = dataset.signal[dataset.test[:2]]
     prediction = net0(signal)
-    blocks = split_blocks(net0.logits(prediction, net1), cardinalities)
-    doubt = [torch.distributions.Categorical(logits=b).entropy().sum().item() for b in blocks]
+    parts = blocks(logits_of(net0, net1, prediction), cardinalities)
+    doubt = [torch.distributions.Categorical(logits=b).entropy().sum().item() for b in parts]
     assert columns[names[0]] == doubt.index(max(doubt))
-    torch.testing.assert_close(logits, torch.cat([blocks[columns[n]] for n in names], dim=1))
-    codes = argmax_codes(torch.cat(blocks, dim=1), cardinalities)
+    torch.testing.assert_close(logits, torch.cat([parts[columns[n]] for n in names], dim=1))
+    codes = argmax_codes(torch.cat(parts, dim=1), cardinalities)
     others = (argmax_codes(logits, widths) + 1) % torch.tensor(widths)
     codes[:, [columns[name] for name in names]] = others
     truth = dataset.rows[dataset.test[:2]]
     apart = net1(codes, prediction.continuous) - encode_rows(net1, truth)
-    found = objective(one_hot_simplex(others, widths))
+    found = objective(one_hot(others, widths))
     torch.testing.assert_close(found, apart.pow(2).sum(dim=1))
 
 

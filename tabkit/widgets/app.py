@@ -16,7 +16,7 @@ from tabkit.estimators import make
 from tabkit.inspection import doubtful, problem_of
 from tabkit.nets import RowEncoder, RowPredictor, freeze
 from tabkit.train import Fit, fit_encoder, fit_predictor
-from tabkit.widgets.explorer import Explorer, alert
+from tabkit.widgets.explorer import Explorer, alert, style
 
 Nets = tuple[RowPredictor, RowEncoder, Dataset]
 Drive = Callable[[Fit, str], object]
@@ -28,13 +28,6 @@ from tabkit.widgets.app import ready_nets
 
 net0, net1, dataset = ready_nets(Path({folder!r}), {sizes})"""
 PROBLEM = "logits, objective, cardinalities, labels = problem_of(net0, net1, dataset, {!r})"
-# For a projector: everything larger, as far as its width allows.
-STYLE = """<style>
-.tabkit-app { zoom: 1.2 }
-@media (min-width: 1700px) { .tabkit-app { zoom: 1.6 } }
-.tabkit-app .lm-TabBar-tab { min-width: 8em }
-.tabkit-app .widget-tab-contents { overflow: auto }
-</style>"""
 
 
 class Lazy(ipywidgets.VBox):
@@ -49,8 +42,7 @@ class Lazy(ipywidgets.VBox):
             return
         self.children = [ipywidgets.Label("one moment ...")]
         try:
-            self.children = [self.maker()]
-            self.made = True
+            self.children, self.made = [self.maker()], True
         except Exception as error:
             self.children = [ipywidgets.HTML(alert(error))]
 
@@ -123,16 +115,13 @@ def page(shell: Any, folder: str, **sizes: int) -> ipywidgets.Widget:
     """What the server shows: the dashboard, and any error, which Voila would drop."""
     errors = ipywidgets.HTML()
     show_errors(shell, errors)
-
-    def nets() -> Nets:
-        return ready_nets(Path(folder), drive=lambda fit, _name: deque(fit, maxlen=0), **sizes)
-
-    board = Lazy(lambda: dashboard(*nets()))
+    options = {"drive": lambda fit, _name: deque(fit, maxlen=0), **sizes}  # without a bar
+    board = Lazy(lambda: dashboard(*ready_nets(Path(folder), **options)))
     board.visit()
     chosen = ", ".join(f"{name}={size}" for name, size in sizes.items())
     names = code_line(NETS.format(folder=folder, sizes=chosen))
     below = ipywidgets.HTML(f"<details><summary>names in code</summary>{names}</details>")
-    return ipywidgets.VBox([ipywidgets.HTML(STYLE), errors, board, below]).add_class("tabkit-app")
+    return ipywidgets.VBox([style("app"), errors, board, below]).add_class("tabkit-app")
 
 
 def show_errors(shell: Any, place: ipywidgets.HTML) -> None:

@@ -77,11 +77,10 @@ class Cockpit(Explorer):
         self.net1, self.dataset = net1, dataset
         self.trainings: list[Training] = []
         self.tickets, self.newest = itertools.count(1), 0  # of drawings, and of the one shown
-        self.buttons = {
-            "start": self.button("start", "train with these settings", self.launch),
-            "pause": self.button("pause", "pause or continue the run", self.pause_or_continue),
-            "stop": self.button("stop", "end the run and keep it", self.halt),
-        }
+        self.buttons = {}
+        self.add_button("start", "train with these settings", self.launch)
+        self.add_button("pause", "pause or continue the run", self.pause_or_continue)
+        self.add_button("stop", "end the run and keep it", self.halt)
         self.note, self.status, self.table = (ipywidgets.HTML() for _ in range(3))
         self.note.layout.min_height = self.status.layout.min_height = "2em"
         given, options = ("net1", "dataset"), {"adjust": self.steer, "still": self.stand_still}
@@ -90,11 +89,10 @@ class Cockpit(Explorer):
         row.children = [self.reset_button, *self.buttons.values(), *row.children[1:]]
         self.children = [above, row, self.note, self.status, *below, self.table]
 
-    def button(self, name: str, tooltip: str, action: Callable[[], None]) -> ipywidgets.Button:
+    def add_button(self, name: str, tooltip: str, action: Callable[[], None]) -> None:
         """A button whose errors are shown."""
-        made = ipywidgets.Button(description=name, tooltip=tooltip)
-        made.on_click(lambda _: self.press(action))
-        return made.add_class(f"tabkit-{name}")
+        self.buttons[name] = ipywidgets.Button(description=name, tooltip=tooltip)
+        self.buttons[name].add_class(f"tabkit-{name}").on_click(lambda _: self.press(action))
 
     @property
     def current(self) -> Training | None:

@@ -3,6 +3,7 @@
 import html
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -163,12 +164,16 @@ class Explored:
         chosen = Chosen(**state)
         walk = self.walk(chosen.column, chosen.category, chosen.other, chosen.row)
         near = self.near(self.vectors(chosen.column, chosen.view), chosen.category)
+        found = zip(near["neighbour"], near["distance"], near["count"], strict=True)
+        rows = [(name, f"{distance:.3f}", f"{count:,}") for name, distance, count in found]
+        head = ("category", "distance", "training rows")
+        listed = table(f"Nearest to {chosen.category} ({chosen.view})", head, rows)
         drawn = self.map(chosen, walk.words(chosen.share))
         return (
             f'<div style="{CARD};display:flex;flex-flow:row wrap;gap:10px">'
             f'<div style="width:{SIZE[0]:g}px;height:{HEIGHT}px">{drawn}</div>'
             f'<div style="width:{SIZE[0] - 18:g}px;height:{HEIGHT}px">{walk.svg(chosen.share)}'
-            f"{near_table(near, chosen)}</div></div>"
+            f"{listed}</div></div>"
         )
 
     def map(self, chosen: Chosen, words: str) -> str:
@@ -216,27 +221,22 @@ class Later:
     one = threading.Lock()
 
     def __init__(self, compute: Callable[..., Any]) -> None:
-        self.compute = compute
+        self.compute, self.found = compute, {}
         self.tell: Callable[[], object] = lambda: None
-        self.found: dict[tuple[str, ...], Any] = {}
 
     def get(self, *key: str) -> Any:
         """The result, or None while it is computed; raises what the function raised."""
         if key not in self.found:
-            self.found[key] = None
+            self.found[key] = Future()
             threading.Thread(target=self._work, args=key, daemon=True).start()
-        found = self.found[key]
-        if isinstance(found, Exception):
-            raise found
-        return found
+        return self.found[key].result() if self.found[key].done() else None
 
     def _work(self, *key: str) -> None:
-        try:
-            with self.one:
-                found = self.compute(*key)
-        except Exception as error:
-            found = error
-        self.found[key] = found
+        with self.one:
+            try:
+                self.found[key].set_result(self.compute(*key))
+            except Exception as error:
+                self.found[key].set_exception(error)
         self.tell()
 
 
@@ -251,11 +251,3 @@ def frequent(dataset: Dataset, column: str) -> tuple[str, str]:
     counts = dataset.rows.codes[dataset.train, number].bincount(minlength=spec.cardinality)
     first, second = counts.argsort(descending=True, stable=True)[:2].tolist()
     return spec.labels[first], spec.labels[second]
-
-
-def near_table(near: pd.DataFrame, chosen: Chosen) -> str:
-    """The nearest with distances and counts."""
-    found = zip(near["neighbour"], near["distance"], near["count"], strict=True)
-    rows = [(name, f"{distance:.3f}", f"{count:,}") for name, distance, count in found]
-    head = ("category", "distance", "training rows")
-    return table(f"Nearest to {chosen.category} ({chosen.view})", head, rows)

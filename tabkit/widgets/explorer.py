@@ -5,6 +5,7 @@ import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import ipywidgets
@@ -16,35 +17,12 @@ from tabkit.plots import Picture
 Control = ipywidgets.ValueWidget
 FIELD, NAME = "21.3em", "6.8em"  # three fields side by side in a notebook's 848 pixels
 ALERT = "color:#b00020;background:#fff;margin:0;padding:2px 6px"
-# A style's load event runs a script without a front-end extension: whenever the recipe changes.
-# JupyterLab takes keys for its own wherever no text is typed, such as d twice, which deletes the
-# cell, unless the focused element has this attribute; Ctrl and Shift+Enter stay Lab's.
-KEYS = (
-    "if (!window.tabkitKeys) window.addEventListener('keydown', window.tabkitKeys = event => {"
-    " if (!event.target.closest?.('.tabkit-widget')) return;"
-    " const run = event.shiftKey && event.key === 'Enter';"
-    " const lab = event.ctrlKey || event.metaKey || event.altKey || run;"
-    " event.target.toggleAttribute('data-lm-suppress-shortcuts', !lab) }, true);"
-)
-# ipywidgets gives a slider's handle no name, and its value as the exponent where the scale is
-# logarithmic; a screen reader needs both.
-SPOKEN = (
-    "for (const slider of this.closest('.tabkit-widget').querySelectorAll('.widget-slider')) {"
-    " const handle = slider.querySelector('[role=slider]');"
-    " handle?.setAttribute('aria-label', slider.querySelector('.widget-label').textContent);"
-    " const shown = slider.querySelector('.widget-readout')?.textContent;"
-    " if (shown) handle?.setAttribute('aria-valuetext', shown) }"
-)
-# The arrow of a dropdown is black, on a dark page too; a picture is never wider than its page.
-STYLE = (
-    "<style>"
-    ".tabkit-widget .widget-html-content > svg { max-width: 100%; height: auto }"
-    "body[data-jp-theme-light=false] .tabkit-widget select { background-image: url("
-    "'data:image/svg+xml,"
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 18 18">'
-    '<path fill="%23ddd" d="M5.2 5.9L9 9.7l3.8-3.8l1.2 1.2l-4.9 5l-4.9-5z"/></svg>'
-    "') }</style>"
-)
+SHARE = Path(__file__).parent / "share"
+COPY = "navigator.clipboard.writeText(this.nextElementSibling.innerText)"
+BUTTON = f'<button type="button" onclick="{COPY}">copy as code</button>'
+# A style's load event runs a script without a front-end extension: whenever the recipe changes, and
+# so after every move.
+SCRIPT = html.escape((SHARE / "explorer.js").read_text("utf-8"))
 
 
 class Explorer(ipywidgets.VBox):
@@ -72,7 +50,7 @@ class Explorer(ipywidgets.VBox):
         Called before `show` whenever a control has changed, such as to offer another column's
         categories.
     still
-        Takes the same and returns the static twin.
+        Takes what `show` takes and returns the static twin.
     """
 
     def __init__(
@@ -88,8 +66,7 @@ class Explorer(ipywidgets.VBox):
     ) -> None:
         self.name, self.given, self.controls = name, tuple(given), dict(controls)
         self.show, self.adjust, self.still = show, adjust, still
-        self.turn = threading.RLock()
-        self.held = False
+        self.turn, self.held = threading.RLock(), False
         self.picture = ipywidgets.HTML(layout={"min_height": f"{height}px"})
         self.message = ipywidgets.HTML(layout={"min_height": "2em"})
         self.recipe = ipywidgets.HTML()
@@ -99,7 +76,7 @@ class Explorer(ipywidgets.VBox):
             dress(control, key)
             control.observe(lambda _: self.update(), "value")
         fields = ipywidgets.HBox([*self.controls.values()], layout={"flex_flow": "row wrap"})
-        buttons = ipywidgets.HBox([self.reset_button, ipywidgets.HTML(STYLE)])
+        buttons = ipywidgets.HBox([self.reset_button, style("explorer")])
         super().__init__([fields, buttons, self.picture, self.message, self.recipe])
         self.add_class("tabkit-widget").add_class(f"tabkit-{name.replace('_', '-')}")
         self.start = self.state
@@ -122,7 +99,8 @@ class Explorer(ipywidgets.VBox):
         with self.turn:
             if not self.held:
                 self.attempt(self._show_state)
-                self.recipe.value = recipe(self.code)
+                code = f"<code>{html.escape(self.code)}</code>"
+                self.recipe.value = f'{BUTTON} {code}<style onload="{SCRIPT}"></style>'
 
     def _show_state(self) -> None:
         with self.hold():
@@ -217,10 +195,6 @@ def alert(error: Exception) -> str:
     return f'<p role="alert" style="{ALERT}">{words}</p>'
 
 
-def recipe(code: str) -> str:
-    """A button that copies the call, and the call; with the script for keys and names."""
-    copy = "navigator.clipboard.writeText(this.nextElementSibling.innerText)"
-    return (
-        f'<button type="button" onclick="{copy}">copy as code</button> '
-        f'<code>{html.escape(code)}</code><style onload="{html.escape(KEYS + SPOKEN)}"></style>'
-    )
+def style(name: str) -> ipywidgets.HTML:
+    """A style sheet of that name."""
+    return ipywidgets.HTML(f"<style>{(SHARE / f'{name}.css').read_text('utf-8')}</style>")

@@ -1,6 +1,7 @@
 """Runs of net0's training: how each is made from settings, named, and put into words."""
 
 import html
+from contextlib import suppress
 from typing import Any
 
 from tabkit import estimators
@@ -20,17 +21,14 @@ def trainable(net1: Any) -> list[str]:
 
     Not `exact` if its joint table is too big; none that takes embeddings if it shows no tables.
     """
-
-    def fits(name: str) -> bool:
+    shows, found = has(net1, "embedding", "first_layer", "behind"), []
+    for name in estimators.names():
         chosen = estimators.make(name)
-        if chosen.head == "embedding" and not has(net1, "embedding", "first_layer", "behind"):
-            return False
-        try:
-            return chosen.evaluations(cardinalities_of(net1)) > 0
-        except ValueError:
-            return False
-
-    return [name for name in estimators.names() if fits(name)]
+        if chosen.head == "logits" or shows:
+            with suppress(ValueError):  # of a joint table that is too big
+                chosen.evaluations(cardinalities_of(net1))
+                found.append(name)
+    return found
 
 
 def schedule_of(text: str) -> dict[str, Schedule]:
