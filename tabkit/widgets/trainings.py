@@ -82,9 +82,8 @@ class Training:
     def record(self) -> dict[str, Any]:
         """A row of the table of runs."""
         steps, last = self.run.steps, ends(self.run.steps)
-        losses = {"relaxed": last.relaxed, "decoded": last.decoded, "gap": last.gap}
-        seconds = steps[-1].seconds if steps else 0.0
-        return {"state": self.run.state, "steps": len(steps), **losses, "seconds": seconds}
+        about = {"state": self.run.state, "steps": len(steps), **last._asdict(), "gap": last.gap}
+        return about | {"seconds": steps[-1].seconds if steps else 0.0}
 
     def steer(self, tau: float) -> None:
         """Moves tau, from the next step on, if that is possible and it is another."""
