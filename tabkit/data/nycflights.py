@@ -72,10 +72,7 @@ def flights(rows: int | None = None, *, held_out: int = 20_000, seed: int = 0) -
 def flights_frame() -> pd.DataFrame:
     """The flights as a DataFrame, truth columns included, gaps in numbers filled and named.
 
-    Raises
-    ------
-    FileNotFoundError
-        If the parquet file is not where the repository or the wheel puts it.
+    Raises FileNotFoundError if the parquet file is not where the repository or the wheel puts it.
     """
     with imports_for("parquet files"):
         frame = pd.read_parquet(_flights_path()).astype({"wind_dir": "Int64"})

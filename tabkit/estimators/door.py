@@ -29,13 +29,9 @@ def allowed_logits(logits: Logits, cardinalities: Cardinalities) -> Logits:
     the largest of its block that its probability is 0 and no noise can lift it, but which can be
     added and multiplied without NaN; no gradient flows to it.
 
-    Raises
-    ------
-    TypeError
-        If the logits are no floats.
-    ValueError
-        If the blocks do not sum to F, a logit is NaN or plus infinity, or a block allows nothing
-        (not told where torch compiles or transforms, nor on a GPU, which would have to wait).
+    Raises TypeError if the logits are no floats. Raises ValueError if the blocks do not sum to F, a
+    logit is NaN or plus infinity, or a block allows nothing (not told where torch compiles or
+    transforms, nor on a GPU, which would have to wait).
 
     Examples
     --------

@@ -26,10 +26,7 @@ def shared_neighbours(
 
     k is 5 if not given, but at most half of the other points.
 
-    Raises
-    ------
-    ValueError
-        If the two do not name the same points, or k does not fit.
+    Raises ValueError if the two do not name the same points, or k does not fit.
     """
     _check_same([first, second])
     k = few(len(first)) if k is None else k
@@ -43,10 +40,7 @@ def aligned_distances(first: Vectors, second: Vectors) -> Float[np.ndarray, " n"
     Both are centred and scaled to a mean square distance of 1 from the centre; the first is then
     turned (or mirrored) and scaled onto the second (Procrustes). 0 is the same place.
 
-    Raises
-    ------
-    ValueError
-        If the two do not name the same points.
+    Raises ValueError if the two do not name the same points.
     """
     _check_same([first, second])
     width = max(first.values.shape[1], second.values.shape[1])
@@ -72,10 +66,8 @@ def stability(
     common; `aligned`, as `aligned_distances`; `aligned_chance`, the same after one run's points
     were exchanged at random.
 
-    Raises
-    ------
-    ValueError
-        If there are fewer than two runs, they do not name the same points, or k does not fit.
+    Raises ValueError if there are fewer than two runs, they do not name the same points, or k does
+    not fit.
     """
     _check_same(runs)
     draw, pairs = np.random.default_rng(seed), list(combinations(runs, 2))

@@ -14,10 +14,7 @@ MAX_TOLERANCE = 0.05
 def check_cardinalities(cardinalities: Sequence[int]) -> tuple[int, ...]:
     """The block widths as a tuple; each must be a whole number of at least 1.
 
-    Raises
-    ------
-    ValueError
-        If there is none, or one is below 1.
+    Raises ValueError if there is none, or one is below 1.
     """
     widths = tuple(cardinalities)
     if not widths or not all(isinstance(k, Integral) and k >= 1 for k in widths):

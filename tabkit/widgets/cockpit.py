@@ -44,10 +44,8 @@ def training_cockpit(
     schedule
         Of tau, such as ``"cosine/2/0.25"``; it takes the place of `tau`.
 
-    Raises
-    ------
-    ValueError
-        If the estimator cannot train behind this net1, or a value is out of its range.
+    Raises ValueError if the estimator cannot train behind this net1, or a value is out of its
+    range.
     """
     offered = trainable(net1)
     if estimator not in offered:

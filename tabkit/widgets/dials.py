@@ -52,10 +52,7 @@ def simplex_explorer(
     logits
         Numbers with commas between, in place of net0's.
 
-    Raises
-    ------
-    ValueError
-        If a number is out of its range.
+    Raises ValueError if a number is out of its range.
     """
     specs = {spec.name: spec for spec in dataset.schema.categorical}
     three = [name for name, spec in specs.items() if spec.cardinality == 3]
@@ -124,10 +121,7 @@ def gradient_explorer(
     labels
         The categories' names, by column; their codes if not given.
 
-    Raises
-    ------
-    ValueError
-        As `ruler.exact_gradient`; or if a number is out of its range.
+    Raises ValueError as `ruler.exact_gradient`; or if a number is out of its range.
     """
     given = ["logits", "objective", "cardinalities"]
     given += ["reference=reference"] * (reference is not None) + ["labels=labels"] * bool(labels)

@@ -66,12 +66,8 @@ def embedding_explorer(
     row
         Position among the test rows.
 
-    Raises
-    ------
-    DataError
-        If the column or a category does not exist.
-    ValueError
-        If the row, the share, the projection or the view does not.
+    Raises DataError if the column or a category does not exist. Raises ValueError if the row, the
+    share, the projection or the view does not.
     """
     widest = max(dataset.schema.categorical, key=lambda c: c.cardinality).name
     column = widest if column is None else column

@@ -41,12 +41,8 @@ def row_explorer(
     column, category
         What is overruled, and by which label; as decoded if not given.
 
-    Raises
-    ------
-    DataError
-        If the column or the category does not exist.
-    ValueError
-        If the row does not.
+    Raises DataError if the column or the category does not exist. Raises ValueError if the row does
+    not.
     """
     offered = {c.name: (AS_DECODED, *c.labels) for c in dataset.schema.categorical}
     column = next(iter(offered)) if column is None else column

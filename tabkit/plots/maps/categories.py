@@ -97,10 +97,7 @@ class CategoryMap:
     def svg(self, words: str, share: float | None = None) -> str:
         """The map as an SVG element described by `words`, with a mixture on top.
 
-        Parameters
-        ----------
-        share
-            Of the other one in the mixture; no mixture is shown if not given.
+        `share`: of the other one in the mixture; no mixture is shown if not given.
         """
         if share is None:
             return self._drawn.svg(words)
