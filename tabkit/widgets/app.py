@@ -92,14 +92,8 @@ def ready_nets(
 ) -> Nets:
     """net0, net1 and the flights that trained them: the first time, then from `folder`.
 
-    Parameters
-    ----------
-    rows
-        Take so many flights at random; all if 0.
-    encoder_steps, steps
-        Of net1 and net0.
-    drive
-        Drains a training loop that has the given name; under a progress bar if not given.
+    `rows`: take so many flights at random; all if 0. `encoder_steps`, `steps`: of net1 and net0.
+    `drive`: drains a training loop that has the given name; under a progress bar if not given.
     """
     files = [folder / "net1.pt", folder / "net0.pt"]
     dataset = compare.load_data("flights", rows)

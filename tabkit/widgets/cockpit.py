@@ -39,10 +39,7 @@ def training_cockpit(
     Start, pause, continue, stop; tau may move while a run goes on and acts from the next step.
     Runs stay beside each other until reset. Training has a thread of its own.
 
-    Parameters
-    ----------
-    schedule
-        Of tau, such as ``"cosine/2/0.25"``; it takes the place of `tau`.
+    `schedule`: of tau, such as ``"cosine/2/0.25"``; it takes the place of `tau`.
 
     Raises ValueError if the estimator cannot train behind this net1, or a value is out of its
     range.

@@ -43,14 +43,8 @@ def simplex_explorer(
     Shows the shares, the entropy and, if net1 shows its tables, how far the soft embedding lies
     from the nearest category; for three categories also draws in the triangle.
 
-    Parameters
-    ----------
-    column
-        The first with three categories if not given, or the first of all.
-    row
-        Position among the test rows.
-    logits
-        Numbers with commas between, in place of net0's.
+    `column`: the first with three categories if not given, or the first of all. `row`: position
+    among the test rows. `logits`: numbers with commas between, in place of net0's.
 
     Raises ValueError if a number is out of its range.
     """
@@ -114,12 +108,8 @@ def gradient_explorer(
     What was drawn is kept: another row or column, or tau of an estimator that has none, is shown
     at once.
 
-    Parameters
-    ----------
-    reference
-        The exact gradient if not given, which needs a joint table of at most 10,000 rows.
-    labels
-        The categories' names, by column; their codes if not given.
+    `reference`: the exact gradient if not given, which needs a joint table of at most 10,000 rows.
+    `labels`: the categories' names, by column; their codes if not given.
 
     Raises ValueError as `ruler.exact_gradient`; or if a number is out of its range.
     """

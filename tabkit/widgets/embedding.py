@@ -53,18 +53,10 @@ def embedding_explorer(
     its outputs for the two and for the nearest of all categories, in a test row whose other columns
     stay. Where even the nearest is far, the mixture has left the data. A UMAP is computed aside.
 
-    Parameters
-    ----------
-    column
-        The one with most categories if not given.
-    projection, view
-        As in `inspection.project` and `inspection.category_vectors`.
-    category, other
-        By label; the most frequent and the next one if not given.
-    share
-        Of `other` in the mixture, 0 to 1; the walk has steps of .01.
-    row
-        Position among the test rows.
+    `column`: the one with most categories if not given. `projection`, `view`: as in
+    `inspection.project` and `inspection.category_vectors`. `category`, `other`: by label; the most
+    frequent and the next one if not given. `share`: of `other` in the mixture, 0 to 1; the walk has
+    steps of .01. `row`: position among the test rows.
 
     Raises DataError if the column or a category does not exist. Raises ValueError if the row, the
     share, the projection or the view does not.

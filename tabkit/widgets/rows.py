@@ -34,12 +34,8 @@ def row_explorer(
     Shows the squared distances behind net1 from the true row, what overruling one category of the
     decoded row by hand makes of them, and which single overruling would help most.
 
-    Parameters
-    ----------
-    row
-        Position among the test rows.
-    column, category
-        What is overruled, and by which label; as decoded if not given.
+    `row`: position among the test rows. `column`, `category`: what is overruled, and by which
+    label; as decoded if not given.
 
     Raises DataError if the column or the category does not exist. Raises ValueError if the row does
     not.
