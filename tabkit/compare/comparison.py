@@ -1,12 +1,12 @@
 """The comparison: which estimators, at which temperatures, on which data, and its tables."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import pandas as pd
 
 from tabkit.compare.specs import parse_spec
 from tabkit.compare.sweeping import Cell, Load, load_data
+from tabkit.data.nycflights import shipped
 
 FULL = (
     *("softmax:tau=1", "softmax:tau=0.5", "softmax:tau=0.25", "softmax:tau=0.1"),
@@ -126,10 +126,4 @@ def kept_comparison() -> pd.DataFrame:
     FileNotFoundError
         If the file is not where the repository or the wheel puts it.
     """
-    package = Path(__file__).resolve().parents[1]
-    name, folders = "comparison.csv", (package.parent / "benchmarks" / "results", package / "_data")
-    for folder in folders:
-        if (folder / name).is_file():
-            return pd.read_csv(folder / name)
-    where = " nor ".join(map(str, folders))
-    raise FileNotFoundError(f"{name} is in neither {where}; install tabkit from its repository")
+    return pd.read_csv(shipped("benchmarks/results/comparison.csv"))

@@ -18,9 +18,6 @@ from tabkit.nets.objective import Batch, ObjectiveOf, SquaredDistance
 from tabkit.nets.predictor import Prediction, RowPredictor, head_of, logits_of
 
 __all__ = [
-    "Batch",
-    "FoldedEncoder",
-    "Prediction",
     "RowEncoder",
     "RowPredictor",
     "SquaredDistance",
