@@ -10,13 +10,15 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_hex
 
 from tabkit import inspection, plots
 from tabkit.inspection import Projection, Vectors
-from tabkit.plots.chooser import ORANGE
-from tabkit.plots.colouring import SEVEN, colouring
-from tabkit.plots.labels import room_for
+from tabkit.plots.maps.categories import SIZE, CategoryMap, category_maps_static
+from tabkit.plots.maps.labels import Room
+from tabkit.plots.maps.rows import SEVEN, colouring, row_maps
+from tabkit.plots.palette import BLUE, ORANGE
 
 DRAW = np.random.default_rng(0)
 LETTERS = [f"<{c}&>" if c == "b" else f"port {c}" for c in "abcdefghijkl"]
@@ -77,12 +79,13 @@ AGREEMENT = pd.DataFrame(
 MOVED = pd.DataFrame({"count": [0, 9, 99], "moved": [0.125, 1.0, 2.0]})
 LANDED = pd.DataFrame({"x": [0.0, 1.0], "y": [0.0, 0.0], "to_x": [0.0, 1.0], "to_y": [0.5, 0.0]})
 NEAREST = inspection.nearest(PORTS, k=1)
+HEAVY = ("matplotlib", "plotly", "sklearn")
 PICTURES = {
-    "category_map": lambda: plots.category_map(MAP),
-    "category_map of": lambda: plots.category_map(MAP, of="port c", k=3, colour="lat"),
-    "category_map 3-D": lambda: plots.category_map(SOLID),
-    "category_maps_static": lambda: plots.category_maps_static({"port": MAP, "end": SMALL}),
-    "row_maps": lambda: plots.row_maps(ROWS, list(ROWS.vectors.facts)),
+    "category_map": lambda: category_maps_static([MAP]),
+    "category_map marked": lambda: marked().picture,
+    "category_map 3-D": lambda: category_maps_static([SOLID]),
+    "category_maps_static": lambda: category_maps_static([MAP, SMALL]),
+    "row_maps": lambda: row_maps(ROWS, list(ROWS.vectors.facts)),
     "scores": lambda: plots.scores(SCORES),
     "agreement": lambda: plots.agreement(AGREEMENT),
     "movement": lambda: plots.movement({"dest": MOVED, "hour": MOVED * 2}),
@@ -111,37 +114,64 @@ def test_no_text_is_smaller_than_seven_points(name):
     assert min(t.get_fontsize() for t in texts) >= 7
 
 
-def names_on(ax):
-    return {t.get_text(): t for t in ax.texts}
+def marked(made=None, category="port c", other="port a", k=3):
+    made = made or MAP
+    return CategoryMap(made, category, other, inspection.nearest(made.vectors, category, k=k))
+
+
+def points_on(ax, colour):
+    """Where there are dots of that colour, in some order."""
+    dots = [line.get_xydata() for line in ax.get_lines() if line.get_markerfacecolor() == colour]
+    return np.array(sorted(np.concatenate(dots).tolist()))
 
 
 def test_a_map_shows_its_coordinates_and_its_quality():
-    picture = plots.category_map(MAP)
+    picture = category_maps_static([MAP])
     (ax,) = picture.figure.axes
-    np.testing.assert_allclose(ax.collections[0].get_offsets(), MAP.coordinates)
+    np.testing.assert_allclose(points_on(ax, BLUE), sorted(MAP.coordinates.tolist()))
     assert "trustworthiness 0.91, continuity 0.82 (4 neighbours)" in ax.get_title()
     first = inspection.nearest(PORTS, "port a", k=1).iloc[0]
     assert f"port a: {first.neighbour} ({first.distance:.2f})" in picture.alt
 
 
 def test_only_a_umap_warns_of_distances():
-    assert "do not read distances" in plots.category_map(SMALL).alt
-    assert "do not read distances" not in plots.category_map(MAP).alt
+    assert "do not read distances" in category_maps_static([SMALL]).alt
+    assert "do not read distances" not in category_maps_static([MAP]).alt
 
 
 def test_three_dimensions_are_drawn_as_the_first_two_and_say_so():
-    assert "first two of three axes" in plots.category_map(SOLID).alt
-    assert "first two" not in plots.category_map(MAP).alt
+    assert "first two of three axes" in category_maps_static([SOLID]).alt
+    assert "first two" not in category_maps_static([MAP]).alt
 
 
-def test_names_never_overlap_and_the_most_frequent_has_one():
-    crowd = projection(vectors([f"place {i}" for i in range(150)]))
-    figure = plots.category_map(crowd).figure
+def boxes_on(figure):
     figure.draw_without_rendering()
-    named = names_on(figure.axes[0])
-    boxes = [t.get_window_extent() for t in named.values()]
-    assert 10 < len(boxes) < 150
-    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    return {t.get_text(): t.get_window_extent() for ax in figure.axes for t in ax.texts}
+
+
+@pytest.mark.parametrize("names", [12, 150])
+def test_names_never_overlap_whether_something_is_marked_or_not(names):
+    crowd = projection(vectors([f"place {i}" for i in range(names)]))
+    near = marked(crowd, "place 3", "place 7")
+    for figure in (category_maps_static([crowd]).figure, near.picture.figure):
+        boxes = list(boxes_on(figure).values())
+        assert min(names - 3, 10) < len(boxes) <= names
+        assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    bold = [t.get_text() for t in figure.axes[0].texts if t.get_weight() == "bold"]
+    assert set(bold) <= {"place 3", "place 7", *near.near["neighbour"]}
+    assert {"place 3", "place 7"} <= set(bold)
+
+
+def test_the_names_of_what_is_not_marked_lie_on_no_line():
+    crowd = marked(projection(vectors([f"N{i}" for i in range(60)])), "N30", "N1", k=6)
+    figure = crowd.picture.figure
+    boxes, (ax,) = boxes_on(figure), figure.axes
+    soft = [boxes[t.get_text()] for t in ax.texts if t.get_weight() == "normal"]
+    here, *ends = ax.transData.transform(crowd.at[crowd.marked])
+    assert len(soft) > 10
+    for end in ends:
+        for x, y in here + np.linspace(0, 1, 400)[:, None] * (end - here):
+            assert not any(box.contains(x, y) for box in soft)
 
 
 def test_room_goes_to_the_first_in_order_and_none_is_forced():
@@ -149,24 +179,49 @@ def test_room_goes_to_the_first_in_order_and_none_is_forced():
     wide = ["a very long name of a place"] * 2
     right, left = np.array([0.0, 44.0, 300.0, 56.0]), np.array([-200.0, 44.0, 100.0, 56.0])
     narrow = np.array([0.0, 0.0, 60.0, 60.0])
-    assert list(room_for(at, wide, [1, 0], radii, right, size=8.0)) == [1]
-    assert list(room_for(at, wide, [0, 1], radii, left, size=8.0)) == [0]
-    assert room_for(at, wide, [1, 0], radii, narrow, size=8.0) == {}
+    for order, frame, first in (([1, 0], right, [1]), ([0, 1], left, [0]), ([1, 0], narrow, [])):
+        room = Room(at, wide, radii, frame, 8.0)
+        room.find(order)
+        assert list(room.found) == first
 
 
 def test_a_chosen_category_is_joined_to_its_nearest():
-    picture = plots.category_map(MAP, of="port c", k=3)
-    (ax,) = picture.figure.axes
-    near = inspection.nearest(PORTS, "port c", k=3)
-    ends = [line.get_xydata()[1].tolist() for line in ax.get_lines() if len(line.get_xdata()) == 2]
+    one = marked()
+    (ax,) = one.picture.figure.axes
+    ends = [line.get_xydata()[1].tolist() for line in ax.get_lines() if line.get_linestyle() == "-"]
     places = dict(zip(PORTS.names, MAP.coordinates.tolist(), strict=True))
-    assert ends == [places[n] for n in near["neighbour"]]
-    assert all(f"{r.neighbour} ({r.distance:.2f})" in picture.alt for r in near.itertuples())
+    assert ends == [places[n] for n in one.near["neighbour"]]
+    marks = {line.get_gid(): line.get_xydata()[0].tolist() for line in ax.get_lines()}
+    assert (marks["category"], marks["other"]) == (places["port c"], places["port a"])
+    assert all(f"{r.neighbour} ({r.distance:.2f})" in one.words for r in one.near.itertuples())
 
 
-def test_more_neighbours_than_there_are_is_all_of_them():
-    alt = plots.category_map(SMALL, of="x", k=50).alt
-    assert sorted(re.findall(r"\b([wxyz]) \(\d", alt)) == ["w", "y", "z"]
+def test_a_map_keeps_the_proportions_of_a_pca_inside_its_frame():
+    (ax,) = marked().picture.figure.axes
+    at = ax.transData.transform(MAP.coordinates)
+    apart, true = (np.linalg.norm(x[:, None] - x, axis=2) for x in (at, MAP.coordinates))
+    np.testing.assert_allclose(apart / apart.max(), true / true.max(), atol=1e-6)
+    assert all(ax.get_window_extent().contains(x, y) for x, y in at)
+
+
+def place_of(svg, what):
+    """Where a mark lies in the SVG, or the mixture."""
+    found = re.search(rf'{what}"(?:(?!</g>).)*?\sc?x="([\d.]+)" c?y="([\d.]+)"', svg, re.DOTALL)
+    return np.array(found.groups(), dtype=float)
+
+
+def test_a_mixture_is_put_where_the_map_has_its_ends_without_drawing_it_again(monkeypatch):
+    one = marked()
+    ends = [place_of(one.svg("words"), f'id="{name}') for name in ("category", "other")]
+    monkeypatch.setattr(FigureCanvasSVG, "print_svg", None)
+    for share in (0.0, 0.25, 1.0):
+        svg = one.svg("<words>", share)
+        assert svg.startswith('<svg role="img" aria-label="&lt;words&gt;"')
+        place = (1 - share) * ends[0] + share * ends[1]
+        np.testing.assert_allclose(place_of(svg, 'class="mixture'), place, atol=0.01)
+    assert "mixture" not in one.svg("words")
+    width, height = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', svg).groups()
+    np.testing.assert_allclose(np.array([width, height], dtype=float) * 96 / 72, SIZE)
 
 
 def test_numbers_are_clipped_to_percentiles_but_few_whole_numbers_are_not():
@@ -185,11 +240,11 @@ def test_the_seven_most_frequent_have_a_colour_and_the_rest_is_grey():
     assert found.colours[:7] == SEVEN
     assert found.numbers[:9].tolist() == [0] * 4 + [1] * 3 + [2] * 2
     assert (found.numbers == 7).sum() == 47
-    assert "a 7%" in plots.row_maps(ROWS, ["dest"]).alt
+    assert "a 7%" in row_maps(ROWS, ["dest"]).alt
 
 
 def test_the_unknown_are_drawn_apart():
-    (ax, _) = plots.row_maps(ROWS, ["gate"]).figure.axes
+    (ax, _) = row_maps(ROWS, ["gate"]).figure.axes
     unknown, known = ax.collections
     assert len(unknown.get_offsets()) == len(known.get_offsets()) == 30
     text = pd.DataFrame({"a": ["x", None]})
@@ -197,7 +252,8 @@ def test_the_unknown_are_drawn_apart():
 
 
 def dots(ax, marker):
-    return [line for line in ax.get_lines() if line.get_marker() == marker]
+    found = [line for line in ax.get_lines() if line.get_marker() == marker]
+    return [line for line in found if len(line.get_xdata())]  # but not those of the legend
 
 
 def test_scores_are_filled_where_they_are_significant():
@@ -325,12 +381,6 @@ def test_points_grow_with_their_count(chooser):
     assert sizes[0] < 3 * sizes[-1]
 
 
-def test_a_metric_is_handed_on():
-    figure = plots.category_maps({"port": MAP}, metric="cosine")
-    first = inspection.nearest(PORTS, "port a", k=5, metric="cosine")
-    assert figure.figure.data[3].cells.values[2][0] == f"{first['distance'].iloc[0]:.3g}"
-
-
 def test_rows_are_coloured_by_every_column(rows):
     (menu,) = plotted(rows)["layout"]["updatemenus"]
     facts = ROWS.vectors.facts
@@ -346,7 +396,7 @@ def test_rows_are_coloured_by_every_column(rows):
 
 
 def test_rows_show_their_values_when_pointed_at():
-    points = plots.row_map(ROWS, columns=["hour"], hover=["dest", "temp"]).figure.data[0]
+    points = plots.row_map(ROWS, columns=["dest", "temp"]).figure.data[0]
     assert points.type == "scattergl"
     assert list(points.customdata[0]) == ["0", "a", "-3.0"]
     assert points.hovertemplate.startswith("<b>row %{customdata[0]}</b><br>dest %{customdata[1]}")
@@ -356,7 +406,7 @@ def test_twenty_thousand_rows_stay_light():
     n = 20_000
     facts = pd.DataFrame({f"c{i}": DRAW.normal(size=n) for i in range(8)})
     big = projection(Vectors("rows", DRAW.normal(size=(n, 2)), facts))
-    assert len(json.dumps(plotted(plots.row_map(big, hover=["c0"])))) < 3e6
+    assert len(json.dumps(plotted(plots.row_map(big)))) < 5e6
 
 
 @pytest.mark.parametrize("name", ["chooser", "rows"])
@@ -372,46 +422,30 @@ def test_the_bundle_shows_the_figure_the_twin_and_the_words(name, request):
     assert shown["text/plain"] == words["text/plain"] == figure.alt == figure.twin.alt
 
 
-@pytest.mark.parametrize("name", ["chooser", "rows"])
-def test_the_saved_page_needs_nothing_else(name, request, tmp_path):
-    figure = request.getfixturevalue(name)
-    figure.save(tmp_path / "map.html")
-    page = (tmp_path / "map.html").read_text(encoding="utf-8")
-    assert "plotly.js v" in page
-    assert html.escape(figure.alt) in page
-    assert not re.search(r"<script[^>]*\ssrc=|<link|@import|<iframe", page[:4000] + page[-60_000:])
-    assert not re.search(r"<script[^>]*\ssrc=", page)
-
-
-def test_plotly_loads_when_first_asked_for():
+def test_what_draws_loads_when_first_asked_for():
     code = (
-        "import sys; from tabkit import plots; before = 'plotly' in sys.modules;"
-        "plots.row_map; print(before, 'plotly' in sys.modules)"
+        f"import sys; from tabkit import plots; heavy = {HEAVY};"
+        "loaded = lambda: [m for m in heavy if m in sys.modules];"
+        "print(loaded()); plots.race; print(loaded()); plots.row_map; print(loaded())"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "False True"
+    assert found.stdout.splitlines() == ["[]", "['matplotlib']", str([*HEAVY])]
 
 
 @pytest.mark.parametrize(
     ("draw", "words"),
     [
-        (lambda: plots.category_map(MAP, colour="height"), "no column 'height'.*lat"),
-        (lambda: plots.category_map(MAP, colour="kind"), "'kind' is not a column of numbers"),
-        (lambda: plots.category_map(MAP, of="Mars"), "Mars"),
-        (lambda: plots.row_maps(ROWS, ["dest", "mass"]), "no column 'mass'.*hour, temp"),
+        (lambda: marked(other="Mars").picture, "Mars"),
         (lambda: plots.row_map(ROWS, columns=["mass"]), "no column 'mass'.*hour, temp"),
-        (lambda: plots.row_map(ROWS, hover=["mass"]), "no column 'mass'.*hour, temp"),
         (lambda: plots.row_map(ROWS, columns=[]), "one or more names"),
         (lambda: plots.row_map(ROWS, columns="dest"), "one or more names"),
-        (lambda: plots.category_maps({}), "no projection"),
-        (lambda: plots.category_maps_static({}), "no projection"),
+        (lambda: plots.category_maps({}), "nothing to draw"),
         (lambda: plots.category_maps({"port": MAP}, k=0), "k must be at least 1, not 0"),
-        (lambda: plots.category_maps({"port": MAP}, metric="miles"), "'miles'"),
         (lambda: plots.scores(SCORES.drop(columns="truth")), "no column 'truth'"),
         (lambda: plots.scores(SCORES.assign(view="moon")), "not 'moon'"),
         (lambda: plots.agreement(AGREEMENT[:0]), "no rows"),
-        (lambda: plots.movement({}), "no table"),
-        (lambda: plots.landings(MAP, {}), "no table"),
+        (lambda: plots.movement({}), "nothing to draw"),
+        (lambda: plots.landings(MAP, {}), "nothing to draw"),
         (
             lambda: plots.geography(
                 PORTS.facts,
@@ -429,5 +463,5 @@ def test_what_cannot_be_drawn_is_refused(draw, words):
 
 
 def test_an_unknown_figure_is_no_attribute():
-    with pytest.raises(AttributeError, match="no attribute 'pie'"):
+    with pytest.raises(AttributeError, match="attribute pie"):
         _ = plots.pie

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tabkit import plots
-from tabkit.plots.runs import COLOURS, SHOWN, curves, ends, ladder, style
+from tabkit.plots.training import COLOURS, SHOWN, curves, ends, ladder, style
 from tabkit.train import Step
 
 
@@ -20,11 +20,11 @@ def test_a_curve_is_a_moving_mean():
         Step(i + 1, 300, loss, 0.1, loss if i % 20 == 0 else None) for i, loss in enumerate(losses)
     ]
     relaxed, decoded = curves(steps)
-    assert relaxed.steps[-1] == 300
-    for step, loss in zip(relaxed.steps.astype(int), relaxed.losses, strict=True):
+    assert relaxed[0][-1] == 300
+    for step, loss in zip(relaxed[0].astype(int), relaxed[1], strict=True):
         assert loss == pytest.approx(losses[max(step - 25, 0) : step].mean())
     measured = losses[::20]
-    for n, (step, loss) in enumerate(zip(decoded.steps, decoded.losses, strict=True)):
+    for n, (step, loss) in enumerate(zip(*decoded, strict=True)):
         assert step == 1 + 20 * n
         assert loss == pytest.approx(measured[max(n - 4, 0) : n + 1].mean())
     assert ends(steps).gap == pytest.approx(measured[-5:].mean() - losses[-25:].mean())

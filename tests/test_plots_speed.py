@@ -40,7 +40,9 @@ def test_a_short_axis_has_close_marks(ratios, marks):
     picture = plots.race({"here": table(ratios=ratios)})
     picture.png()
     (ax,) = picture.figure.axes
-    shown = [t.get_text() for t in ax.get_xticklabels()]
+    low, high = ax.get_xlim()
+    ticks = zip(ax.get_xticks(), ax.get_xticklabels(), strict=True)
+    shown = [t.get_text() for at, t in ticks if low <= at <= high]
     assert shown == (marks or ["0.5", "1", "2", "5", "10", "20"])
 
 
@@ -50,7 +52,7 @@ def test_a_true_race_can_be_drawn():
 
 
 def test_races_that_do_not_belong_together_are_refused():
-    with pytest.raises(ValueError, match="no race"):
+    with pytest.raises(ValueError, match="nothing to draw"):
         plots.race({})
     with pytest.raises(ValueError, match="'there' are not those"):
         plots.race({"here": table(), "there": table(("index", "slices", "list"))})

@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 import torch
+from tabkit.train.loop import write_atomically
 
 from tabkit import (
     RowEncoder,
@@ -22,7 +23,6 @@ from tabkit import (
 from tabkit.train import encoder_loss, predictor_loss, run, watch
 from tabkit.train import loop as train_loop
 from tabkit.train.encoder import row_distances
-from tabkit.train.loop import write_atomically
 
 
 def small_encoder(dataset, seed=0):

@@ -8,15 +8,15 @@ import threading
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
 
-from tabkit import DataError, RowEncoder, compare, freeze, from_frame, inspection, widgets
-from tabkit.inspection import Vectors, category_vectors, nearest, project
-from tabkit.plots.explore import CategoryWalk, walk_at
-from tabkit.plots.labels import TALL, along, text_widths
-from tabkit.plots.linked import BOLD, MAP_SIZE, SIZE, TOP, LinkedMap, mixture_place
+from tabkit import DataError, RowEncoder, freeze, from_frame, inspection, widgets
+from tabkit.inspection import category_vectors, nearest, project
+from tabkit.plots.maps.categories import CategoryMap
+from tabkit.plots.mixtures import CategoryWalk
 from tabkit.widgets import embedding
-from tabkit.widgets.embedding import BEHIND, BENT, WAIT, frequent
-from tabkit.widgets.later import Later
+from tabkit.widgets.embedding import BEHIND, BENT, WAIT, Later, frequent
 
 
 @pytest.fixture
@@ -118,11 +118,34 @@ def test_the_mixture_walks_straight_from_one_to_the_other(view, widget):
         places.append(dot(widget))
         assert f"The black dot is the mixture: {share:.0%} 3." in words(widget)
     start, quarter, end = places
-    np.testing.assert_allclose(quarter, start + 0.25 * (end - start), atol=0.2)
-    diamond = re.search(r'd="M([\d.]+) ([\d.]+)l8 8', shown(widget)).groups()
-    np.testing.assert_allclose(start, np.add(np.array(diamond, dtype=float), [0, 8]), atol=0.2)
-    square = re.search(r'<rect x="([\d.]+)" y="([\d.]+)" width="12"', shown(widget)).groups()
-    np.testing.assert_allclose(end, np.array(square, dtype=float) + 6, atol=0.2)
+    np.testing.assert_allclose(quarter, start + 0.25 * (end - start), atol=0.02)
+    np.testing.assert_allclose(start, mark(widget, "category"), atol=0.02)
+    np.testing.assert_allclose(end, mark(widget, "other"), atol=0.02)
+
+
+def mark(widget, name):
+    """Where a category is marked."""
+    found = re.search(
+        rf'id="{name}".*?<use[^>]*? x="([\d.]+)" y="([\d.]+)"', shown(widget), re.DOTALL
+    )
+    return np.array(found.groups(), dtype=float)
+
+
+def test_the_slider_draws_nothing_again(widget, monkeypatch):
+    choose(widget, column="c03", category="0", other="3")
+    drawn, true = [], FigureCanvasSVG.print_svg
+    monkeypatch.setattr(
+        FigureCanvasSVG, "print_svg", lambda *a, **k: drawn.append(a) or true(*a, **k)
+    )
+    pages = set()
+    for share in (0.1, 0.2, 0.3):
+        choose(widget, share=share)
+        pages.add(shown(widget))
+    assert (len(pages), drawn) == (3, [])
+    choose(widget, category="1")
+    assert len(drawn) == 2  # the map and the walk
+    choose(widget, row=3)
+    assert len(drawn) == 3  # another walk
 
 
 def test_behind_net1_a_mixture_has_no_place_and_that_is_said(widget):
@@ -134,77 +157,11 @@ def test_behind_net1_a_mixture_has_no_place_and_that_is_said(widget):
 
 def test_a_mixtures_place_is_the_projection_of_its_embedding(net1, dataset):
     made = project(category_vectors(net1, dataset, "c03"), method="pca")
-    at = dict(zip(made.vectors.names, made.coordinates, strict=True))
-    place = mixture_place(made, "1", "2", 0.3)
-    np.testing.assert_allclose(place, 0.7 * at["1"] + 0.3 * at["2"], atol=1e-6)
+    ax = Figure().add_subplot()
+    CategoryMap(made, "1", "2", nearest(made.vectors, "1", k=2)).draw(ax, 0.3)
+    (dot,) = [line for line in ax.get_lines() if line.get_markerfacecolor() == "black"]
     soft = 0.7 * made.vectors.values[1] + 0.3 * made.vectors.values[2]
-    np.testing.assert_allclose(place, made.place(soft[None])[0], atol=1e-6)
-
-
-def linked(net1, dataset, column="c03", method="pca"):
-    made = project(category_vectors(net1, dataset, column), method=method)
-    return LinkedMap(made, "0", "1", nearest(made.vectors, "0", k=2))
-
-
-def circles(svg):
-    found = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)" r="[\d.]+"/>', svg)
-    return np.array(found, dtype=float)
-
-
-def test_a_map_keeps_the_proportions_of_a_pca_inside_its_frame(net1, dataset):
-    one = linked(net1, dataset)
-    at, made = circles(one.svg("w")), one.projection.coordinates
-    assert len(at) == len(made)
-    assert (at > (0, TOP)).all()
-    assert (at < MAP_SIZE).all()
-    apart = np.linalg.norm(at[:, None] - at, axis=2)[np.triu_indices(len(at), 1)]
-    true = np.linalg.norm(made[:, None] - made, axis=2)[np.triu_indices(len(at), 1)]
-    np.testing.assert_allclose(apart / apart.max(), true / true.max(), atol=2e-3)
-    assert np.argmax(at[:, 0]) == np.argmax(made[:, 0])
-    assert np.argmin(at[:, 1]) == np.argmax(made[:, 1])  # up is up
-
-
-def test_the_nearest_are_linked_on_the_map(net1, dataset):
-    one = linked(net1, dataset)
-    svg, vectors = one.svg("w"), one.projection.vectors
-    at = dict(zip(vectors.names, circles(svg), strict=True))
-    lines = re.findall(r'x1="([\d.]+)" y1="([\d.]+)" x2="([\d.]+)" y2="([\d.]+)"', svg)
-    expected = [[*at["0"], *at[name]] for name in one.near["neighbour"]]
-    np.testing.assert_allclose(np.array(lines, dtype=float), expected, atol=0.1)
-    bold = re.findall(r'font-weight="bold"[^>]*>([^<]*)', svg)
-    assert set(bold) <= {"0", "1", *one.near["neighbour"]}
-    assert "0" in bold
-    assert svg.startswith('<svg role="img" aria-label="w"')
-
-
-TEXT = r'<text x="([\d.]+)" y="([\d.]+)" dy[^>]*font-weight="(\w+)"[^>]*>([^<]*)'
-
-
-def test_names_cover_no_other_name_and_the_soft_ones_no_line():
-    values = np.random.default_rng(3).normal(size=(60, 2)).astype("float32")
-    facts = pd.DataFrame({"count": range(60)}, index=[f"N{i:02}" for i in range(60)])
-    made = project(Vectors("t", values, facts), method="pca")
-    one = LinkedMap(made, "N00", "N01", nearest(made.vectors, "N00", k=6))
-    svg, names = one.svg("w"), one.projection.vectors.names
-    boxes, soft = [], []
-    for x, y, weight, name in re.findall(TEXT, svg):
-        size = SIZE * (BOLD if weight == "bold" else 1)
-        half = np.array([text_widths([name], size)[0] / 2, size * TALL]) - 0.2
-        middle = np.array([float(x), float(y)])
-        boxes.append([*middle - half, *middle + half])
-        soft += [len(boxes) - 1] * (weight == "normal")
-    at = dict(zip(names, circles(svg), strict=True))
-    ends = [at[name] for name in ("N01", *one.near["neighbour"])]
-    lines = np.concatenate([along(at["N00"], end) for end in ends])
-    assert len(soft) > 20
-    for i, box in enumerate(boxes):
-        others = [b for j, b in enumerate(boxes) if j != i]
-        assert not overlap(box, np.array(others))
-        assert i not in soft or not overlap(box, lines)
-
-
-def overlap(box, others):
-    return ((others[:, :2] < box[2:]) & (others[:, 2:] > box[:2])).all(axis=1).any()
+    np.testing.assert_allclose(dot.get_xydata()[0], made.place(soft[None])[0], atol=1e-6)
 
 
 def test_a_umap_is_computed_aside_and_the_page_says_so(held_umap, widget):
@@ -280,7 +237,7 @@ def test_each_projection_is_computed_once(widget, monkeypatch):
 
 def test_a_walk_is_computed_once(widget, monkeypatch):
     asked, true = [], inspection.walk
-    monkeypatch.setattr(compare, "walk", lambda *a, **k: asked.append(a[2:]) or true(*a, **k))
+    monkeypatch.setattr(inspection, "walk", lambda *a, **k: asked.append(a[2:]) or true(*a, **k))
     choose(widget, column="c03")
     for share in (0.1, 0.2, 0.3):
         choose(widget, share=share)
@@ -392,15 +349,21 @@ def test_a_mixture_of_a_category_with_itself_stays(widget):
 def test_the_walk_marks_the_share_and_has_one_scale(net1, dataset):
     path = inspection.walk(net1, dataset.rows[dataset.test[:1]], 3, 0, 3, points=101)
     walk = CategoryWalk(path, dataset.schema.categorical[3].labels, "0", "3")
-    limits = set()
+    heights = set()
     for share in (0.0, 0.5, 1.0):
-        (ax,) = walk_at(walk, share).figure.axes
-        limits.add(ax.get_ylim())
-        ends = [line for line in ax.get_lines() if line.get_marker() == "o"]
-        marked = sorted(float(line.get_ydata()[0]) for line in ends)
+        ax = Figure().add_subplot()
+        walk.draw(ax, share)
         here = path.iloc[round(100 * share)]
-        assert marked == pytest.approx(sorted([here.to_first, here.to_second, here.to_nearest]))
-    ((low, high),) = limits
+        expected = [here.to_nearest, here.to_first, here.to_second]
+        ends = [line for line in ax.get_lines() if line.get_marker() == "o"]
+        assert [float(line.get_ydata()[0]) for line in ends] == pytest.approx(expected)
+        low, high = ax.get_ylim()
+        top, bottom = re.search(r'd="M[\d.]+ ([\d.]+)V([\d.]+)"', walk.svg(share)).groups()[::-1]
+        dots = re.findall(r'<circle cx="[\d.]+" cy="([\d.]+)"', walk.svg(share))
+        up = (float(bottom) - np.array(dots, dtype=float)) / (float(bottom) - float(top))
+        np.testing.assert_allclose(up * high, expected, atol=0.01 * high)
+        heights.add((low, high, top, bottom))
+    assert len(heights) == 1
     assert low == 0
     assert path[["to_first", "to_second"]].to_numpy().max() < high
 

@@ -1,4 +1,4 @@
-"""A figure with its description in words, and the panels it is made of."""
+"""A figure with its description in words; names and tables as they come from data."""
 
 import base64
 import html
@@ -6,18 +6,20 @@ import io
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
+import numpy as np
+import pandas as pd
 from matplotlib import rc_context
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 
-# Okabe and Ito's colours, told apart by colour-blind readers.
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
 DRAWING = threading.Lock()  # matplotlib's settings are shared by all threads
+UNSAID = dict.fromkeys(("Creator", "Date", "Format", "Type"))  # in an SVG
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,7 @@ class Picture:
 
     def svg(self) -> str:
         """The figure as an SVG element, described in words; quicker to draw than a PNG."""
-        buffer = io.StringIO()
-        with DRAWING, rc_context({"svg.fonttype": "none"}):
-            FigureCanvasSVG(self.figure).print_svg(buffer, metadata={"Date": None})
-        element = buffer.getvalue().partition("<svg ")[2]
-        return f'<svg role="img" aria-label="{html.escape(self.alt)}" {element}'
+        return Backdrop(self.figure).svg(self.alt)
 
     def save(self, path: Path) -> None:
         """Writes the PNG, with the alternative text as its description."""
@@ -54,22 +52,57 @@ class Picture:
         return data, {"image/png": {"alt": self.alt}}
 
 
-def panels_of(
-    panels: int, *, width: float, height: float, columns: int = 1
-) -> tuple[Figure, list[Axes]]:
-    """Panels of `width` by `height` inches, at most `columns` of them side by side."""
-    across = min(panels, columns)
-    down = -(-panels // across)
-    size = (width * across + 0.6, height * down + 0.4)
-    figure = Figure(figsize=size, dpi=110, layout="constrained", facecolor="white")
-    axes = [figure.add_subplot(down, across, i + 1) for i in range(panels)]
-    for ax in axes:
-        ax.spines[["top", "right"]].set_visible(False)
-    return figure, axes
+class Backdrop:
+    """A figure that is drawn once, as SVG, and let go; marks are put on it again and again."""
+
+    def __init__(self, figure: Figure) -> None:
+        buffer = io.StringIO()
+        with DRAWING, rc_context({"svg.fonttype": "none"}):
+            FigureCanvasSVG(figure).print_svg(buffer, metadata=UNSAID)
+        self.element = buffer.getvalue().partition("<svg ")[2].rpartition("</svg>")[0]
+        self.pixels = figure.axes[0].transData.frozen()
+        self.points, self.height = 72 / figure.dpi, 72 * figure.get_figheight()
+
+    def svg(self, words: str, over: str = "") -> str:
+        """The SVG element, described by words, with other elements on top."""
+        return f'<svg role="img" aria-label="{html.escape(words)}" {self.element}{over}</svg>'
+
+    def at(self, places: Sequence[Any]) -> list[list[float]]:
+        """Where places on the first panel lie in the SVG."""
+        x, y = (self.pixels.transform(places) * self.points).T
+        return np.stack([x, self.height - y], axis=1).round(2).tolist()
 
 
-def share_limits(axes: Sequence[Axes], axis: Literal["x", "y"]) -> None:
-    """Gives all panels the widest of their limits."""
-    limits = [getattr(ax, f"get_{axis}lim")() for ax in axes]
-    for ax in axes:
-        ax.set(**{f"{axis}lim": (min(low for low, _ in limits), max(high for _, high in limits))})
+def literal(name: object) -> str:
+    r"""A name as matplotlib shows it: between two dollar signs it would read a formula.
+
+    Examples
+    --------
+    >>> print(literal("$x^$"))
+    \$x^\$
+    """
+    return str(name).replace("$", r"\$")
+
+
+@lru_cache(256)
+def text_widths(names: tuple[str, ...], size: float, weight: str = "normal") -> list[float]:
+    """The widths of names set in matplotlib's font, in points."""
+    renderer = FigureCanvasAgg(Figure(dpi=72)).get_renderer()
+    font = FontProperties(size=size, weight=weight)
+    return [renderer.get_text_width_height_descent(name, font, False)[0] for name in names]
+
+
+def check_columns(table: pd.DataFrame, columns: Sequence[str]) -> list[str]:
+    """The columns, which are there, of a table that has rows.
+
+    Raises ValueError if one is not, none is named, or there is no row.
+    """
+    if isinstance(columns, str) or not columns:
+        raise ValueError(f"columns is {columns!r}: give a list of one or more names")
+    for column in columns:
+        if column not in table:
+            known = ", ".join(map(str, table.columns)) or "none"
+            raise ValueError(f"there is no column {column!r}; there are: {known}")
+    if table.empty:
+        raise ValueError("the table has no rows")
+    return list(columns)

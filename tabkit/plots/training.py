@@ -1,4 +1,4 @@
-"""Trainings beside each other, drawn again and again while they go on."""
+"""Losses of trainings step by step: one, several beside each other, or while they go on."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -10,18 +10,21 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from tabkit.compare import decoded_curve
-from tabkit.plots.labels import literal
-from tabkit.plots.picture import Picture
+from tabkit.plots.palette import AMBER, BLACK, BLUE, GREEN, GREY, ORANGE, PINK, SKY
+from tabkit.plots.panels import ROUND, legend_above, number_logs, panels_of, share_limits
+from tabkit.plots.picture import Picture, literal
 from tabkit.train import Step
 
 RELAXED, DECODED = 25, 5  # measurements that a point of a curve is the mean of
 POINTS = 100  # of a curve: more cannot be seen, and all would have to be sent to the page
 SHOWN = 8  # runs
-# Okabe and Ito's colours with black and grey, and markers with the characters that look like them.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9", "#E69F00", "#767676")
+COLOURS = (BLUE, ORANGE, GREEN, PINK, BLACK, SKY, AMBER, GREY)
+# Markers with the characters that look like them.
 # Hollow, so that an end on another run's end is seen.
 MARKERS = {"o": "○", "s": "□", "^": "△", "D": "◇", "v": "▽", "+": "+", "x": "✕", "*": "☆"}
 HOLLOW = {"ms": 7, "mfc": "none", "mew": 1.3}
+
+Curve = tuple[np.ndarray, np.ndarray]
 
 
 class Style(NamedTuple):
@@ -32,15 +35,8 @@ class Style(NamedTuple):
     character: str
 
 
-class Curve(NamedTuple):
-    """A moving mean of the loss, and the steps that it stands at."""
-
-    steps: np.ndarray
-    losses: np.ndarray
-
-
 class Curves(NamedTuple):
-    """Relaxed loss, mean of 25 steps, and decoded loss, mean of 5 steps that measured it."""
+    """Steps and losses: relaxed, mean of 25 steps; decoded, mean of 5 steps that measured it."""
 
     relaxed: Curve
     decoded: Curve
@@ -72,9 +68,47 @@ def curves(steps: Sequence[Step]) -> Curves:
 
 def ends(steps: Sequence[Step]) -> Ends:
     """Where the two curves end."""
-    return Ends(
-        *(curve.losses[-1].item() if len(curve.losses) else np.nan for curve in curves(steps))
+    return Ends(*(losses[-1].item() if len(losses) else np.nan for _, losses in curves(steps)))
+
+
+def loss_curve(steps: Sequence[Step], *, title: str = "Training loss") -> Picture:
+    """The loss of each step, faint, and its moving mean."""
+    figure, (ax,) = panels_of(1, width=6.4, height=3.0)
+    losses = np.array([step.loss for step in steps])
+    at, smooth = curves(steps).relaxed
+    ax.plot([step.step for step in steps], losses, color=BLUE, alpha=0.25, linewidth=0.8)
+    ax.plot(at, smooth, color=BLUE, linewidth=1.8)
+    top = 1.1 * np.quantile(losses, 0.99)
+    ax.set(xlabel="step", ylabel="loss", title=title, ylim=(0, top))
+    alt = (
+        f"{title}: line over {len(losses)} steps; the mean of {RELAXED} steps goes from "
+        f"{losses[:RELAXED].mean():.2f} to {smooth[-1]:.2f}."
     )
+    return Picture(figure, alt)
+
+
+def gap_opens(named: Mapping[str, Sequence[Step]]) -> Picture:
+    """Relaxed and decoded loss during training, one panel per estimator, on one scale.
+
+    Raises ValueError if a loop never measured the decoded loss.
+    """
+    figure, axes = panels_of(len(named), width=2.9, height=2.7, columns=4)
+    last = []
+    for ax, (name, steps) in zip(axes, named.items(), strict=True):
+        (at, relaxed), decoded = curves(steps).relaxed, list(decoded_curve(steps))
+        if not decoded:
+            raise ValueError(f"{name} has no decoded loss: train it with decode_every=20, say")
+        ax.plot(at, relaxed, color=BLUE, linewidth=1.8, label="relaxed: what is trained")
+        look = {"color": ORANGE, "linewidth": 1.8, "linestyle": "--"}
+        ax.plot(*zip(*decoded, strict=True), **look, label="decoded: the row")
+        ax.set(xlabel="step", yscale="log")
+        ax.set_title(literal(name), fontsize=9)
+        number_logs(ax.yaxis)
+        last.append(f"{name} ends at {relaxed[-1]:.2f} relaxed, {decoded[-1][1]:.2f} decoded")
+    share_limits(axes, "y")
+    figure.supylabel("squared distance behind net1", fontsize=10)
+    legend_above(figure, columns=min(2, len(axes)))
+    return Picture(figure, f"Loss against training step, log scale: {'; '.join(last)}.")
 
 
 class Drawn(NamedTuple):
@@ -92,10 +126,7 @@ def runs(named: Mapping[str, Sequence[Step]]) -> Picture:
     Always of one size, on a log scale whose limits move by rungs, so that a page may show it
     again and again while a run goes on.
 
-    Parameters
-    ----------
-    named
-        The steps so far by the run's name, the latest run last; there may be none.
+    `named`: the steps so far by the run's name, the latest run last; there may be none.
     """
     figure = Figure(figsize=(8.75, 3.5), dpi=80, facecolor="white")
     latest, together = (figure.add_axes((left, 0.15, 0.275, 0.7)) for left in (0.085, 0.405))
@@ -118,12 +149,12 @@ def runs(named: Mapping[str, Sequence[Step]]) -> Picture:
 def _smooth(losses: Sequence[tuple[int, float]], window: int) -> Curve:
     """The mean of the last `window` losses, at most at 100 steps, the last one included."""
     if not losses:
-        return Curve(np.empty(0), np.empty(0))
+        return np.empty(0), np.empty(0)
     at, values = np.array(losses).T
     total = np.concatenate([[0.0], values.cumsum()])
     last = np.unique(np.linspace(0, len(at) - 1, POINTS).round().astype(int))
     first = np.maximum(last + 1 - window, 0)
-    return Curve(at[last], (total[last + 1] - total[first]) / (last + 1 - first))
+    return at[last], (total[last + 1] - total[first]) / (last + 1 - first)
 
 
 def _draw(ax: Axes, run: Drawn, *, width: float) -> None:
@@ -143,7 +174,7 @@ def _shade_gap(ax: Axes, run: Drawn) -> None:
 
 def _scale(axes: Sequence[Axes], shown: Sequence[Drawn]) -> None:
     """The same for all, labelled on the left."""
-    losses = np.concatenate([[], *(curve.losses for run in shown for curve in run.curves)])
+    losses = np.concatenate([[], *(losses for run in shown for _, losses in run.curves)])
     rungs = ladder(losses[losses > 0])
     last = max((run.steps[-1].steps for run in shown if run.steps), default=1)
     for ax in axes:
@@ -164,27 +195,19 @@ def ladder(losses: np.ndarray) -> np.ndarray:
     """
     low, high = (losses.min(), losses.max()) if len(losses) else (1.0, 1.0)
     tens = np.arange(np.floor(np.log10(low)), np.floor(np.log10(high)) + 2)
-    rungs = np.outer(10.0**tens, (1, 2, 5)).ravel()
+    rungs = np.outer(10.0**tens, ROUND).ravel()
     first, last = np.searchsorted(rungs, low, side="right") - 1, np.searchsorted(rungs, high)
     return rungs[first : max(last, first + 1) + 1]
 
 
 def _legend(figure: Figure, shown: Sequence[Drawn]) -> None:
-    black = {"color": "black", "xdata": [], "ydata": []}
-    lines = [
-        Line2D(**black, linestyle="-", label="relaxed: what is trained"),
-        Line2D(**black, linestyle="--", label="decoded: the row"),
-    ]
-    marks = [
-        Line2D([], [], color=colour, marker=marker, **HOLLOW, label=_two_lines(run.name))
-        for run in shown
-        for colour, marker, _ in [run.look]
-    ]
-    place = {"loc": "upper left", "bbox_to_anchor": (0.69, 0.98)}
-    figure.legend(
-        handles=[*lines, *marks], **place, frameon=False, fontsize=8, labelspacing=0.4,
-        handlelength=1.6,
-    )  # fmt: skip
+    looks = {"relaxed: what is trained": {"ls": "-"}, "decoded: the row": {"ls": "--"}}
+    for run in shown:
+        mark = {"color": run.look.colour, "marker": run.look.marker}
+        looks[_two_lines(run.name)] = mark | HOLLOW
+    lines = [Line2D([], [], **{"color": BLACK} | look, label=n) for n, look in looks.items()]
+    room = {"bbox_to_anchor": (0.69, 0.98), "labelspacing": 0.4, "handlelength": 1.6}
+    figure.legend(handles=lines, loc="upper left", frameon=False, fontsize=8, **room)
 
 
 def _two_lines(name: str) -> str:

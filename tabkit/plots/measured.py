@@ -1,30 +1,75 @@
-"""Figures of an estimated gradient beside the exact one, or a reference from samples."""
+"""Figures of estimated gradients: beside the exact one, many of them by the ruler, one in bars."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from torch import Tensor
 
-from tabkit.plots.labels import literal, text_widths
-from tabkit.plots.picture import BLUE, GREY, ORANGE, Picture, panels_of
+from tabkit.plots.palette import BLUE, GREY, ORANGE
+from tabkit.plots.panels import legend_above, name_rows, panels_of
+from tabkit.plots.picture import Picture, literal, text_widths
 from tabkit.ruler import Gradients
 
 SHOWN = 12  # categories
 DOTS = 40  # single draws
+RULER = {
+    "squared_bias": "squared bias / |g*|²",
+    "variance": "variance / |g*|²",
+    "cosine": "cosine of one draw with g*",
+}
+
+
+def category_bars(
+    values: Float[Tensor, " K"], labels: Sequence[str], *, marked: int, label: str
+) -> Picture:
+    """One value per category of a column, such as a gradient; one category is marked.
+
+    `marked`: the code of the category that the row has. `label`: what the values are, for the axis.
+    """
+    figure, (ax,) = panels_of(1, width=0.35 * len(labels) + 2.2, height=2.6)
+    colours = [ORANGE if k == marked else BLUE for k in range(len(labels))]
+    ax.bar([literal(name) for name in labels], values.tolist(), color=colours)
+    ax.axhline(0, color=GREY, linewidth=0.8)
+    ax.set(xlabel=f"category (the row has {literal(labels[marked])})", ylabel=label)
+    parts = [f"{name} {value:.2f}" for name, value in zip(labels, values.tolist(), strict=True)]
+    alt = f"Bars of {label} by category: {', '.join(parts)}. The row has {labels[marked]}."
+    return Picture(figure, alt)
+
+
+def ruler(measured: pd.DataFrame) -> Picture:
+    """Squared bias, variance and cosine of each estimator, with bars of two standard errors.
+
+    `measured`: as `ruler.measure` returns it.
+    """
+    ordered = measured.sort_values("cosine")
+    figure, axes = panels_of(3, width=3.4, height=0.27 * len(ordered) + 0.8, columns=3)
+    for ax, (name, title) in zip(axes, RULER.items(), strict=True):
+        found, error = ordered[name], 2 * ordered[f"{name}_se"]
+        ax.errorbar(found, range(len(found)), xerr=error, fmt="o", color=BLUE, ms=4)
+        ax.set_title(title, fontsize=9)
+        if name != "cosine":
+            ax.set_xscale("symlog", linthresh=0.1)
+            ax.set_xticks([t for t in (0, 0.1, 0.5, 1, 10, 100) if t < 2 * found.max()])
+            ax.xaxis.set_major_formatter("{x:g}")
+            ax.set_xlim(min(-0.05, 1.2 * (found - error).min()), 1.4 * found.max() + 0.1)
+    name_rows(axes, ordered.index)
+    rows = [
+        f"{name}: squared bias {row.squared_bias:.2f}, variance {row.variance:.2f}, "
+        f"cosine {row.cosine:.2f}"
+        for name, row in ordered[::-1].iterrows()
+    ]
+    return Picture(figure, f"Gradient estimators against the exact gradient. {'; '.join(rows)}.")
 
 
 def gradient(found: Gradients, labels: Sequence[str], *, row: int, first: int) -> Picture:
     """One column of one row: the reference, the mean of the draws, and single draws.
 
-    Parameters
-    ----------
-    labels
-        The column's categories; those with the longest gradient are shown.
-    row
-        Which row of the logits.
-    first
-        Where the column's block begins in the logits.
+    `labels`: the column's categories; those with the longest gradient are shown. `row`: which row
+    of the logits. `first`: where the column's block begins in the logits.
     """
     figure = Figure(figsize=(8.2, 3.6), dpi=80, facecolor="white")
     ax = figure.add_axes((0, 0, 1, 1))
@@ -32,9 +77,7 @@ def gradient(found: Gradients, labels: Sequence[str], *, row: int, first: int) -
     ax.locator_params(axis="y", nbins=6)
     left, bottom = max(0.1, _tick_room(ax)), 0.2 if tilt else 0.1
     ax.set_position((left, bottom, 0.98 - left, 0.82 - bottom))
-    figure.legend(
-        *ax.get_legend_handles_labels(), loc="upper left", ncols=3, frameon=False, fontsize=9
-    )
+    figure.legend(loc="upper left", ncols=3, frameon=False, fontsize=9)
     ax.set_title(summary(found), fontsize=10, loc="left")
     ax.set_ylabel("gradient of the loss")
     return Picture(figure, _words(found, labels, row, first))
@@ -43,7 +86,7 @@ def gradient(found: Gradients, labels: Sequence[str], *, row: int, first: int) -
 def _tick_room(ax: Axes) -> float:
     """The share of the width that the numbers on the left and the label before them take."""
     ticks = ax.yaxis.get_major_formatter().format_ticks(ax.get_yticks())
-    return (1.1 * max(text_widths(ticks, 10.0)) + 32) / (72 * ax.figure.get_figwidth())
+    return (1.1 * max(text_widths(tuple(ticks), 10.0)) + 32) / (72 * ax.figure.get_figwidth())
 
 
 def gradients(
@@ -58,8 +101,7 @@ def gradients(
     limit = max(np.abs(ax.get_ylim()).max() for ax in axes)
     for ax in axes:
         ax.set_ylim(-limit, limit)
-    handles = axes[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside upper left", ncols=3, frameon=False, fontsize=8)
+    legend_above(figure)
     return Picture(
         figure, " ".join(f"{n}: {_words(each, labels, row, first)}" for n, each in found.items())
     )

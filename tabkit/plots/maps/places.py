@@ -8,10 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
 from tabkit.inspection import Projection, great_circle
-from tabkit.plots.colouring import check_columns, check_table, some
-from tabkit.plots.labels import literal, name_points
-from tabkit.plots.maps import bare, label_points
-from tabkit.plots.picture import BLUE, GREY, ORANGE, Picture, panels_of
+from tabkit.plots.maps.categories import CategoryMap, bare, frequent_first, name_all
+from tabkit.plots.maps.labels import name_points, settle
+from tabkit.plots.palette import BLUE, GREY, ORANGE
+from tabkit.plots.panels import panels_of, share_limits
+from tabkit.plots.picture import Picture, check_columns, literal
 from tabkit.plots.truth import VIEWS
 
 
@@ -22,26 +23,17 @@ def geography(
 
     Places of unknown position are left out.
 
-    Parameters
-    ----------
-    facts
-        One row a place, indexed by its name.
-    nearest
-        For each view, frames with `name` and `neighbour`.
-    latitude, longitude
-        Columns of the facts, in degrees.
+    `facts`: one row a place, indexed by its name. `nearest`: for each view, frames with `name` and
+    `neighbour`. `latitude`, `longitude`: columns of the facts, in degrees.
 
-    Raises
-    ------
-    ValueError
-        If a column is missing, there is no view, or a name is unknown.
+    Raises ValueError if a column is missing, there is no view, or a name is unknown.
     """
     check_columns(facts, [latitude, longitude])
     places = facts.set_axis(facts.index.map(str)).dropna(subset=[latitude, longitude])
     km = great_circle(places[latitude].to_numpy(float), places[longitude].to_numpy(float))
     overall = float(km[np.triu_indices(len(places), 1)].mean())
     at = places[[longitude, latitude]].to_numpy(float)
-    figure, axes = panels_of(len(some(nearest)), width=5.2, height=3.3, columns=2)
+    figure, axes = panels_of(len(nearest), width=5.2, height=3.3, columns=2)
     parts = []
     for ax, (view, table) in zip(axes, nearest.items(), strict=True):
         ends = _links(table, facts, places)
@@ -52,10 +44,10 @@ def geography(
         parts.append(f"{label} {mean:,.0f} km")
     figure.supxlabel(f"longitude in degrees (mean of all pairs: {overall:,.0f} km)", fontsize=9)
     figure.supylabel("latitude in degrees", fontsize=9)
-    counts = places["count"].to_numpy(float) if "count" in places else np.zeros(len(places))
-    order = np.argsort(-counts, kind="stable").tolist()
+    settle(figure)
     for ax in axes:
-        name_points(ax, at, list(places.index), order, np.full(len(places), 2.5))
+        radii = np.full(len(places), 2.5)
+        name_points(ax, at, list(places.index), frequent_first(places), radii)
     missing = len(facts) - len(places)
     alt = (
         f"{len(places)} places by longitude and latitude ({missing} of unknown position left out), "
@@ -67,7 +59,7 @@ def geography(
 
 def _links(table: pd.DataFrame, facts: pd.DataFrame, places: pd.DataFrame) -> np.ndarray:
     """Positions of both ends of each line between places that are known."""
-    check_table(table, ["name", "neighbour"])
+    check_columns(table, ["name", "neighbour"])
     ends = table[["name", "neighbour"]].astype(str)
     unknown = set(ends.to_numpy().ravel()) - set(facts.index.map(str))
     if unknown:
@@ -89,58 +81,37 @@ def landings(projection: Projection, points: Mapping[str, pd.DataFrame]) -> Pict
 
     A faint line joins each to the category that it is decoded to.
 
-    Parameters
-    ----------
-    projection
-        Of the categories; a PCA, which has a place for further points.
-    points
-        For each estimator a frame with `x`, `y`, and `to_x`, `to_y`, the decoded category.
+    `projection`: of the categories; a PCA, which has a place for further points. `points`: for each
+    estimator a frame with `x`, `y`, and `to_x`, `to_y`, the decoded category.
 
-    Raises
-    ------
-    ValueError
-        If there is no estimator, or a column is missing.
+    Raises ValueError if there is no estimator, or a column is missing.
     """
-    for frame in some(points).values():
-        check_table(frame, ["x", "y", "to_x", "to_y"])
-    low, high = _corners(projection, points)
-    tall = np.clip((high[1] - low[1]) / (high[0] - low[0]), 0.25, 1.5)
-    figure, axes = panels_of(len(points), width=4.7, height=4.7 * tall + 0.5, columns=2)
+    columns = ["x", "y", "to_x", "to_y"]
+    ways = {
+        name: frame[check_columns(frame, columns)].to_numpy(float).reshape(-1, 2, 2)
+        for name, frame in points.items()
+    }
+    at = projection.coordinates[:, :2]
+    wide, tall = np.ptp(np.concatenate([at, *(lines[:, 0] for lines in ways.values())]), axis=0)
+    height = 4.7 * np.clip(tall / wide, 0.25, 1.5) + 0.5
+    figure, axes = panels_of(len(ways), width=4.7, height=height, columns=2)
     parts = []
-    for ax, (name, frame) in zip(axes, points.items(), strict=True):
-        lines = frame[["x", "y", "to_x", "to_y"]].to_numpy(float).reshape(-1, 2, 2)
-        ax.plot(*projection.coordinates[:, :2].T, "o", ms=5, color=GREY)
+    for ax, (name, lines) in zip(axes, ways.items(), strict=True):
+        ax.plot(*at.T, "o", ms=5, color=GREY)
         ax.add_collection(LineCollection(lines.tolist(), colors=BLUE, linewidths=0.4, alpha=0.25))
         ax.plot(*lines[:, 0].T, ".", ms=3, color=BLUE, alpha=0.5)
         bare(ax, name, equal=False)
-        ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
+        ax.set_aspect("equal")
         length = np.linalg.norm(lines[:, 0] - lines[:, 1], axis=1).mean()
-        parts.append(f"{name} {length:.2f}, {_reached(lines)} categories")
-    for ax in axes:
-        label_points(ax, projection)
-    figure.suptitle(
-        f"{literal(projection.vectors.title)}. Grey: categories; blue: predictions, joined to the "
-        "category they are decoded to",
-        fontsize=8,
-    )
+        reached = len(np.unique(lines[:, 1].round(6), axis=0))
+        parts.append(f"{name} {length:.2f}, {reached} categories")
+    share_limits(axes, "x")
+    share_limits(axes, "y")
+    name_all(axes, [CategoryMap(projection)] * len(axes))
+    title, legend = projection.vectors.title, "Grey: categories; blue: predictions, joined to the"
+    figure.suptitle(f"{literal(title)}. {legend} category they are decoded to", fontsize=8)
     alt = (
-        f"Predictions among the {len(projection.vectors)} categories of "
-        f"{projection.vectors.title}. Mean distance on the map from a prediction to its decoded "
-        f"category, and how many categories are reached: {'; '.join(parts)}."
+        f"Predictions among the {len(at)} categories of {title}. Mean distance on the map from a "
+        f"prediction to its decoded category, and how many are reached: {'; '.join(parts)}."
     )
     return Picture(figure, alt)
-
-
-def _corners(
-    projection: Projection, points: Mapping[str, pd.DataFrame]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Of the map that holds all categories and predictions, and some room."""
-    predicted = [frame[["x", "y"]].to_numpy(float) for frame in points.values()]
-    everything = np.concatenate([projection.coordinates[:, :2], *predicted])
-    low, high = everything.min(axis=0), everything.max(axis=0)
-    room = 0.06 * (high - low)
-    return low - room, high + room
-
-
-def _reached(lines: np.ndarray) -> int:
-    return len(np.unique(lines[:, 1].round(6), axis=0))

@@ -1,0 +1,1 @@
+"""Maps: of categories, of rows, of places on the earth."""
