@@ -144,19 +144,16 @@ def test_cross_entropy_has_its_own_gradient():
     torch.testing.assert_close(run(LABELLED, logits, objective)[1], expected)
 
 
-@pytest.mark.parametrize("function", [lambda s: s.sum(1), lambda s: s.detach().sum(1)])
-def test_the_hard_argmax_has_a_graph_and_gives_the_logits_no_gradient(function):
+def test_the_hard_argmax_has_a_graph_and_gives_the_logits_no_gradient():
     """So that one loop can drive it like the others, also where nothing else is to be learnt."""
     logits = leaf("hard_argmax")
-    loss = estimators.make("hard_argmax")(logits, function, cardinalities=CARDINALITIES)
-    if loss.requires_grad:
-        loss.backward()
-        assert torch.equal(logits.grad, torch.zeros_like(logits))
-    assert loss.requires_grad == function(logits).requires_grad
+    loss = estimators.make("hard_argmax")(logits, lambda s: s.sum(1), cardinalities=CARDINALITIES)
+    loss.backward()
+    assert torch.equal(logits.grad, torch.zeros_like(logits))
 
 
 @pytest.mark.parametrize("name", estimators.names())
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(exponent=st.floats(-3, 3), seed=st.integers(0, 2**31))
 def test_gradients_are_finite_at_any_scale_of_the_logits(name, exponent, seed):
     logits = leaf(name, scale=10**exponent, seed=seed)
@@ -260,17 +257,10 @@ def test_logits_that_mean_nothing_are_refused(name, place, value, told):
 
 
 @pytest.mark.parametrize("name", LOGIT_NAMES)
-def test_logits_that_are_no_floats_are_refused(name):
-    """As codes they would be multiplied by a temperature, and come back as integers."""
-    estimator = estimators.make(name)
-    codes = torch.zeros(2, F, dtype=torch.int64)
-    for call in (lambda: run(name, codes, Behind(2)), partial_simplex(estimator, codes)):
-        with pytest.raises(TypeError, match=r"floats|Float"):
-            call()
-
-
-def partial_simplex(estimator, logits):
-    return lambda: estimator.simplex(logits, cardinalities=CARDINALITIES)
+def test_integers_are_no_logits(name, plain_torch):
+    """Divided by a temperature and cast back they would be codes of nothing."""
+    told = set(plain_torch["integers"][name].values())
+    assert told == {"TypeError: logits are floats, not torch.int64: codes have no gradient"}
 
 
 @pytest.mark.parametrize("name", estimators.names())

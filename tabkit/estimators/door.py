@@ -90,11 +90,11 @@ class Kind:
     whole: bool = False
 
     def check(self, name: str, value: Knob) -> Knob:
-        """The value, as an int if the kind is of whole numbers; ValueError if it is not allowed."""
+        """The value, as an int or a float as the kind has it; ValueError if it is not allowed."""
         number = isinstance(value, Knob) and not isinstance(value, bool)
         if not (number and self.holds(value)):
             raise ValueError(f"{name} must be {self.words}, not {value}")
-        return int(value) if self.whole else value
+        return int(value) if self.whole else float(value)
 
 
 def at_least(least: int) -> Kind:
