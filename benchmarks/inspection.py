@@ -13,16 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tabkit import (
-    Dataset,
-    RowEncoder,
-    compare,
-    fit_encoder,
-    flights,
-    freeze,
-    inspection,
-    planted,
-)
+from tabkit import Dataset, RowEncoder, compare, fit_encoder, flights, freeze, inspection, planted
 
 STARTS = {"usual": None, "small": 0.03}  # standard deviation of the tables at the start
 SEEDS = (0, 1, 2, 3, 4)

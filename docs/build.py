@@ -9,14 +9,14 @@ from sphinx.cmd.build import build_main
 DOCS = Path(__file__).resolve().parent
 
 
-def site(folder: Path) -> int:
+def site(folder: str) -> int:
     """Writes the site; 0 if nothing was found wrong."""
     options = ["-q", "-W", "--keep-going", "-b", "html", "-c", str(DOCS)]
-    return build_main([*options, str(DOCS.parent), str(folder)])
+    return build_main([*options, str(DOCS.parent), folder])
 
 
 if __name__ == "__main__":
     tables.main()
-    failed = site(DOCS / "_build")
+    failed = site(str(DOCS / "_build"))
     print(f"open {DOCS / '_build' / 'index.html'}")
     sys.exit(failed)

@@ -93,9 +93,10 @@ def lead_on(_app: Sphinx, page: str, source: list[str]) -> None:
 def as_prose(
     _app: Sphinx, _what: str, _name: str, _it: Any, _options: Any, lines: list[str]
 ) -> None:
-    """In docstrings the bars of an absolute value, and an s after code, are themselves."""
-    barred = (re.sub(r"(``.*?``)|\|", lambda found: found[1] or r"\|", line) for line in lines)
-    lines[:] = [re.sub(r"(?<=\w`)(?=s\b)", r"\\ ", line) for line in barred]
+    """Bars of an absolute value, an s after code, and words on attributes are prose."""
+    text = re.sub(r"(``.*?``)|\|", lambda found: found[1] or r"\|", "\n".join(lines))
+    text = re.sub(r"(?<=\w`)(?=s\b)", r"\\ ", text)
+    lines[:] = re.sub(r"^( +):type: ", r"\n\1", text, flags=re.MULTILINE).split("\n")
 
 
 def setup(app: Sphinx) -> None:

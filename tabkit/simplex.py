@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 Cardinalities = Sequence[int]
@@ -40,7 +40,7 @@ def slices(cardinalities: Cardinalities) -> list[slice]:
 
 def each(
     function: Callable[..., Tensor], cardinalities: Cardinalities, *values: Float[Tensor, "*B F"]
-) -> Float[Tensor, "*B F"]:
+) -> Float[Tensor, "... F"]:
     """A function of one column's blocks (..., K), applied to every column."""
     columns = zip(*(blocks(v, cardinalities) for v in values), strict=True)
     return torch.cat([function(*column) for column in columns], dim=-1)
@@ -97,7 +97,7 @@ def argmax_codes(
 
 def one_hot(
     codes: Int64[Tensor, "*B C"], cardinalities: Cardinalities, dtype: torch.dtype | None = None
-) -> Float[Tensor, "*B F"]:
+) -> Shaped[Tensor, "*B F"]:
     """The vertices of codes.
 
     Examples

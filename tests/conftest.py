@@ -1,12 +1,19 @@
 """Small data and nets that the tests share."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from hypothesis import settings
+from torch import nn
 
 from tabkit import RowEncoder, freeze, from_frame, planted
+from tabkit.simplex import one_hot
 
 # The same examples every time, and no verdict by the clock.
 settings.register_profile("tabkit", deadline=None, derandomize=True)
@@ -23,6 +30,36 @@ def dataset():
 def net1(dataset):
     """A small frozen encoder of those rows."""
     return freeze(RowEncoder(dataset.schema, Z=3, width=16, depth=1, D=4))
+
+
+class Bare(nn.Module):
+    """A net1 by hand that has its call and knows its columns, and nothing else: no table."""
+
+    def __init__(self, cardinalities, continuous_features, Z=3):
+        super().__init__()
+        self.cardinalities, self.continuous_features = cardinalities, continuous_features
+        drawn = torch.Generator().manual_seed(0)
+        inputs = sum(cardinalities) + continuous_features
+        self.into = nn.Parameter(torch.randn(inputs, 8, generator=drawn))
+        self.out = nn.Parameter(torch.randn(8, Z, generator=drawn))
+
+    def forward(self, categorical, continuous):
+        if not categorical.is_floating_point():
+            categorical = one_hot(categorical, self.cardinalities, self.into.dtype)
+        return (torch.cat([categorical, continuous], dim=1) @ self.into).tanh() @ self.out
+
+
+@pytest.fixture
+def bare(dataset):
+    return freeze(Bare(dataset.schema.cardinalities, len(dataset.schema.continuous)))
+
+
+@pytest.fixture(scope="session")
+def plain_torch():
+    """What torch makes of tabkit, by section, name and way: see `tests/plain_torch.py`."""
+    script = Path(__file__).with_name("plain_torch.py")
+    found = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    return json.loads(found.stdout)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pandas as pd
@@ -142,7 +143,13 @@ def test_every_make_target_exists(name):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-@pytest.mark.parametrize("name", TEXTS)
+def test_every_extra_is_told():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for extra in project["optional-dependencies"]:
+        assert f"`{extra}`" in TEXTS["docs/install.md"], extra
+
+
+@pytest.mark.parametrize("name", [name for name in TEXTS if name != "CHANGELOG.md"])
 def test_every_command_line_is_understood(name):
     for line in re.findall(r"python -m tabkit ((?:run|compare)[^`#\n]*)", TEXTS[name]):
         if "--help" not in line:
@@ -197,9 +204,9 @@ def site(tmp_path_factory):
     if importlib.util.find_spec("sphinx") is None:
         pytest.skip("no Sphinx: make env")
     folder = tmp_path_factory.mktemp("site")
-    code = f"import build, pathlib; raise SystemExit(build.site(pathlib.Path({str(folder)!r})))"
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=DOCS, capture_output=True, text=True, check=False)
+    code = "import sys; sys.path[1:1] = ['docs']; import build; sys.exit(build.site(sys.argv[1]))"
+    command = [sys.executable, "-c", code, str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return {file.relative_to(folder).as_posix(): file for file in folder.rglob("*.*")}
 

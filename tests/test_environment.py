@@ -1,10 +1,16 @@
-"""pyproject, constraints, environment.yml and make describe one environment."""
+"""pyproject, constraints, environment.yml and make describe one environment.
 
+And what holds in others: the base alone, a part that is missing, a start without make.
+"""
+
+import ast
+import json
+import os
 import re
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import distributions
+from importlib.metadata import distributions, packages_distributions, requires
 from pathlib import Path
 
 import pytest
@@ -13,14 +19,19 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+import tabkit
+from tabkit.extras import DISTRIBUTION, NEEDS, PROJECTS, imports_for
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 CONDA = yaml.safe_load((ROOT / "environment.yml").read_text())
 MAKEFILE = (ROOT / "Makefile").read_text()
 EXTRAS = PROJECT["project"]["optional-dependencies"]
+BASE = PROJECT["project"]["dependencies"]
+PARTS = {name: extra for name, extra in EXTRAS.items() if name != "all"}
 WANTED = [
-    *PROJECT["project"]["dependencies"],
-    *(requirement for extra in EXTRAS.values() for requirement in extra),
+    *BASE,
+    *(requirement for extra in PARTS.values() for requirement in extra),
     *PROJECT["build-system"]["requires"],
 ]
 
@@ -54,9 +65,21 @@ def test_every_pin_is_exact_and_names_no_build_or_place():
 def test_conda_installs_by_pip_what_make_installs():
     constraint, package = pip_lines()
     assert constraint == "-c constraints.txt"
-    assert package == f"-e .[{','.join(EXTRAS)}]"
-    assert f"-e '.[{','.join(EXTRAS)}]'" in MAKEFILE
+    assert package == "-e .[all,docs,test]"
+    assert MAKEFILE.count("-e '.[all,docs,test]'") == 2
     assert "-c constraints.txt" in MAKEFILE
+
+
+def test_all_is_every_part_but_what_only_this_repository_needs():
+    (everything,) = map(Requirement, EXTRAS["all"])
+    assert everything.name == DISTRIBUTION
+    assert everything.extras == {*PARTS} - {"docs", "test"}
+
+
+def test_conda_sets_what_make_sets():
+    exported = re.findall(r"^export (\w+) \?= (\w+)$", MAKEFILE, re.MULTILINE)
+    assert CONDA["variables"] == dict(exported)
+    assert CONDA["variables"]["GOMP_SPINCOUNT"] == tabkit.openmp.SPINS
 
 
 def test_condas_python_is_one_that_the_project_supports():
@@ -87,6 +110,184 @@ def test_condas_pip_section_is_satisfied_by_this_environment():
     command = [sys.executable, "-m", "pip", "install", *options, *words]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+def projects(requirements):
+    return {canonicalize_name(Requirement(text).name) for text in requirements}
+
+
+def test_the_distribution_has_one_name_and_one_version():
+    assert PROJECT["project"]["name"] == DISTRIBUTION != "tabkit"
+    assert PROJECT["project"]["version"] == tabkit.__version__
+
+
+def test_what_is_missed_is_brought_by_the_extra_that_is_named():
+    for extra, modules in NEEDS.values():
+        assert {PROJECTS.get(module, module) for module in modules} <= projects(EXTRAS[extra])
+    missed = {PROJECTS.get(m, m) for _, modules in NEEDS.values() for m in modules}
+    parts = set().union(*(projects(PARTS[name]) for name in PARTS if name not in {"docs", "test"}))
+    assert parts - missed == {"jupyterlab"}  # what nothing here imports
+
+
+def imported(node):
+    """The top-level modules of an import statement."""
+    if isinstance(node, ast.ImportFrom):
+        return [node.module.partition(".")[0]]
+    return [alias.name.partition(".")[0] for alias in getattr(node, "names", [])]
+
+
+def test_every_import_is_declared():
+    """What comes along with the lab (IPython, say) is imported by what needs the lab only."""
+    needed = [module for _, modules in NEEDS.values() for module in modules]
+    lab = ["IPython", "jupyter_server", "nbformat", "tornado", "traitlets"]
+    known = {*sys.stdlib_module_names, "tabkit", *needed, *lab}
+    brought = packages_distributions()
+    for file in (ROOT / "tabkit").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                for module in set(imported(node)) - known:
+                    assert {*map(canonicalize_name, brought[module])} <= projects(BASE), module
+
+
+# Python in which some modules are not installed, and where the base must do.
+FEWER = """
+import importlib.machinery, json, sys
+hidden = set({hidden})
+class Fewer(importlib.machinery.PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] in hidden else super().find_spec(name, path, target)
+sys.meta_path[sys.meta_path.index(importlib.machinery.PathFinder)] = Fewer
+
+import pandas, tabkit, torch
+frame = pandas.DataFrame({{"port": list("abcb") * 50, "late": [*map(float, range(200))]}})
+own = tabkit.from_frame(frame, categorical=["port"], outcomes=["late"])
+for data in (own, tabkit.planted(200, categorical=3, continuous=1, cardinality=(3, 5))):
+    net1 = tabkit.RowEncoder(data.schema, width=8)
+    tabkit.fit_encoder(net1, data, steps=3).run()
+    net1 = tabkit.freeze(net1)
+    net0 = tabkit.RowPredictor(data.signal.shape[1], net1)
+    softmax = tabkit.estimators.make("softmax")
+    tabkit.fit_predictor(net0, net1, data, softmax, steps=3).run()
+    for decoder in ("argmax", "search"):
+        assert len(tabkit.decode(net0, data.signal, net1, decoder=decoder)) == len(data)
+    tabkit.compare.train_and_score(softmax, net1, data, name="softmax", steps=3)
+tabkit.ruler.exact_gradient(torch.zeros(1, 4), lambda x: x[:, 0], [4])
+
+missed = {{}}
+for what, (missing, use) in {uses}.items():
+    hidden = set(missing or hidden)
+    try:
+        exec(use)
+    except ModuleNotFoundError as error:
+        missed[what] = str(error)
+print(json.dumps(missed))
+"""
+# What is missing (all but the base, if not given), and its first use.
+SWEEP = """cell = tabkit.compare.Cell("planted", 200, "softmax", 0, steps=1, encoder_steps=1)
+tabkit.compare.sweep([cell], "nowhere")"""
+CLUSTER = """import tabkit.__main__
+with tabkit.__main__.backend("nowhere:1"): pass"""
+USES = {
+    "inspection": ([], "tabkit.inspection.nearest"),
+    "parquet files": ([], "tabkit.flights(1000)"),
+    "plots": ([], "tabkit.plots.decoding_gap"),
+    "sweeps": ([], SWEEP),
+    "widgets": ([], "tabkit.widgets.Explorer"),
+    "the app": (["voila"], "import tabkit.widgets.__main__\ntabkit.widgets.__main__.main([])"),
+    "a Dask cluster": (["distributed"], CLUSTER),
+}
+
+
+def closure(requirements):
+    """The projects that come along with these."""
+    found, ahead = set(), [Requirement(text) for text in requirements]
+    while ahead:
+        requirement = ahead.pop()
+        name = canonicalize_name(requirement.name)
+        if name not in found and (not requirement.marker or requirement.marker.evaluate()):
+            found.add(name)
+            ahead += map(Requirement, requires(name) or [])
+    return found
+
+
+def python(*words, **environment):
+    """What Python says, with nothing set that make sets."""
+    kept = {name: value for name, value in os.environ.items() if "GOMP" not in name}
+    command, env = [sys.executable, *words], kept | environment
+    found = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    return found
+
+
+@pytest.fixture(scope="module")
+def missed():
+    """What is said where something is missing, after the base alone trained, froze and decoded."""
+    base, known = closure(BASE) | {DISTRIBUTION}, packages_distributions().items()
+    hidden = [module for module, names in known if not base & {*map(canonicalize_name, names)}]
+    assert {"matplotlib", "scipy", "joblib", "pyarrow", "ipywidgets"} <= {*hidden}
+    return json.loads(python("-c", FEWER.format(hidden=hidden, uses=USES)).stdout)
+
+
+@pytest.mark.parametrize("what", NEEDS)
+def test_what_is_missing_is_named_with_its_extra_when_it_is_first_used(what, missed):
+    extra, modules = NEEDS[what]
+    names = " and ".join(PROJECTS.get(m, m) for m in USES[what][0] or modules)
+    remedy = f"pip install 'tabkit-softcodes[{extra}]'"
+    assert missed[what] == f"{what} cannot do without {names}: {remedy}"
+
+
+def test_a_broken_part_is_not_said_to_be_missing():
+    with pytest.raises(ImportError, match="cannot import name 'nothing'"), imports_for("plots"):
+        from matplotlib import nothing  # noqa: F401
+
+
+LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="GNU OpenMP")
+
+
+def spins(*words, **environment):
+    """How often a waiting thread spins, by the library's own word."""
+    said = python(*words, OMP_DISPLAY_ENV="verbose", **environment).stderr
+    return set(re.findall(r"GOMP_SPINCOUNT = '(\d+)'", said))
+
+
+@LINUX
+@pytest.mark.parametrize(
+    "start", [["-m", "tabkit"], ["-m", "tabkit.widgets"], ["-c", "import tabkit"]]
+)
+def test_waiting_threads_sleep_however_a_start_is_made(start):
+    assert spins(*start, "--help") == {"1000"}
+
+
+@LINUX
+def test_what_the_environment_says_stays():
+    assert spins("-c", "import tabkit", GOMP_SPINCOUNT="7") == {"7"}
+    assert spins("-c", "import tabkit", OMP_WAIT_POLICY="passive") == {"0"}
+
+
+LATE = """import os, torch, warnings
+os.getloadavg = lambda: ({load}, 0, 0)
+os.sched_getaffinity = lambda _: range(4)
+torch.set_num_threads({threads})
+import tabkit, tabkit.openmp"""
+
+
+@LINUX
+@pytest.mark.parametrize(
+    ("load", "threads", "environment", "said"),
+    [
+        (3.0, 2, {}, True),
+        (2.0, 2, {}, False),
+        (1.0, 4, {}, True),
+        (9.0, 1, {}, False),
+        (9.0, 4, {"GOMP_SPINCOUNT": "1000"}, False),
+    ],
+)
+def test_where_it_is_too_late_a_sentence_says_what_to_set(load, threads, environment, said):
+    """Once, only where other programs want the cores, and never as an error."""
+    code = LATE.format(load=load, threads=threads)
+    found = python("-W", "error", "-c", code, **environment).stderr
+    assert found == (tabkit.openmp.LATE + "\n") * said
 
 
 def test_a_wheel_carries_the_data(tmp_path):

@@ -205,10 +205,7 @@ def test_estimators_that_exchange_have_the_gradient_of_those_that_do_not(
     found = []
     for cost in (distance, distance.__call__):
         loss = estimators.make(name)(
-            logits,
-            cost,
-            cardinalities=cardinalities,
-            generator=torch.Generator().manual_seed(1),
+            logits, cost, cardinalities=cardinalities, generator=torch.Generator().manual_seed(1)
         )
         found.append((loss.detach(), torch.autograd.grad(loss, logits)[0]))
     torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)

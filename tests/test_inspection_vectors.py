@@ -140,10 +140,7 @@ def test_truth_goes_to_its_category_whatever_its_order(frame):
     ports = pd.DataFrame({"state": ["NY", "NJ"]}, index=["JFK", "EWR"])
     gaps = frame.assign(port=frame["port"].mask(frame.index < 5))
     own = from_frame(
-        gaps,
-        categorical=["port", "gate"],
-        outcomes=["delay"],
-        truth={"gate": gates, "port": ports},
+        gaps, categorical=["port", "gate"], outcomes=["delay"], truth={"gate": gates, "port": ports}
     )
     net = RowEncoder(own.schema, width=4)
     gate, port = (category_vectors(net, own, name).facts for name in ("gate", "port"))

@@ -4,14 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tabkit import (
-    RowEncoder,
-    RowPredictor,
-    SquaredDistance,
-    estimators,
-    freeze,
-    planted,
-)
+from tabkit import RowEncoder, RowPredictor, SquaredDistance, estimators, freeze, planted
 from tabkit.compare.scores import handed_over
 from tabkit.nets import encode_rows
 from tabkit.schema import split_blocks

@@ -16,8 +16,7 @@ from tabkit.inspection import category_vectors, nearest, project
 from tabkit.plots.maps.categories import CategoryMap
 from tabkit.plots.mixtures import CategoryWalk
 from tabkit.widgets import embedding
-from tabkit.widgets.embedding import BEHIND, BENT, WAIT, frequent
-from tabkit.widgets.later import Later
+from tabkit.widgets.embedding import BEHIND, BENT, WAIT, Later, frequent
 
 
 @pytest.fixture

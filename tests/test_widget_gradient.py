@@ -8,7 +8,7 @@ import torch
 from tabkit import SquaredDistance, compare, estimators, plots, ruler, widgets
 from tabkit.nets import encode_rows
 from tabkit.ruler.reference import draw_many
-from tabkit.widgets.gradient import measurable
+from tabkit.widgets.dials import measurable
 
 
 @pytest.fixture
@@ -39,9 +39,9 @@ def test_the_estimates_are_the_rulers(problem):
     chosen = estimators.make("straight_through_gumbel", tau=0.7)
     found = ruler.estimate(chosen, *problem, reference=reference, draws=50, seed=3)
     assert torch.equal(found.draws, draw_many(chosen, *problem, draws=50, seed=3))
-    ruler = ruler.measure({"it": chosen}, *problem, reference=reference, draws=50, seed=3)
+    measured = ruler.measure({"it": chosen}, *problem, reference=reference, draws=50, seed=3)
     for name, value in found.measures.items():
-        assert ruler.loc["it", name] == pytest.approx(value, nan_ok=True)
+        assert measured.loc["it", name] == pytest.approx(value, nan_ok=True)
     with pytest.raises(ValueError, match="at least 2, not 1"):
         ruler.estimate(chosen, *problem, reference=reference, draws=1)
 

@@ -243,8 +243,7 @@ claim(
     found["index"] >= 0.57,
 )
 claim(
-    "Near rows of the table share a time zone more often than chance.",
-    bool(same > by_chance + 0.1),
+    "Near rows of the table share a time zone more often than chance.", bool(same > by_chance + 0.1)
 )
 
 # %% [markdown]

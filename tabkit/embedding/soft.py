@@ -1,7 +1,7 @@
 """`SoftEmbedding`: an embedding layer that takes integer codes *or* a simplex."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from jaxtyping import Float, Int64
@@ -71,11 +71,9 @@ class SoftEmbedding(nn.Module):
         std = D**-0.5 if std is None else std
         if not 0 < std < math.inf:
             raise ValueError(f"std must be positive and finite, not {std}")
-        sizes = columns.cardinalities if isinstance(columns, Schema) else columns
-        drawn = [
-            torch.empty(k, D).normal_(std=std, generator=generator)
-            for k in check_cardinalities(sizes)
-        ]
+        own = columns.cardinalities if isinstance(columns, Schema) else columns
+        sizes = check_cardinalities(own)
+        drawn = (torch.empty(k, D).normal_(0, std, generator=generator) for k in sizes)
         self._hold([nn.Embedding.from_pretrained(w, freeze=False) for w in drawn], validate_args)
 
     def _hold(self, tables: Sequence[nn.Embedding], validate_args: bool) -> None:
@@ -85,7 +83,7 @@ class SoftEmbedding(nn.Module):
 
     @classmethod
     def from_embeddings(
-        cls, embeddings: Sequence[nn.Embedding], *, validate_args: bool = True
+        cls, embeddings: Iterable[nn.Embedding], *, validate_args: bool = True
     ) -> "SoftEmbedding":
         """Wraps trained `nn.Embedding`s, one per column; the tables are shared, not copied.
 
@@ -100,7 +98,8 @@ class SoftEmbedding(nn.Module):
             If there is none, or one has `max_norm` or `scale_grad_by_freq`, which a matrix
             product with the table does not reproduce.
         """
-        for column, embedding in enumerate(embeddings):
+        tables = list(embeddings)
+        for column, embedding in enumerate(tables):
             if not isinstance(embedding, nn.Embedding):
                 raise TypeError(
                     f"embedding {column} is {type(embedding).__name__}, not nn.Embedding: take its "
@@ -113,7 +112,7 @@ class SoftEmbedding(nn.Module):
                 )
         layer = cls.__new__(cls)  # not by __init__, which would draw tables
         nn.Module.__init__(layer)
-        layer._hold(embeddings, validate_args)
+        layer._hold(tables, validate_args)
         return layer
 
     @property
@@ -140,9 +139,7 @@ class SoftEmbedding(nn.Module):
         return torch.cat([t(categorical[:, c]) for c, t in enumerate(self.tables)], dim=1)
 
     def negative_distances(
-        self,
-        embedded: Float[Tensor, "B CD"],
-        metrics: Sequence[Float[Tensor, "R D"]] | None = None,
+        self, embedded: Float[Tensor, "B CD"], metrics: Sequence[Float[Tensor, "R D"]] | None = None
     ) -> Float[Tensor, "B F"]:
         """``-|e - W_k|^2`` to every row of every table: logits whose argmax is the nearest row.
 
@@ -166,12 +163,6 @@ class SoftEmbedding(nn.Module):
         if metrics is not None:
             points = [e @ m.T for e, m in zip(points, metrics, strict=True)]
             tables = [w @ m.T for w, m in zip(tables, metrics, strict=True)]
-        pairs = zip(points, tables, strict=True)
-        return torch.cat([_negative_squared_distances(e, w) for e, w in pairs], dim=1)
-
-
-def _negative_squared_distances(
-    points: Float[Tensor, "B D"], table: Float[Tensor, "K D"]
-) -> Float[Tensor, "B K"]:
-    """By differences, not by the faster dot products, which lose the digits of near points."""
-    return -(points[:, None, :] - table).pow(2).sum(dim=2)
+        # by differences: the faster dot products lose the digits of near points
+        apart = (e[:, None] - w for e, w in zip(points, tables, strict=True))
+        return -torch.cat([difference.square().sum(dim=2) for difference in apart], dim=1)

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tabkit.estimators.door import Count, Positive, Share, Temperature, with_gradient
+from tabkit.estimators.door import Count, Noise, Positive, Share, Temperature, with_gradient
 from tabkit.estimators.registry import estimator
-from tabkit.estimators.soft import Logits, Noise, Scalar
+from tabkit.estimators.soft import Logits, Scalar
 from tabkit.fast import argmax
 from tabkit.objective import Objective
 from tabkit.simplex import Cardinalities, gumbel_noise
@@ -46,7 +46,7 @@ def imle(
         there = argmax(perturbed - step * slope, cardinalities)
         return (argmax(perturbed, cardinalities) - there) / step
 
-    noises = [noise_tau * gumbel_noise(logits, generator) for _ in range(samples)]
+    noises = (noise_tau * gumbel_noise(logits, generator) for _ in range(samples))
     return by_differences(logits, objective, cardinalities, noises, difference)
 
 

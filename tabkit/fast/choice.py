@@ -27,9 +27,8 @@ _mode: Mode = "auto"
 def use(mode: Mode) -> Iterator[None]:
     """Within it, ``"plain"`` formulas only, the ``"fast"`` ones always, or what pays (``"auto"``).
 
-    For all threads. What torch compiles, exports or transforms is plain in any case.
-
-    Raises ValueError if there is no such mode.
+    For all threads. What torch compiles, exports or transforms is plain in any case. Raises
+    ValueError if there is no such mode.
     """
     global _mode  # noqa: PLW0603 - a training thread shall see it, too
     if mode not in ("auto", "plain", "fast"):
@@ -57,11 +56,15 @@ def eager() -> bool:
 
 
 def paired(plain: Callable, fast: Callable, pays: Callable[..., bool]) -> Callable:
-    """The faster function where it is chosen, else the formula, whose signature it has."""
+    """The faster function where it is chosen, else the formula, whose signature it has.
+
+    The faster one is for rows (B, _); the formula takes any leading dimensions.
+    """
     PAIRS.append(Pair(plain, fast, pays))
 
     @wraps(plain)
     def either(*args: object, **options: object) -> object:
-        return (fast if chosen(pays(*args)) else plain)(*args, **options)
+        rows = eager() and args[0].dim() == 2  # sizes are not asked for where torch traces
+        return (fast if rows and chosen(pays(*args)) else plain)(*args, **options)
 
     return either

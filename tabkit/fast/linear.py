@@ -26,7 +26,7 @@ def plain(x: Float[Tensor, "B R"], weight: Tensor, bias: Tensor, first: int) -> 
 
 def pays(x: Tensor, weight: Tensor, *_: object) -> bool:
     """On a CPU, for a batch of many outputs."""
-    return x.device.type == "cpu" and x.dim() == 2 and len(x) * len(weight) >= MANY
+    return x.device.type == "cpu" and len(x) * len(weight) >= MANY
 
 
 def heads(x: Float[Tensor, "B R"], weight: Tensor, bias: Tensor, first: int) -> Parts:
@@ -36,9 +36,7 @@ def heads(x: Float[Tensor, "B R"], weight: Tensor, bias: Tensor, first: int) -> 
 
 class _Heads(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, first: int
-    ) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, first: int) -> Parts:
         output = torch.addmm(bias[:, None], weight, x.T)  # (O, B)
         ctx.save_for_backward(x.to(output.dtype), weight.to(output.dtype))  # under autocast
         return output[:first].T, output[first:].T

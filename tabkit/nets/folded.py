@@ -6,9 +6,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tabkit import fast
-from tabkit.embedding import SoftEmbedding
 from tabkit.fast.folding import FoldedLinear
-from tabkit.nets.interface import Codes, Simplex, ask, cardinalities_of, has, is_frozen
+from tabkit.nets.interface import ask, cardinalities_of, has, is_frozen
+from tabkit.objective import Codes, Simplex
 from tabkit.schema import check_codes, check_simplex
 
 
@@ -39,20 +39,23 @@ class FoldedEncoder(nn.Module):
 
     def __init__(self, net1: Any, *, validate_args: bool = True) -> None:
         super().__init__()
+        if not is_frozen(net1):
+            raise ValueError("what still trains cannot be folded: call tabkit.freeze(net1) first")
         self.net1, self.validate_args = net1, validate_args
         self.cardinalities = cardinalities_of(net1)
-        self.continuous_features = net1.continuous_features
-        tables: SoftEmbedding = ask(net1, "embedding", "folding")
-        ask(net1, "behind", "folding")
-        self.first = FoldedLinear(tables.weights, ask(net1, "first_layer", "folding"))
+        needed = ("embedding", "behind", "first_layer")
+        tables, _, linear = (ask(net1, name, "folding") for name in needed)
+        self.first = FoldedLinear(tables.weights, linear)
         self.eval()
 
-    embedding = property(lambda self: self.net1.embedding)
-    first_layer = property(lambda self: self.net1.first_layer)
-
-    def behind(self, hidden: Float[Tensor, "*B R"]) -> Float[Tensor, "*B Z"]:
-        """The output from the first layer's."""
-        return self.net1.behind(hidden)
+    def __getattr__(self, name: str) -> Any:
+        """What else net1 has, such as its tables."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name == "net1":  # while it is made, or unpickled
+                raise
+            return getattr(self.net1, name)
 
     def forward(
         self, categorical: Codes | Simplex, continuous: Float[Tensor, "B N"]

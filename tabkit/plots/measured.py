@@ -28,12 +28,7 @@ def category_bars(
 ) -> Picture:
     """One value per category of a column, such as a gradient; one category is marked.
 
-    Parameters
-    ----------
-    marked
-        The code of the category that the row has.
-    label
-        What the values are, for the axis.
+    `marked`: the code of the category that the row has. `label`: what the values are, for the axis.
     """
     figure, (ax,) = panels_of(1, width=0.35 * len(labels) + 2.2, height=2.6)
     colours = [ORANGE if k == marked else BLUE for k in range(len(labels))]
@@ -48,10 +43,7 @@ def category_bars(
 def ruler(measured: pd.DataFrame) -> Picture:
     """Squared bias, variance and cosine of each estimator, with bars of two standard errors.
 
-    Parameters
-    ----------
-    measured
-        As `ruler.measure` returns it.
+    `measured`: as `ruler.measure` returns it.
     """
     ordered = measured.sort_values("cosine")
     figure, axes = panels_of(3, width=3.4, height=0.27 * len(ordered) + 0.8, columns=3)
@@ -76,14 +68,8 @@ def ruler(measured: pd.DataFrame) -> Picture:
 def gradient(found: Gradients, labels: Sequence[str], *, row: int, first: int) -> Picture:
     """One column of one row: the reference, the mean of the draws, and single draws.
 
-    Parameters
-    ----------
-    labels
-        The column's categories; those with the longest gradient are shown.
-    row
-        Which row of the logits.
-    first
-        Where the column's block begins in the logits.
+    `labels`: the column's categories; those with the longest gradient are shown. `row`: which row
+    of the logits. `first`: where the column's block begins in the logits.
     """
     figure = Figure(figsize=(8.2, 3.6), dpi=80, facecolor="white")
     ax = figure.add_axes((0, 0, 1, 1))

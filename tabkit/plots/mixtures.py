@@ -23,10 +23,7 @@ WAYS = {"to_nearest": GREEN, "to_first": BLUE, "to_second": ORANGE}
 def simplex(mixture: Mixture, labels: Sequence[str], *, truth: int | None = None) -> Picture:
     """The shares of the categories, the largest first; for three, all draws in the triangle.
 
-    Parameters
-    ----------
-    truth
-        The code of the row's own category, marked.
+    `truth`: the code of the row's own category, marked.
     """
     figure = Figure(figsize=(8.2, 3.4), dpi=80, facecolor="white")
     three = len(labels) == 3
@@ -85,6 +82,8 @@ def _triangle(ax: Axes, mixture: Mixture, labels: Sequence[str]) -> None:
 
 
 def _summary(mixture: Mixture, labels: Sequence[str]) -> str:
+    if mixture.nearest is None:
+        return f"entropy {mixture.entropy:.2f} nats; net1 shows no tables, so no distance"
     return (
         f"entropy {mixture.entropy:.2f} nats; nearest category {labels[mixture.nearest]}, "
         f"{mixture.distance:.2f} away"
@@ -95,7 +94,8 @@ def _words(mixture: Mixture, labels: Sequence[str], truth: int | None) -> str:
     shares = mixture.simplex.numpy()
     top = [f"{labels[k]} {shares[k]:.2f}" for k in np.argsort(-shares, kind="stable")[:3]]
     own = "" if truth is None else f"; the true one, {labels[truth]}, {shares[truth]:.2f}"
-    return f"Largest shares: {', '.join(top)}{own}. {_summary(mixture, labels)} neighbour spacings."
+    unit = "" if mixture.nearest is None else " neighbour spacings"
+    return f"Largest shares: {', '.join(top)}{own}. {_summary(mixture, labels)}{unit}."
 
 
 def row_twin(row: PredictedRow) -> Picture:
@@ -122,10 +122,7 @@ def _draw_shares(ax: Axes, shares: pd.Series, column: pd.Series) -> None:
 def distance_words(row: PredictedRow, overruled: Sequence[str] = ()) -> str:
     """How far the mixture and the decoded row lie from the true one, and a row overruled by hand.
 
-    Parameters
-    ----------
-    overruled
-        Column and category that overrule what was decoded.
+    `overruled`: column and category that overrule what was decoded.
     """
     hits = int(row.columns["hit"].sum())
     words = (
@@ -244,12 +241,7 @@ class CategoryWalk:
 def walk(path: pd.DataFrame, first: str, second: str) -> Picture:
     """net1's distance to two categories' outputs, along the mixtures of the two.
 
-    Parameters
-    ----------
-    path
-        As `inspection.walk` returns it.
-    first, second
-        The two categories.
+    `path`: as `inspection.walk` returns it. `first`, `second`: the two categories.
     """
     figure, (ax,) = panels_of(1, width=6.0, height=3.0)
     CategoryWalk(path, (), first, second).draw(ax)

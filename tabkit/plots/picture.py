@@ -95,10 +95,7 @@ def text_widths(names: tuple[str, ...], size: float, weight: str = "normal") -> 
 def check_columns(table: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     """The columns, which are there, of a table that has rows.
 
-    Raises
-    ------
-    ValueError
-        If one is not, none is named, or there is no row.
+    Raises ValueError if one is not, none is named, or there is no row.
     """
     if isinstance(columns, str) or not columns:
         raise ValueError(f"columns is {columns!r}: give a list of one or more names")

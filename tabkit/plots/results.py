@@ -21,12 +21,8 @@ WIDE, CLOSE = 8.0, (1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)  # a short axis has 
 def decoding_gap(summary: pd.DataFrame, *, random_row: float | None = None) -> Picture:
     """Relaxed and decoded test loss of each estimator, joined by a line: the decoding gap.
 
-    Parameters
-    ----------
-    summary
-        As `compare.summary` returns it: one row per estimator, best first.
-    random_row
-        Draw a line at the loss of a random row.
+    `summary`: as `compare.summary` returns it: one row per estimator, best first. `random_row`:
+    draw a line at the loss of a random row.
     """
     figure, (ax,) = panels_of(1, width=7.2, height=0.34 * len(summary) + 1.0)
     bars = " (bar: 2 standard errors)" if "test_decoded_se" in summary else ""
@@ -49,17 +45,10 @@ def comparison(summary: pd.DataFrame, data: str) -> Picture:
 
     The second panel is of fewer test rows, those that `compare.decoders` decoded.
 
-    Parameters
-    ----------
-    summary
-        As `compare.sweep_summary` returns it.
-    data
-        Which part of it to draw, at equal steps.
+    `summary`: as `compare.sweep_summary` returns it. `data`: which part of it to draw, at equal
+    steps.
 
-    Raises
-    ------
-    ValueError
-        If the summary holds nothing of that data set.
+    Raises ValueError if the summary holds nothing of that data set.
     """
     part = _part(summary, data).sort_values("test_decoded", ascending=False)
     figure, axes = panels_of(2, width=4.9, height=0.23 * len(part) + 1.2, columns=2)
@@ -114,10 +103,8 @@ def _part(summary: pd.DataFrame, data: str) -> pd.DataFrame:
 def temperatures(summary: pd.DataFrame, data: str, names: Sequence[str]) -> Picture:
     """Decoded and relaxed loss against the temperature tau, a panel for each estimator's name.
 
-    Raises
-    ------
-    ValueError
-        If the summary holds nothing of that data set, or of a name at constant temperatures.
+    Raises ValueError if the summary holds nothing of that data set, or of a name at constant
+    temperatures.
     """
     part = _part(summary, data)
     figure, axes = panels_of(len(names), width=2.9, height=2.8, columns=4)
@@ -180,10 +167,7 @@ def distance_scatter(
 def race(tables: Mapping[str, pd.DataFrame]) -> Picture:
     """Each contestant's time over that of the first, a panel for each race; lines are quartiles.
 
-    Parameters
-    ----------
-    tables
-        By title, races of the same contestants, as `ruler.race` returns them.
+    `tables`: by title, races of the same contestants, as `ruler.race` returns them.
 
     Raises
     ------

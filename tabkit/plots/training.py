@@ -90,10 +90,7 @@ def loss_curve(steps: Sequence[Step], *, title: str = "Training loss") -> Pictur
 def gap_opens(named: Mapping[str, Sequence[Step]]) -> Picture:
     """Relaxed and decoded loss during training, one panel per estimator, on one scale.
 
-    Raises
-    ------
-    ValueError
-        If a loop never measured the decoded loss.
+    Raises ValueError if a loop never measured the decoded loss.
     """
     figure, axes = panels_of(len(named), width=2.9, height=2.7, columns=4)
     last = []
@@ -129,10 +126,7 @@ def runs(named: Mapping[str, Sequence[Step]]) -> Picture:
     Always of one size, on a log scale whose limits move by rungs, so that a page may show it
     again and again while a run goes on.
 
-    Parameters
-    ----------
-    named
-        The steps so far by the run's name, the latest run last; there may be none.
+    `named`: the steps so far by the run's name, the latest run last; there may be none.
     """
     figure = Figure(figsize=(8.75, 3.5), dpi=80, facecolor="white")
     latest, together = (figure.add_axes((left, 0.15, 0.275, 0.7)) for left in (0.085, 0.405))

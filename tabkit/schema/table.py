@@ -107,8 +107,7 @@ class Schema:
     def __post_init__(self) -> None:
         if not self.categorical:
             raise DataError(
-                "a schema needs at least one categorical column",
-                "name them in categorical=[...]",
+                "a schema needs at least one categorical column", "name them in categorical=[...]"
             )
         own = [c.name for c in (*self.categorical, *self.continuous)]
         check_names(own, "is the name of two columns of the schema", "rename one")
