@@ -1,6 +1,6 @@
 """Implicit maximum likelihood: how the argmax would move if the logits took a step downhill."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -94,7 +94,7 @@ def by_differences(
     logits: Logits,
     objective: Objective,
     cardinalities: Cardinalities,
-    noises: Sequence[Float[Tensor, "B F"]],
+    noises: Iterable[Float[Tensor, "B F"]],
     difference: Callable[[Tensor, Tensor], Float[Tensor, "B F"]],
 ) -> Scalar:
     """The loss at the perturbed argmax, whose gradient there is handed to `difference`."""
