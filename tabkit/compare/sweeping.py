@@ -93,10 +93,7 @@ class Cell:
 def load_data(name: str, rows: int) -> Dataset:
     """``"flights"`` (0 rows for all) or ``"planted"``, by name: what a worker loads for itself.
 
-    Raises
-    ------
-    ValueError
-        If there is no data of that name.
+    Raises ValueError if there is no data of that name.
     """
     if name == "flights":
         return flights() if rows == 0 else flights(rows, held_out=rows // 10)
