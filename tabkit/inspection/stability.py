@@ -24,7 +24,12 @@ def shared_neighbours(
 ) -> Float[np.ndarray, " n"]:
     """For each point, the share of its k nearest that are the same in both.
 
-    k is 5 if not given, but at most half of the other points. Raises as `stability`.
+    k is 5 if not given, but at most half of the other points.
+
+    Raises
+    ------
+    ValueError
+        If the two do not name the same points, or k does not fit.
     """
     _check_same([first, second])
     k = few(len(first)) if k is None else k
@@ -36,8 +41,12 @@ def aligned_distances(first: Vectors, second: Vectors) -> Float[np.ndarray, " n"
     """How far each point lies from itself after the two clouds are laid over each other.
 
     Both are centred and scaled to a mean square distance of 1 from the centre; the first is then
-    turned (or mirrored) and scaled onto the second (Procrustes). 0 is the same place. Raises
-    ValueError if the two do not name the same points.
+    turned (or mirrored) and scaled onto the second (Procrustes). 0 is the same place.
+
+    Raises
+    ------
+    ValueError
+        If the two do not name the same points.
     """
     _check_same([first, second])
     width = max(first.values.shape[1], second.values.shape[1])
