@@ -213,7 +213,7 @@ def test_an_error_in_training_is_said_and_the_next_run_works(made, monkeypatch):
     monkeypatch.setattr(estimators.make("softmax").__class__, "__call__", boom)
     press(widget, "start")
     until(lambda: 'role="alert"' in widget.message.value)
-    assert "FloatingPointError: the loss is &lt;nan&gt;" in widget.message.value
+    assert "FloatingPointError: step 1: the loss is &lt;nan&gt;" in widget.message.value
     assert "failed" in widget.table.value
     monkeypatch.undo()
     train(widget)
