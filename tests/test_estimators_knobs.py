@@ -95,7 +95,7 @@ def test_a_changed_knob_is_that_of_an_estimator_made_with_it():
     cold = estimators.make("softmax", tau=0.2)
     assert estimator == cold != estimators.make("softmax")
     assert torch.equal(gradient(estimator, logits), gradient(cold, logits))
-    assert estimators.make("softmax", tau=1) == estimators.make("softmax", tau=None)
+    assert estimators.make("softmax", tau=1) == estimators.make("softmax")
 
 
 @pytest.mark.parametrize("name", estimators.names())

@@ -4,11 +4,11 @@ import re
 
 import pytest
 import torch
-from tabkit.widgets.gradient import measurable
 
 from tabkit import SquaredDistance, estimators, plots, ruler, widgets
 from tabkit.nets import encode_rows
 from tabkit.ruler.reference import draw_many
+from tabkit.widgets.dials import measurable
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import re
 
 import pytest
 import torch
-from tabkit.widgets.simplex import row_logits, tempered, typed
 
 from tabkit import RowPredictor, estimators, inspection, plots, widgets
 from tabkit.inspection.mixtures import spacing
+from tabkit.widgets.dials import row_logits, tempered, typed
 
 LOGITS = torch.tensor([1.0, 0.0, -1.0])
 TABLE = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 3.0]])
@@ -56,13 +56,6 @@ def test_the_draws_are_the_seeds():
     assert not torch.equal(one.samples, other.samples)
     shares = inspection.mix(LOGITS, chosen, TABLE, samples=4000).samples.mean(dim=0)
     torch.testing.assert_close(shares, LOGITS.softmax(dim=0), atol=0.03, rtol=0)  # 4 errors
-
-
-def test_without_a_table_there_are_shares_and_entropy_and_no_place():
-    softmax = estimators.make("softmax")
-    found, known = inspection.mix(LOGITS, softmax), inspection.mix(LOGITS, softmax, TABLE)
-    assert torch.equal(found.samples, known.samples)
-    assert (found.entropy, found.nearest, found.distance) == (known.entropy, None, None)
 
 
 def test_logits_must_fit_the_column():
