@@ -2,8 +2,16 @@
 
 import pytest
 
-from tabkit import RowEncoder, RowPredictor, compare, decode, estimators, fit_predictor
-from tabkit.nets import SquaredDistance, encode_rows
+from tabkit import (
+    RowEncoder,
+    RowPredictor,
+    SquaredDistance,
+    compare,
+    decode,
+    estimators,
+    fit_predictor,
+)
+from tabkit.nets import encode_rows
 from tabkit.train import Step
 
 

@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 
-from tabkit import SquaredDistance, compare, estimators, plots, ruler, widgets
+from tabkit import SquaredDistance, estimators, plots, ruler, widgets
 from tabkit.nets import encode_rows
 from tabkit.ruler.reference import draw_many
 from tabkit.widgets.dials import measurable
@@ -157,7 +157,7 @@ def test_draws_are_among_the_sliders_places(problem, draws):
 def test_what_was_drawn_is_not_drawn_again(problem, monkeypatch):
     calls = []
     estimate = ruler.estimate
-    monkeypatch.setattr(compare, "estimate", lambda *a, **k: calls.append(1) or estimate(*a, **k))
+    monkeypatch.setattr(ruler, "estimate", lambda *a, **k: calls.append(1) or estimate(*a, **k))
     widget = widgets.gradient_explorer(*problem, estimator="leave_one_out")
     for name, value in {"row": 1, "column": 1, "tau": 2.0}.items():
         widget.controls[name].value = value

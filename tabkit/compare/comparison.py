@@ -18,10 +18,10 @@ FULL = (
     *("gumbel_softmax:tau=0.25", "gumbel_softmax:tau=cosine/2/0.25"),
     *("straight_through_gumbel:tau=2", "straight_through_gumbel:tau=1"),
     *("straight_through_gumbel:tau=0.5", "straight_through_gumbel:tau=0.25"),
-    *("straight_through_gumbel:tau=exponential/2/0.25",),
-    *("straight_through_gumbel:tau=1,entropy_penalty=0.1",),
-    *("decoupled_straight_through_gumbel:sampling_tau=0.5,surrogate_tau=1",),
-    *("decoupled_straight_through_gumbel:sampling_tau=0.25,surrogate_tau=1",),
+    "straight_through_gumbel:tau=exponential/2/0.25",
+    "straight_through_gumbel:tau=1,entropy_penalty=0.1",
+    "decoupled_straight_through_gumbel:sampling_tau=0.5,surrogate_tau=1",
+    "decoupled_straight_through_gumbel:sampling_tau=0.25,surrogate_tau=1",
     *("gumbel_rao:tau=1", "gumbel_rao:tau=0.5", "reinmax:tau=1", "reinmax:tau=1.3", "zgr"),
     *("perturbed_argmax:sigma=1", "imle:step=10", "imle:step=0.1", "adaptive_imle"),
     *("reinforce", "leave_one_out:samples=4", "rebar:tau=0.5", "top_k_sample:k=1", "indecater"),
@@ -97,8 +97,8 @@ def sweep_summary(results: pd.DataFrame) -> pd.DataFrame:
     sizes = groups[["ran_steps", "ran_batch", "evaluations"]].first()
     parts = [groups.size().rename("seeds"), sizes, measured.mean()]
     table = pd.concat([*parts, measured.sem().add_suffix("_se")], axis=1)
-    order = ["data", "budget", "test_decoded"]
-    return table.reset_index().sort_values(order, ascending=[True, False, True])
+    by = ["data", "budget", "test_decoded"]
+    return table.reset_index().sort_values(by, ascending=[True, False, True])
 
 
 def sweep_text(summary: pd.DataFrame) -> str:

@@ -31,12 +31,7 @@ def walk(
     `rows` is one row, whose other columns stay as they are. Returned are, by the share of the
     second category, the distances behind net1 from the mixture to the row with the first category,
     with the second, and with the nearest of all (`to_first`, `to_second`, `to_nearest`), and that
-    one's code (`nearest`).
-
-    Raises
-    ------
-    ValueError
-        If there is not exactly one row.
+    one's code (`nearest`). Raises ValueError if there is not exactly one row.
     """
     if len(rows) != 1:
         raise ValueError(f"a walk starts from one row, not from {len(rows)}")
@@ -91,12 +86,8 @@ def mix(
 ) -> Mixture:
     """Puts one column's logits through a relaxation, several times.
 
-    Without the column's embedding table, only the shares and their entropy are known.
-
-    Raises
-    ------
-    ValueError
-        If there are not as many logits as categories.
+    Without the column's embedding table, only the shares and their entropy are known. Raises
+    ValueError if it has not as many categories as there are logits.
 
     Examples
     --------

@@ -65,12 +65,7 @@ def predicted_row(net0: Any, net1: Any, dataset: Dataset, row: int = 0) -> Predi
 
     The shares are softmax(logits) whatever net0 was trained with; of a net0 with the embedding
     head, the logits are minus the squared distances to the categories, and the mixture is the
-    embedding that it predicts.
-
-    Raises
-    ------
-    ValueError
-        If there is no such test row.
+    embedding that it predicts. Raises ValueError if there is no such test row.
 
     Examples
     --------

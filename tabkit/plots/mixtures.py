@@ -164,20 +164,10 @@ def distance_bars(row: PredictedRow, overruled: Sequence[str] = ()) -> str:
 
 @dataclass(frozen=True, eq=False)
 class CategoryWalk:
-    """A walk from one category of a column to another.
+    """A walk from one category of a column to another."""
 
-    Attributes
-    ----------
-    path : DataFrame
-        As `inspection.walk` returns it.
-    labels : sequence of str
-        Of the column's categories.
-    first, second : str
-        The two ends.
-    """
-
-    path: pd.DataFrame
-    labels: Sequence[str]
+    path: pd.DataFrame  # as `inspection.walk` returns it
+    labels: Sequence[str]  # of the column's categories
     first: str
     second: str
 
@@ -206,7 +196,7 @@ class CategoryWalk:
     @cached_property
     def _drawn(self) -> Backdrop:
         figure = Figure(figsize=(4.1, 2.55), dpi=72, facecolor="white")
-        self.draw(figure.add_axes((0.13, 0.18, 0.84, 0.6)))
+        self.draw(figure.add_axes((0.16, 0.18, 0.81, 0.6)))
         figure.legend(loc="upper left", ncols=3, frameon=False, fontsize=8, columnspacing=1.0)
         return Backdrop(figure)
 

@@ -190,7 +190,13 @@ def race(tables: Mapping[str, pd.DataFrame]) -> Picture:
     for ax in axes:
         number_logs(ax.xaxis, ROUND if high / low > WIDE else CLOSE)
     figure.supxlabel(f"times as long as {literal(names[0])} (log scale)", fontsize=9)
-    parts = [f"{title}: {_ratios(table.loc[order[::-1]])}" for title, table in tables.items()]
+    parts = []
+    for title, table in tables.items():
+        told = (
+            f"{r.Index} {r.ratio:.2f} ({r.ratio_q1:.2f} to {r.ratio_q3:.2f})"
+            for r in table.loc[order[::-1]].itertuples()
+        )
+        parts.append(f"{title}: {', '.join(told)}")
     alt = f"Time over that of {names[0]}, median and quartiles. {'; '.join(parts)}."
     return Picture(figure, alt)
 
@@ -208,10 +214,3 @@ def _draw_race(ax: Axes, table: pd.DataFrame) -> None:
     ax.hlines(places, table["ratio_q1"], table["ratio_q3"], color=BLUE, linewidth=2.0)
     ax.plot(table["ratio"], places, "o", color=BLUE, ms=5)
     ax.set(xscale="log", ylim=(-0.7, len(table) - 0.3))
-
-
-def _ratios(table: pd.DataFrame) -> str:
-    return ", ".join(
-        f"{name} {row.ratio:.2f} ({row.ratio_q1:.2f} to {row.ratio_q3:.2f})"
-        for name, row in table.iterrows()
-    )

@@ -55,9 +55,8 @@ class Predicting:
         where = nets.device_of(self.net1), nets.dtype_of(self.net1)
         rows, signal = self.dataset.rows[index].to(*where), self.dataset.signal[index].to(*where)
         prediction = Prediction(*self.net0(signal))
-        if nets.head_of(self.net0) == "logits" and not hasattr(
-            self.net0, "allow"
-        ):  # which would mask
+        masks = hasattr(self.net0, "allow")
+        if nets.head_of(self.net0) == "logits" and not masks:
             logits = nets.logits_of(self.net0, self.net1, prediction)
             prediction = prediction._replace(categorical=logits)
         return prediction, Batch(signal, prediction.continuous, rows, index)

@@ -125,7 +125,7 @@ def check_schedules(
 
 
 def apply_schedules(
-    estimator: Estimator, schedules: Mapping[str, Schedule] | None, step: int, steps: int
+    estimator: Estimator | None, schedules: Mapping[str, Schedule] | None, step: int, steps: int
 ) -> None:
     """Sets the scheduled knobs to their values in this step; ValueError if one cannot be."""
     if schedules:

@@ -142,8 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         print(f"tabkit's widgets: http://127.0.0.1:{arguments.port} (Ctrl-C ends)", flush=True)
         notebook = write_page(Path(folder), arguments.folder, sizes)
-        browser = not arguments.no_browser
-        serve(notebook, arguments.port, pages=arguments.pages, browser=browser)
+        serve(notebook, arguments.port, pages=arguments.pages, browser=not arguments.no_browser)
     return 0
 
 

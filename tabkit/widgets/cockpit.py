@@ -47,18 +47,17 @@ def training_cockpit(
     offered = trainable(net1)
     if estimator not in offered:
         raise ValueError(f"estimator must be one of {', '.join(offered)}, not {estimator!r}")
+    schedule_of(schedule)
+    typed = {"placeholder": "of tau: cosine/2/0.25", "continuous_update": False}
     controls = {
         "estimator": ipywidgets.Dropdown(options=offered, value=estimator),
         "tau": log_slider("tau", tau, low=0.01, high=10.0, step=0.05),
-        "schedule": ipywidgets.Text(
-            schedule, placeholder="of tau: cosine/2/0.25", continuous_update=False
-        ),
+        "schedule": ipywidgets.Text(schedule, **typed),
         "lr": log_slider("lr", lr, low=1e-5, high=10.0, step=0.1, description="learning rate"),
         "batch": number_field("batch", batch, low=1, high=4096),
         "steps": number_field("steps", steps, low=1, high=5_000),
         "seed": number_field("seed", seed, low=0, high=2**31 - 1),
     }
-    schedule_of(schedule)
     return Cockpit(net1, dataset, controls)
 
 

@@ -76,10 +76,9 @@ def embedding_explorer(
                 controls[key].options = labels
                 controls[key].value = label
 
-    given, options = ("net1", "dataset"), {"adjust": adjust, "still": explored.still}
-    widget = Explorer(
-        "embedding_explorer", given, controls, explored.show, height=HEIGHT + 12, **options
-    )
+    given = ("net1", "dataset")
+    options = {"height": HEIGHT + 12, "adjust": adjust, "still": explored.still}
+    widget = Explorer("embedding_explorer", given, controls, explored.show, **options)
     explored.umaps.tell = widget.update
     widget.update()  # a map may have come before anyone could be told
     return widget

@@ -25,23 +25,12 @@ NAMED = 6  # how many of the most frequent categories the description speaks of
 
 @dataclass(frozen=True, eq=False)
 class CategoryMap:
-    """A map of one column's categories, drawn once; mixtures of two are put on top.
+    """A map of one column's categories, drawn once; mixtures of two are put on top."""
 
-    Parameters
-    ----------
-    projection
-        The first two dimensions are drawn.
-    category, other
-        Two to mark.
-    near
-        The nearest of `category`, as `inspection.nearest` returns them; nothing is marked if not
-        given.
-    """
-
-    projection: Projection
-    category: str = ""
+    projection: Projection  # the first two dimensions are drawn
+    category: str = ""  # to be marked, with another one
     other: str = ""
-    near: pd.DataFrame | None = None
+    near: pd.DataFrame | None = None  # as `inspection.nearest` returns them; or nothing is marked
 
     @property
     def at(self) -> Float[np.ndarray, "n 2"]:
@@ -95,10 +84,7 @@ class CategoryMap:
         return Backdrop(self.picture.figure)
 
     def svg(self, words: str, share: float | None = None) -> str:
-        """The map as an SVG element described by `words`, with a mixture on top.
-
-        `share`: of the other one in the mixture; no mixture is shown if not given.
-        """
+        """The map as an SVG element described by words; on top a mixture of that share, if any."""
         if share is None:
             return self._drawn.svg(words)
         (x1, y1), (x2, y2), (x, y) = self._drawn.at([*self.ends, self.mixed(share)])
