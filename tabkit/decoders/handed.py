@@ -9,7 +9,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from tabkit import nets
-from tabkit.estimators import Estimator, allowed_logits, make
+from tabkit.estimators import Estimator, make
+from tabkit.estimators.door import allowed_logits
 from tabkit.nets import SquaredDistance
 from tabkit.objective import Objective
 
