@@ -227,7 +227,7 @@ def parser() -> argparse.ArgumentParser:
 def check(arguments: argparse.Namespace) -> None:
     """Tells a typing error before anything trains; below a power of 1 slopes are infinite."""
     for option in ("estimators", "powers", "seeds"):
-        check_unique(getattr(arguments, option), f"--{option}")
+        check_unique(**{option: getattr(arguments, option)})
     if any(parse_spec(text).schedules for text in arguments.estimators):
         raise ValueError("--estimators: a knob is one number here, not a schedule")
     if not all(1 <= power < float("inf") for power in arguments.powers):

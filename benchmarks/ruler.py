@@ -24,6 +24,7 @@ from tabkit import (
     fit_predictor,
     freeze,
     planted,
+    ruler,
 )
 from tabkit.nets import encode_rows
 from tabkit.train.checkpoint import write_atomically

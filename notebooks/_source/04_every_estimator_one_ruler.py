@@ -33,7 +33,6 @@ import torch
 from tabkit import (
     RowEncoder,
     RowPredictor,
-    SquaredDistance,
     compare,
     estimators,
     fit_encoder,
@@ -41,13 +40,13 @@ from tabkit import (
     flights,
     freeze,
     inspection,
+    nets,
     planted,
     plots,
     ruler,
     widgets,
 )
 from tabkit.lesson import check, claim, predict
-from tabkit.nets import encode_rows
 
 # %% [markdown]
 # ## The question
@@ -81,7 +80,7 @@ _ = fit_predictor(toy_net0, toy_net1, toy, sampler, steps=100, batch=256).run("n
 # %%
 some = toy.test[:8]
 toy_logits, numbers = (part.detach() for part in toy_net0(toy.signal[some]))
-toy_objective = SquaredDistance(toy_net1, numbers, encode_rows(toy_net1, toy.rows[some]))
+toy_objective = nets.SquaredDistance(toy_net1, numbers, nets.encode_rows(toy_net1, toy.rows[some]))
 
 # %%
 exact = ruler.exact_gradient(toy_logits, toy_objective, toy.schema.cardinalities)
@@ -165,7 +164,7 @@ for name in ["softmax", "straight_through_gumbel"]:
 four = data.test[:4]
 prediction = net0s["straight_through_gumbel"](data.signal[four])
 logits, numbers = (part.detach() for part in prediction)
-objective = SquaredDistance(net1, numbers, encode_rows(net1, data.rows[four]))
+objective = nets.SquaredDistance(net1, numbers, nets.encode_rows(net1, data.rows[four]))
 reference = ruler.sampled_gradient(logits, objective, data.schema.cardinalities, draws=10)
 error = (reference.variance.sum() / reference.gradient.square().sum()).sqrt()
 print(f"the reference's own error: {error:.0%} of its length")

@@ -51,10 +51,13 @@ def truth_score(
     k
         Neighbours; 5 if not given, but at most half of the other categories that take part.
 
-    The score: `categories`, how many took part; `k`; `correlation`, Spearman's over all pairs;
-    `correlation_p`; `neighbour_ratio`, the mean true distance from a category to its k nearest,
-    over that of all pairs (about 1 by accident; smaller is better, but even a perfect match is
-    above 0); `neighbour_p`.
+    Returns
+    -------
+    dict
+        `categories`, how many took part; `k`; `correlation`, Spearman's over all pairs;
+        `correlation_p`; `neighbour_ratio`, the mean true distance from a category to its k nearest,
+        over that of all pairs (about 1 by accident; smaller is better, but even a perfect match is
+        above 0); `neighbour_p`.
 
     Raises
     ------

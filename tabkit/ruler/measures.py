@@ -35,16 +35,14 @@ def measure(
 
     One row per estimator. All rows of logits count together, as one long gradient.
 
-    Columns
-    -------
-    squared_bias : ``|E g - g*|^2 / |g*|^2``, g* the reference: estimated without bias, so it may
-        fall a little below 0
-    variance : sum of the variances of g, over ``|g*|^2``
-    cosine : mean cosine of one draw with g*: how well a single step points
-    mean_cosine : cosine of the mean of all draws with g*: what is left when noise averages out
-    signal_to_noise : ``|E g|`` over the root of the summed variances; infinite without noise
-    evaluations : of the objective, a row and call
-    milliseconds : median of a call, forward and backward; noisy, and of this machine
+    - `squared_bias`: ``|E g - g*|^2 / |g*|^2``, g* the reference: estimated without bias, so it may
+      fall a little below 0
+    - `variance`: sum of the variances of g, over ``|g*|^2``
+    - `cosine`: mean cosine of one draw with g*: how well a single step points
+    - `mean_cosine`: cosine of the mean of all draws with g*: what is left when noise averages out
+    - `signal_to_noise`: ``|E g|`` over the root of the summed variances; infinite without noise
+    - `evaluations`: of the objective, a row and call
+    - `milliseconds`: median of a call, forward and backward; noisy, and of this machine
 
     A column NAME_se is the standard error by the jackknife over groups of draws, those of a sampled
     reference included; it says how well these rows' gradients are measured, not how other rows'
