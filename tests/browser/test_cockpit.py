@@ -176,7 +176,7 @@ def test_two_runs_stay_side_by_side(widget):
 def test_an_error_in_the_thread_is_said_and_recovered_from(widget, notebook):
     notebook.evaluate("dataset.signal.fill_(float('nan')) is None")
     press(widget, "start")
-    expect(widget.alert).to_contain_text("FloatingPointError: net0's output is not finite")
+    expect(widget.alert).to_contain_text("FloatingPointError: step 1: a logit is NaN")
     expect(widget.root.get_by_role("row").nth(1)).to_contain_text("failed")
     notebook.evaluate("dataset.signal.copy_(clean) is None")
     press(widget, "start")

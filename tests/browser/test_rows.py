@@ -121,13 +121,10 @@ def test_reset_and_code(notebook, widget):
 
 
 def test_an_error_is_said_and_the_next_change_works(notebook, widget):
-    notebook.evaluate("setattr(net0, 'head', 'lost')")
-    notebook.evaluate("setattr(net0, 'sizes', (1, 1))")
+    notebook.evaluate("setattr(net0, 'forward', None)")
     widget.type("row", "33")
     expect(widget.alert).to_contain_text("Error: ")
-    sizes = "(sum(dataset.schema.cardinalities), len(dataset.schema.continuous))"
-    notebook.evaluate("setattr(net0, 'head', 'logits')")
-    notebook.evaluate(f"setattr(net0, 'sizes', {sizes})")
+    notebook.evaluate("delattr(net0, 'forward')")
     widget.after(lambda: widget.type("row", "34"))
     expect(widget.alert).to_have_count(0)
 

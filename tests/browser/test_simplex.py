@@ -9,10 +9,10 @@ from browser.harness import NETS, expect
 LOGITS = [1.0, 0.0, 2.0]
 MIX = """
 import torch
-from tabkit import compare, inspection, relaxations
+from tabkit import compare, estimators, inspection
 column = [c.name for c in dataset.schema.categorical].index("origin")
 def shares(logits, name, **knobs):
-    drawn = relaxations.make(name, **knobs)
+    drawn = estimators.make(name, **knobs)
     table = net1.embedding.tables[column].weight.detach()
     return inspection.mix(torch.tensor(logits), drawn, table)
 """
