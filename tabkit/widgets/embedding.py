@@ -40,7 +40,7 @@ def embedding_explorer(
     *,
     column: str | None = None,
     projection: str = "pca",
-    view: str = "first_layer",
+    view: str | None = None,
     category: str | None = None,
     other: str | None = None,
     share: float = 0.0,
@@ -57,7 +57,8 @@ def embedding_explorer(
     column
         The one with most categories if not given.
     projection, view
-        As in `inspection.project` and `inspection.category_vectors`.
+        As in `inspection.project` and `inspection.category_vectors`; the view is that of the first
+        layer if not given, or the output where net1 shows no layer.
     category, other
         By label; the most frequent and the next one if not given.
     share
@@ -76,6 +77,8 @@ def embedding_explorer(
     column = widest if column is None else column
     first, second = frequent(dataset, column)
     category, other = first if category is None else category, second if other is None else other
+    if view is None:
+        view = "first_layer" if has(net1, *NEEDS["first_layer"]) else "output"
     start = Chosen(column, projection, view, category, other, share, row)
     check(dataset, start)
     explored = Explored(net1, dataset)
