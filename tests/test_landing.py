@@ -9,14 +9,14 @@ from tabkit import (
     RowPredictor,
     SquaredDistance,
     decode,
+    decoders,
     estimators,
     freeze,
     inspection,
     planted,
 )
-from tabkit.decoders import handed_over
 from tabkit.nets import embedded, encode_rows, logits_of
-from tabkit.simplex import blocks
+from tabkit.simplex import blocks as blocks_of
 
 EVERY = (
     "softmax",
@@ -71,13 +71,11 @@ def test_distances_are_those_of_a_plain_loop(land, dataset, name, first_layer):
     net0, found = land(name)
     table = found.distances(first_layer=first_layer)
     assert table.index.tolist() == [c.name for c in dataset.schema.categorical]
-    net1 = found.handed.net1
-    logits = logits_of(net0, net1, net0(dataset.signal[dataset.test[:30]])).detach()
+    prediction = net0(dataset.signal[dataset.test[:30]])
+    logits = logits_of(net0, found.handed.net1, prediction).detach()
+    blocks = blocks_of(logits, dataset.schema.cardinalities)
     for (_, row), (every, spacing), block in zip(
-        table.iterrows(),
-        by_hand(found, first_layer),
-        blocks(logits, net1.cardinalities),
-        strict=True,
+        table.iterrows(), by_hand(found, first_layer), blocks, strict=True
     ):
         decoded = block.argmax(dim=1).numpy()
         assert row["spacing"] == pytest.approx(spacing, rel=1e-4)
@@ -96,25 +94,30 @@ def test_the_two_ways_to_measure_disagree(land):
     table, layer = found.distances(), found.distances(first_layer=True)
     assert not np.allclose(table["to_nearest"], layer["to_nearest"], rtol=0.01)
     assert not torch.equal(
-        found.objective.nearest(found.handed.embedding),
-        found.objective.nearest(found.handed.embedding, first_layer=True),
+        decoders.decoder_of("table")(found.handed), decoders.decoder_of("first_layer")(found.handed)
     )
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_what_is_handed_over_is_what_net1_gets_in_training(land, dataset, name):
-    """Its soft embedding, or the embedding that net0 predicts, snapped where training snaps."""
     net0, found = land(name, seed=3)
-    net1, estimator, signal = found.handed.net1, estimators.make(name), dataset.signal
-    first = net0(signal[dataset.test[:30]])[0].detach()
-    if estimator.head == "embedding":
-        handed = found.objective.snap(first) if estimator.rule.snaps else first
-    else:
-        draw = torch.Generator().manual_seed(3)
-        K = net1.cardinalities
-        handed = net1.embedding(estimator.simplex(first, cardinalities=K, generator=draw))
-    torch.testing.assert_close(torch.cat(found.points(), dim=1), handed)
-    assert torch.equal(found.decoded, decode(net0, signal[dataset.test[:30]], net1).codes)
+    net1, signal, seen = found.handed.net1, dataset.signal[dataset.test[:30]], []
+
+    class Watched(SquaredDistance):
+        def loss(self, categorical):
+            seen.append(net1.embedding(categorical))
+            return super().loss(categorical)
+
+        def embedded(self, e):
+            seen.append(e)
+            return super().embedded(e)
+
+    logits, numbers = net0(signal)
+    objective = Watched(net1, numbers, encode_rows(net1, dataset.rows[dataset.test[:30]]))
+    draws, K = torch.Generator().manual_seed(3), dataset.schema.cardinalities
+    estimators.make(name)(logits, objective, cardinalities=K, generator=draws)
+    assert torch.equal(torch.cat(found.points(), dim=1), seen[0])
+    assert torch.equal(found.decoded, decode(net0, signal, net1).codes)
     for own, table in zip(found.tables(), net1.embedding.tables, strict=True):
         assert torch.equal(own, table.weight)
 
@@ -198,7 +201,7 @@ def test_with_one_column_its_fall_is_that_of_the_whole_row():
     net1 = freeze(RowEncoder(data.schema, width=16, D=4))
     net0 = RowPredictor(data.signal.shape[1], net1, width=16)
     found = inspection.landing(net0, net1, data, estimators.make("softmax"), data.test)
-    snapped = found.objective.nearest(found.handed.embedding, first_layer=True)
+    snapped = decoders.decoder_of("first_layer")(found.handed)
     whole = found.objective(found.decoded).mean() - found.objective(snapped).mean()
     assert found.gap_by_column().item() == pytest.approx(whole.item(), abs=1e-6)
 
@@ -209,8 +212,8 @@ def test_nothing_needs_a_gradient_and_no_stream_is_drawn_from(land, dataset, nam
     before = torch.random.get_rng_state().tolist(), np.random.get_state()[1].tolist()
     _, found = land(name, net1=RowEncoder(dataset.schema, width=16, D=4))
     found.distances(), found.rows(), found.gap_by_column()
-    parts = [found.handed.embedding, found.handed.logits, found.handed.output]
-    parts += [found.objective.target, found.objective.continuous]
+    handed, objective = found.handed, found.objective
+    parts = [handed.embedding, handed.logits, objective.target, objective.continuous]
     for first_layer in (False, True):
         parts += found.points(first_layer=first_layer) + found.tables(first_layer=first_layer)
     assert not any(part.requires_grad for part in parts)
@@ -227,36 +230,3 @@ def test_the_objective_is_that_of_the_same_rows(land, dataset):
     torch.testing.assert_close(truth(codes), torch.zeros(30))
     prediction = net0(dataset.signal[index])
     assert torch.equal(found.objective.continuous, prediction.continuous)
-
-
-@pytest.mark.parametrize("name", ["softmax", "rotation_trick"])
-def test_losses_are_those_of_the_decoders_of_these_names(land, dataset, name):
-    net0, found = land(name)
-    index, losses = dataset.test[:30], found.losses()
-    target = encode_rows(found.handed.net1, dataset.rows[index])
-    output = found.handed.output
-    assert losses.pop("relaxed") == pytest.approx((output - target).square().sum(1).mean().item())
-    for decoder in ("argmax", "table", "first_layer"):
-        options = {"decoder": decoder, "estimator": name}
-        rows = decode(net0, dataset.signal[index], found.handed.net1, **options)
-        apart = (encode_rows(found.handed.net1, rows) - target).square().sum(dim=1)
-        expected = pytest.approx(apart.mean().item(), rel=1e-4)
-        assert losses.pop(f"decode_{decoder}") == expected
-    assert losses == {}
-
-
-def test_hard_rows_reach_what_was_handed_over_by_a_search_at_most_as_far_as_by_argmax(
-    land, dataset
-):
-    """By trying all rows that there are."""
-    net0, found = land(sharp=3.0)
-    net1, index = found.handed.net1, dataset.test[:8]
-    near = inspection.reach(net0, net1, dataset, estimators.make("softmax"), index)
-    every = torch.cartesian_prod(*map(torch.arange, net1.cardinalities))
-    handed = handed_over(net0, dataset.signal[index], net1)
-    apart = [
-        (net1(every, number.expand(len(every), -1)) - output).square().sum(dim=1).min().item()
-        for number, output in zip(handed.continuous, handed.output, strict=True)
-    ]
-    assert np.mean(apart) - 1e-6 <= near["search"] <= near["argmax"]
-    assert near["search"] < 0.5 * near["argmax"]

@@ -8,7 +8,7 @@ import torch
 from tabkit import SquaredDistance, estimators, plots, ruler, widgets
 from tabkit.nets import encode_rows
 from tabkit.ruler.reference import draw_many
-from tabkit.widgets.gradient import measurable
+from tabkit.widgets.dials import measurable
 
 
 @pytest.fixture

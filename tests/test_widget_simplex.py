@@ -8,7 +8,7 @@ import torch
 
 from tabkit import RowPredictor, estimators, inspection, plots, widgets
 from tabkit.inspection.mixtures import spacing
-from tabkit.widgets.simplex import row_logits, tempered, typed
+from tabkit.widgets.dials import row_logits, tempered, typed
 
 LOGITS = torch.tensor([1.0, 0.0, -1.0])
 TABLE = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 3.0]])

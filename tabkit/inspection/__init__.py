@@ -19,10 +19,6 @@ from tabkit.inspection.vectors import VIEWS, Vectors, category_vectors, row_vect
 
 __all__ = [
     "VIEWS",
-    "Landing",
-    "Mixture",
-    "PredictedRow",
-    "Projection",
     "Vectors",
     "agreement",
     "category_vectors",

@@ -3,10 +3,8 @@
 from tabkit.nets.encoder import RowEncoder
 from tabkit.nets.folded import FoldedEncoder, folded
 from tabkit.nets.interface import (
-    Codes,
     ask,
     cardinalities_of,
-    continuous_features_of,
     device_of,
     dtype_of,
     embedded,
@@ -20,9 +18,6 @@ from tabkit.nets.objective import Batch, ObjectiveOf, SquaredDistance
 from tabkit.nets.predictor import Prediction, RowPredictor, head_of, logits_of
 
 __all__ = [
-    "Batch",
-    "FoldedEncoder",
-    "Prediction",
     "RowEncoder",
     "RowPredictor",
     "SquaredDistance",

@@ -16,7 +16,6 @@ from tabkit.train.schedules import Constant, Cosine, Exponential, Schedule, pars
 __all__ = [
     "BackgroundRun",
     "Cosine",
-    "Distances",
     "Exponential",
     "Fit",
     "Schedule",
@@ -24,6 +23,4 @@ __all__ = [
     "fit_encoder",
     "fit_jointly",
     "fit_predictor",
-    "parse_schedule",
-    "watch",
 ]
