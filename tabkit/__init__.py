@@ -21,7 +21,7 @@ from tabkit.schema import DataError, Rows, Schema
 from tabkit.train import Fit, Step, fit_encoder, fit_jointly, fit_predictor
 
 __version__ = version(DISTRIBUTION)
-__getattr__, __dir__, _ = lazy_loader.attach(
+__getattr__, _later, _ = lazy_loader.attach(
     __name__, submodules=["compare", "inspection", "lesson", "plots", "ruler", "widgets"]
 )
 
@@ -51,3 +51,7 @@ __all__ = [
     "planted",
     "simplex",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_later()})

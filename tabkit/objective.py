@@ -107,19 +107,15 @@ class Objective:
     def exchanges(self, codes: Codes, cardinalities: Sequence[int]) -> Exchange:
         """What it costs to exchange one category in hard rows.
 
-        A function of a column and of the categories (B, M) that come in, every one in turn if not
-        given, to the losses (B, M).
+        A function of a column and of the categories (B, M) that come in to the losses (B, M).
         """
         row, places = one_hot(codes, cardinalities, self.dtype), slices(cardinalities)
 
         @torch.no_grad()
-        def exchange(column: int, categories: Tensor | None = None) -> Float[Tensor, "B M"]:
-            K, changed = cardinalities[column], row.clone()
-            if categories is None:
-                categories = torch.arange(K, device=row.device).expand(len(row), K)
-            losses = []
+        def exchange(column: int, categories: Int64[Tensor, "B M"]) -> Float[Tensor, "B M"]:
+            losses, changed = [], row.clone()
             for category in categories.split(1, dim=1):
-                changed[:, places[column]] = one_hot(category, [K], row.dtype)
+                changed[:, places[column]] = one_hot(category, [cardinalities[column]], row.dtype)
                 losses.append(self(changed))
             return torch.stack(losses, dim=1)
 
@@ -131,10 +127,16 @@ class Objective:
 
         Where the category is the row's own it is `loss`.
         """
-        exchange = self.exchanges(codes, cardinalities)
-        losses = torch.cat([exchange(c) for c in range(len(cardinalities))], dim=1)
-        own = one_hot(codes, cardinalities) > 0
-        return torch.where(own, loss[:, None], losses.to(loss.dtype))
+        tried, exchange = [], self.exchanges(codes, cardinalities)
+        for column, K in enumerate(cardinalities):
+            own = codes[:, column, None]
+            others = torch.arange(K - 1, device=codes.device)
+            others = others + (others >= own)  # (B, K - 1)
+            losses = loss[:, None].repeat(1, K)
+            if K > 1:
+                losses.scatter_(1, others, exchange(column, others).to(losses))
+            tried.append(losses)
+        return torch.cat(tried, dim=1)
 
     def best_exchange(
         self, codes: Codes, loss: Losses, cardinalities: Sequence[int], allowed: Bool[Tensor, "B F"]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tabkit import nets
 from tabkit.estimators import Estimator, make
+from tabkit.estimators.door import allowed_logits
 from tabkit.nets import SquaredDistance
 from tabkit.objective import Objective
 
@@ -86,6 +87,7 @@ def handed_over(
     if objective is not None:
         wanted = Objective.of(objective(net1, nets.Batch(signal, continuous)))
     if nets.head_of(net0) == "embedding":
+        allowed_logits(logits, nets.cardinalities_of(net1))  # says so if a column allows nothing
         if chosen is not None and chosen.rule.snaps:
             free = SquaredDistance(net1, continuous, continuous).snap(free)
         return Handed(net1, logits, continuous, None, free, wanted)

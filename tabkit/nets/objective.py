@@ -90,6 +90,15 @@ class SquaredDistance(Objective):
         hidden = net1.first(codes, self.continuous)
         return Exchanges(net1.first, net1.behind, codes, hidden, self.target)
 
+    @torch.no_grad()
+    def tried(self, codes: Codes, loss: Losses, cardinalities: tuple[int, ...]) -> Simplex:
+        known = self.exchanges(codes, cardinalities)
+        if not isinstance(known, Exchanges):
+            return super().tried(codes, loss, cardinalities)
+        losses = torch.cat([known(column) for column in range(len(cardinalities))], dim=1)
+        own = simplex.one_hot(codes, cardinalities) > 0
+        return torch.where(own, loss[:, None], losses.to(loss.dtype))
+
     def best_exchange(
         self, codes: Codes, loss: Losses, cardinalities: tuple[int, ...], allowed: Any
     ) -> tuple[Losses, Int64[Tensor, " B"]]:

@@ -1,0 +1,284 @@
+"""What net0 hands over becomes a hard row: by name, within what is allowed, never worse."""
+
+import itertools
+
+import pytest
+import torch
+
+from tabkit import (
+    RowEncoder,
+    RowPredictor,
+    SquaredDistance,
+    compare,
+    decode,
+    decoders,
+    estimators,
+    fit_encoder,
+    freeze,
+    inspection,
+    planted,
+)
+from tabkit.fast.exchanges import BACKWARD, SHORTLIST
+from tabkit.nets import encode_rows
+from tabkit.objective import Objective
+from tabkit.simplex import argmax_codes, one_hot
+
+
+@pytest.fixture(scope="module")
+def wide():
+    """Planted rows with many categories, behind a net1 that was trained a little."""
+    data = planted(1_500, categorical=6, continuous=2, cardinality=(5, 16))
+    net1 = RowEncoder(data.schema, Z=3, width=32, D=3)
+    fit_encoder(net1, data, steps=150, batch=64).run()
+    return data, freeze(net1)
+
+
+def untrained(net1, data, head="logits"):
+    return RowPredictor(data.signal.shape[1], net1, head=head, width=16)
+
+
+def loss_by(decoder, net0, net1, signal, **options):
+    """Per row, of what a decoder finds: its distance from net1's output for what is handed over."""
+    handed = decoders.handed_over(net0, signal, net1, **options)
+    return handed.objective(decoders.decoder_of(decoder)(handed))
+
+
+@pytest.mark.parametrize("name", ["softmax", "straight_through_gumbel", "direct_embedding"])
+def test_the_search_is_never_worse_than_where_it_starts_and_mostly_better(wide, name):
+    data, net1 = wide
+    estimator = estimators.make(name)
+    net0 = untrained(net1, data, estimator.head)
+    losses = {
+        decoder: loss_by(decoder, net0, net1, data.signal[data.test], estimator=estimator)
+        for decoder in decoders.names()
+    }
+    assert (losses["search"] <= losses["first_layer"] + 1e-5).all()
+    if name == "straight_through_gumbel":  # a sampled row is handed over: it is found again
+        torch.testing.assert_close(losses["search"], torch.zeros_like(losses["search"]))
+        torch.testing.assert_close(losses["table"], torch.zeros_like(losses["table"]))
+        return
+    for worse in ("first_layer", "table", "argmax"):
+        assert losses["search"].mean() < 0.9 * losses[worse].mean()
+
+
+def test_a_shortlist_ends_within_a_fifth_of_a_percent_of_all_exchanges(wide):
+    data, net1 = wide
+    rows, others = data.rows[data.test[:100]], data.rows[data.train[:100]]
+    distance = SquaredDistance(net1, rows.continuous, encode_rows(net1, others))
+    C = net1.cardinalities
+    assert sum(C) > BACKWARD * 3 + SHORTLIST  # so that there is one
+    by_few = decoders.local_search(rows.codes, distance, C)
+    by_all = decoders.local_search(rows.codes, Objective(distance.__call__), C)
+    for codes, loss in (by_few, by_all):
+        torch.testing.assert_close(distance(codes), loss, rtol=1e-4, atol=1e-5)
+    assert by_few[1].mean() < 1.002 * by_all[1].mean()
+    assert by_all[1].mean() < 0.2 * distance(rows.codes).mean()
+
+
+SCORED = {  # what rows cost, and what is lowered from the argmax by one exchange after another
+    "separable": lambda s: s @ torch.arange(float(s.shape[1])).sin(),
+    "of two columns": lambda s: -(s[:, 1] * s[:, 5] + 2 * s[:, 0] * s[:, 4]) + s[:, -1],
+}
+
+
+@pytest.mark.parametrize("name", SCORED)
+def test_a_given_score_is_lowered_to_the_best_of_all_rows(net1, dataset, name):
+    """All rows of the table are tried; the second score needs two columns to move together."""
+    net0, signal = untrained(net1, dataset), dataset.signal[:30]
+    cost, C = SCORED[name], dataset.schema.cardinalities
+    every = torch.tensor(list(itertools.product(*map(range, C))))
+    best = cost(one_hot(every, C)).min()
+    found = decode(net0, signal, net1, decoder="search", objective=lambda net1, batch: cost)
+    losses = cost(one_hot(found.codes, C))
+    start = cost(one_hot(decode(net0, signal, net1).codes, C))
+    assert (losses <= start).all()
+    if name == "separable":
+        torch.testing.assert_close(losses, best.expand(30))
+    else:  # from some rows one exchange alone does not help
+        assert losses.min() == best
+
+
+class Masked(torch.nn.Module):
+    """A net0 of one's own that rules out another category in each row: minus infinity."""
+
+    def __init__(self, net0, ruled_out):
+        super().__init__()
+        self.net0, self.ruled_out = net0, ruled_out
+
+    def forward(self, signal):
+        logits, continuous = self.net0(signal)
+        return logits.masked_fill(self.ruled_out, -torch.inf), continuous
+
+
+@pytest.mark.parametrize("decoder", decoders.names())
+def test_what_a_rows_own_mask_rules_out_is_not_decoded(net1, dataset, decoder):
+    net0, signal = untrained(net1, dataset), dataset.signal[:40]
+    C = dataset.schema.cardinalities
+    free = decode(net0, signal, net1, decoder=decoder)
+    ruled_out = one_hot(free.codes, C) > 0  # in each row the very ones that would be decoded
+    found = decode(Masked(net0, ruled_out), signal, net1, decoder=decoder, estimator="softmax")
+    assert not (one_hot(found.codes, C)[ruled_out] > 0).any()
+
+
+@pytest.mark.parametrize("head", ["logits", "embedding"])
+@pytest.mark.parametrize("decoder", decoders.names())
+def test_only_what_is_allowed_is_decoded_from_either_head(net1, dataset, decoder, head):
+    """Here one category of each column: there is no choice, also for an objective that hates it."""
+    net0, signal, C = (
+        untrained(net1, dataset, head),
+        dataset.signal[:10],
+        dataset.schema.cardinalities,
+    )
+    only = torch.tensor([[K - 1 for K in C]])
+    allowed = one_hot(only, C)[0] > 0
+    options = {"decoder": decoder, "allowed": allowed}
+    assert (decode(net0, signal, net1, **options).codes == only).all()
+    hated = lambda net1, batch: lambda simplex: simplex @ allowed.float()  # noqa: E731
+    assert (decode(net0, signal, net1, objective=hated, **options).codes == only).all()
+
+
+@pytest.mark.parametrize("head", ["logits", "embedding"])
+@pytest.mark.parametrize("decoder", decoders.names())
+def test_a_column_that_allows_nothing_is_told(net1, dataset, decoder, head):
+    net0, allowed = (
+        untrained(net1, dataset, head),
+        torch.ones(dataset.schema.width, dtype=torch.bool),
+    )
+    allowed[: dataset.schema.cardinalities[0]] = False
+    with pytest.raises(ValueError, match="no allowed category"):
+        decode(net0, dataset.signal[:3], net1, decoder=decoder, allowed=allowed)
+
+
+def test_a_decoder_of_no_name_is_refused_with_the_names(net1, dataset):
+    with pytest.raises(ValueError, match=r"'nearest'.*argmax, table, first_layer, search"):
+        decode(untrained(net1, dataset), dataset.signal[:3], net1, decoder="nearest")
+
+
+@pytest.mark.parametrize("head", ["logits", "embedding"])
+@pytest.mark.parametrize("decoder", decoders.names())
+def test_rows_are_decoded_in_batches_as_at_once(net1, dataset, decoder, head):
+    net0 = untrained(net1, dataset, head)
+    whole, parts = (
+        decode(net0, dataset.signal[:50], net1, decoder=decoder, batch=b) for b in (10_000, 7)
+    )
+    assert torch.equal(parts.codes, whole.codes)
+    torch.testing.assert_close(parts.continuous, whole.continuous)
+    assert not whole.continuous.requires_grad
+
+
+def test_of_what_samples_one_draw_is_decoded_that_of_the_seed(net1, dataset):
+    net0, C = untrained(net1, dataset), dataset.schema.cardinalities
+    options = {"decoder": "table", "estimator": "straight_through_gumbel"}
+    first, again, other = (
+        decode(net0, dataset.signal, net1, seed=s, **options).codes for s in (0, 0, 1)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    handed = decoders.handed_over(net0, dataset.signal, net1, estimator=options["estimator"])
+    assert torch.equal(argmax_codes(handed.simplex, C), first)
+
+
+@pytest.fixture
+def objective(dataset, net1):
+    rows, other = dataset.rows[dataset.test[:20]], dataset.rows[dataset.train[:20]]
+    return SquaredDistance(net1, rows.continuous, encode_rows(net1, other))
+
+
+def neighbours(codes, cardinalities):
+    """Every row that differs from one row in one category."""
+    for c, width in enumerate(cardinalities):
+        for k in range(width):
+            other = codes.clone()
+            other[c] = k
+            yield other
+
+
+def test_the_search_ends_where_no_neighbour_is_better(dataset, objective):
+    cardinalities = dataset.schema.cardinalities
+    start = dataset.rows.codes[dataset.test[:20]]
+    found, loss = decoders.local_search(start, objective, cardinalities)
+    torch.testing.assert_close(loss, objective(found))
+    assert (loss <= objective(start) + 1e-6).all()
+    assert (loss < objective(start) - 1e-3).any()
+    for row in range(20):
+        around = torch.stack(list(neighbours(found[row], cardinalities)))
+        one = objective.at(torch.full((len(around),), row))
+        assert (one(around) >= loss[row] - 1e-5).all()
+
+
+def test_the_search_finds_the_optimum_of_a_separable_loss(dataset, generator):
+    cardinalities = dataset.schema.cardinalities
+    weights = torch.randn(sum(cardinalities), generator=generator)
+    start = dataset.rows.codes[:50]
+    _, loss = decoders.local_search(start, lambda simplex: simplex @ weights, cardinalities)
+    best = sum(block.min() for block in weights.split(cardinalities))
+    torch.testing.assert_close(loss, best.expand(50))
+
+
+def test_leaving_out_rows_that_have_arrived_changes_nothing(dataset, objective):
+    cardinalities, start = dataset.schema.cardinalities, dataset.rows.codes[:20]
+    a = decoders.local_search(start, objective, cardinalities)
+    b = decoders.local_search(start, Objective(objective.__call__), cardinalities)
+    assert torch.equal(a[0], b[0])
+
+
+def test_the_search_takes_only_what_is_allowed(dataset, objective):
+    """With all but the row's own categories and one more forbidden, only that one may come in."""
+    cardinalities, start = dataset.schema.cardinalities, dataset.rows.codes[:20]
+    allowed = one_hot(start, cardinalities).bool()
+    kept, loss = decoders.local_search(start, objective, cardinalities, allowed=allowed)
+    assert torch.equal(kept, start)
+    allowed[:, 0] = True
+    found, better = decoders.local_search(start, objective, cardinalities, allowed=allowed)
+    assert torch.equal(found[:, 1:], start[:, 1:])
+    assert ((found[:, 0] == start[:, 0]) | (found[:, 0] == 0)).all()
+    assert (found[:, 0] != start[:, 0]).any()
+    assert (better <= loss).all()
+
+
+def test_the_objective_gets_simplexes_of_the_wanted_type(dataset, objective):
+    seen = []
+
+    def typed(simplex):
+        seen.append(simplex.dtype)
+        return simplex.sum(dim=1)
+
+    cardinalities, start = dataset.schema.cardinalities, dataset.rows.codes[:5]
+    decoders.local_search(start, typed, cardinalities, dtype=torch.float64)
+    assert set(seen) == {torch.float64}
+    with pytest.raises(ValueError, match=r"of shape \(5,\)"):
+        decoders.local_search(start, lambda simplex: simplex.sum(), cardinalities)
+
+
+def test_no_round_leaves_the_rows_as_they_are(dataset, objective):
+    start = dataset.rows.codes[:20]
+    found, loss = decoders.local_search(start, objective, dataset.schema.cardinalities, rounds=0)
+    assert torch.equal(found, start)
+    torch.testing.assert_close(loss, objective(start))
+
+
+@pytest.mark.parametrize(
+    "name", ["softmax", "straight_through_argmax", "direct_embedding", "rotation_trick"]
+)
+def test_decoders_stand_in_their_order(name, net1, dataset):
+    estimator = estimators.make(name)
+    net0 = RowPredictor(dataset.signal.shape[1], net1, head=estimator.head, width=16)
+    found = compare.by_decoder(net0, net1, dataset, estimator, rows=40)
+    assert found["decode_best"] < found["decode_argmax"]
+    rows = decode(net0, dataset.signal[dataset.test[:40]], net1)
+    target = encode_rows(net1, dataset.rows[dataset.test[:40]])
+    by_hand = SquaredDistance(net1, rows.continuous, target)(rows.codes).mean().item()
+    assert found["decode_argmax"] == pytest.approx(by_hand, rel=1e-5)
+    if name != "softmax":  # a hard row is nearest to itself; an embedding is decoded by snapping
+        assert found["decode_table"] == pytest.approx(by_hand, rel=1e-5)
+    handed = inspection.landing(net0, net1, dataset, estimator, dataset.test[:40])
+    seen = zip(handed.points(first_layer=True), handed.tables(first_layer=True), strict=True)
+    codes = torch.stack([torch.cdist(p, t).argmin(dim=1) for p, t in seen], dim=1)
+    snapped = SquaredDistance(net1, rows.continuous, target)(codes).mean().item()
+    assert found["decode_first_layer"] == pytest.approx(snapped, rel=1e-5)
+    assert found["decode_best"] < found["decode_first_layer"]
+    if name in ("straight_through_argmax", "rotation_trick"):
+        assert found["decode_first_layer"] == pytest.approx(by_hand, rel=1e-5)
+        assert found["decode_search"] == pytest.approx(by_hand, rel=1e-5)
+    else:
+        assert found["decode_first_layer"] != pytest.approx(by_hand, rel=1e-5)
