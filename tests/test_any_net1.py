@@ -383,6 +383,8 @@ def test_the_cockpit_offers_what_can_train_behind_it_and_trains(theirs, dataset,
 
 
 def test_the_embedding_explorer_shows_the_views_that_there_are(theirs, dataset, kind):
+    widget = widgets.embedding_explorer(theirs, dataset)
+    assert widget.state["view"] == ("first_layer" if kind == "shown" else "output")
     widget = widgets.embedding_explorer(theirs, dataset, view="output")
     assert said(widget) == ""
     assert "Nearest to" in widget.picture.value

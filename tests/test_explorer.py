@@ -9,6 +9,7 @@ from itertools import cycle, islice
 import ipywidgets
 import pandas as pd
 import pytest
+import torch
 
 from tabkit import plots
 from tabkit.widgets import Explorer, Twin
@@ -117,9 +118,7 @@ def test_every_control_has_a_name_and_a_class():
 
 def test_a_twin_is_a_picture_with_its_table():
     curve = pd.Series([1.0, 2.0])
-    picture = plots.category_bars(
-        __import__("torch").tensor(curve), ["a", "b"], marked=0, label="length"
-    )
+    picture = plots.category_bars(torch.tensor(curve), ["a", "b"], marked=0, label="length")
     twin = Twin(picture, pd.DataFrame({"length": curve}))
     data = twin._repr_mimebundle_()
     assert "<table" in data["text/html"] and "<img" in data["text/html"]

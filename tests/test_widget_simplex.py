@@ -58,6 +58,13 @@ def test_the_draws_are_the_seeds():
     torch.testing.assert_close(shares, LOGITS.softmax(dim=0), atol=0.03, rtol=0)  # 4 errors
 
 
+def test_without_a_table_there_are_shares_and_entropy_and_no_place():
+    softmax = estimators.make("softmax")
+    found, known = inspection.mix(LOGITS, softmax), inspection.mix(LOGITS, softmax, TABLE)
+    assert torch.equal(found.samples, known.samples)
+    assert (found.entropy, found.nearest, found.distance) == (known.entropy, None, None)
+
+
 def test_logits_must_fit_the_column():
     with pytest.raises(ValueError, match="3 categories, but 2 logits"):
         inspection.mix(LOGITS[:2], estimators.make("softmax"), TABLE)

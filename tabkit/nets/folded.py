@@ -53,7 +53,7 @@ class FoldedEncoder(nn.Module):
         try:
             return super().__getattr__(name)
         except AttributeError:
-            if name == "net1":  # while it is made, or unpickled
+            if name == "net1" or name.startswith("__"):  # while it is made, copied, unpickled
                 raise
             return getattr(self.net1, name)
 

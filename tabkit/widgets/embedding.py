@@ -41,7 +41,7 @@ def embedding_explorer(
     *,
     column: str | None = None,
     projection: str = "pca",
-    view: str = "first_layer",
+    view: str | None = None,
     category: str | None = None,
     other: str | None = None,
     share: float = 0.0,
@@ -54,7 +54,8 @@ def embedding_explorer(
     stay. Where even the nearest is far, the mixture has left the data. A UMAP is computed aside.
 
     `column`: the one with most categories if not given. `projection`, `view`: as in
-    `inspection.project` and `inspection.category_vectors`. `category`, `other`: by label; the most
+    `inspection.project` and `inspection.category_vectors`; if not given, the view of the first
+    layer, or of the output where net1 shows no layer. `category`, `other`: by label; the most
     frequent and the next one if not given. `share`: of `other` in the mixture, 0 to 1; the walk has
     steps of .01. `row`: position among the test rows.
 
@@ -65,6 +66,8 @@ def embedding_explorer(
     column = widest if column is None else column
     first, second = frequent(dataset, column)
     category, other = first if category is None else category, second if other is None else other
+    if view is None:
+        view = "first_layer" if has(net1, *NEEDS["first_layer"]) else "output"
     start = Chosen(column, projection, view, category, other, share, row)
     controls, explored, shown = controls_of(dataset, start), Explored(net1, dataset), [column]
 
