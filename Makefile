@@ -2,11 +2,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-# Threads that wait for each other by spinning stall when another program wants the cores (GNU
-# OpenMP, so Linux). After 1,000 spins they sleep: as fast alone, and much faster in company.
+# Threads sleep while they wait for each other: see tabkit/openmp.py, which sees to it without make
+# as well, unless torch is there before tabkit.
 export GOMP_SPINCOUNT ?= 1000
 # Memory that a training step frees is kept for the next one, in place of being given back to the
-# system and cleared again (GNU C library): up to a tenth of the time of a step.
+# system and cleared again (GNU C library): up to a tenth of the time of a step. It is read when a
+# process starts, so that only make and conda can set it.
 export MALLOC_TRIM_THRESHOLD_ ?= 268435456
 export MALLOC_MMAP_THRESHOLD_ ?= 33554432
 LAB_OPTIONS ?=
