@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 import lazy_loader
 
-import tabkit.openmp  # noqa: F401 - first, since torch comes with the others
+import tabkit.openmp
 from tabkit import decoders, estimators, fast, simplex
 from tabkit.data import Dataset, flights, from_frame, planted
 from tabkit.decoders import decode

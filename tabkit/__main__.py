@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from statistics import mean
 
 import torch
 
@@ -27,14 +27,8 @@ from tabkit.train import fit_encoder
 from tabkit.train.schedules import check_schedules
 
 DEFAULT_ESTIMATORS = (
-    "hard_argmax",
-    "softmax",
-    "softmax:tau=0.25",
-    "gumbel_softmax",
-    "straight_through_argmax",
-    "straight_through_gumbel",
-    "direct_embedding",
-    "cross_entropy",
+    *("hard_argmax", "softmax", "softmax:tau=0.25", "gumbel_softmax", "straight_through_argmax"),
+    *("straight_through_gumbel", "direct_embedding", "cross_entropy"),
 )
 ESTIMATORS = {
     "nargs": "+",
@@ -48,69 +42,41 @@ def parser() -> argparse.ArgumentParser:
     """The command line's arguments."""
     root = argparse.ArgumentParser(prog="python -m tabkit", description=__doc__)
     commands = root.add_subparsers(dest="command", required=True)
-    job = add_command(
-        commands,
-        "run",
-        "train net1, freeze it, train a net0 through each estimator, decode, compare",
-        main_job,
-    )
-    job.add_argument("--estimators", **ESTIMATORS, default=list(DEFAULT_ESTIMATORS))
-    job.add_argument(
-        "--seeds", nargs="+", type=seed, default=[0], help="one net1 and net0s each (0)"
-    )
-    job.add_argument(
-        "--steps", type=positive, default=1000, help="training steps of each net0 (1000)"
-    )
-    job.add_argument(
-        "--encoder-steps", type=positive, default=1500, help="training steps of net1 (1500)"
-    )
-    job.add_argument(
-        "--rows", type=positive, default=None, help="use a random subset of so many flights"
-    )
-    job.add_argument("--device", default="cpu", help="where the nets work, such as cuda (cpu)")
-    job.add_argument(
-        "--out",
-        type=Path,
-        default=None,
-        help="run folder (runs/DATE-TIME if not given); an interrupted run in it is picked up",
-    )
-    add_comparison(commands)
+    for name, (job, add_arguments) in COMMANDS.items():
+        command = commands.add_parser(name, help=job.__doc__, description=job.__doc__)
+        command.set_defaults(job=job)
+        add_arguments(command.add_argument)
     return root
 
 
-def add_comparison(commands: Any) -> None:
+def run_arguments(add: Callable[..., object]) -> None:
+    """The arguments of ``run``."""
+    add("--estimators", **ESTIMATORS, default=list(DEFAULT_ESTIMATORS))
+    add("--seeds", nargs="+", type=seed, default=[0], help="one net1 and net0s each (0)")
+    add("--steps", type=positive, default=1000, help="training steps of each net0 (1000)")
+    add("--encoder-steps", type=positive, default=1500, help="training steps of net1 (1500)")
+    add("--rows", type=positive, help="use a random subset of so many flights")
+    add("--device", default="cpu", help="where the nets work, such as cuda (cpu)")
+    out = "run folder (runs/DATE-TIME if not given); an interrupted run in it is picked up"
+    add("--out", type=Path, help=out)
+
+
+def compare_arguments(add: Callable[..., object]) -> None:
     """The arguments of ``compare``."""
-    job = add_command(
-        commands,
-        "compare",
-        "estimators x temperatures x seeds, at equal steps and at equal net1 evaluations",
-        comparison_job,
+    add("--quick", action="store_true", help="a few minutes in place of an hour")
+    add("--estimators", **ESTIMATORS)
+    add("--seeds", nargs="+", type=seed, help="(0 to 4; quick: 0 1)")
+    add("--data", nargs="+", choices=list(DATA_ROWS), default=list(DATA_ROWS))
+    add("--steps", type=positive, help="of a net0 (600; quick: 300)")
+    add("--encoder-steps", type=positive, help="of a net1 (1500; quick: 600)")
+    add("--batch", type=positive, default=256, help="rows, at equal steps (256)")
+    add("--jobs", type=processes, default=-1, help="processes (-1: all cores)")
+    add("--scheduler", help="address of a Dask scheduler to run on")
+    out = (
+        "folder of the finished cells: what is there is not trained again; "
+        "the tables in it are those of the last call (runs/comparison)"
     )
-    job.add_argument("--quick", action="store_true", help="a few minutes in place of an hour")
-    job.add_argument("--estimators", **ESTIMATORS)
-    job.add_argument("--seeds", nargs="+", type=seed, help="(0 to 4; quick: 0 1)")
-    job.add_argument("--data", nargs="+", choices=list(DATA_ROWS), default=list(DATA_ROWS))
-    job.add_argument("--steps", type=positive, help="of a net0 (600; quick: 300)")
-    job.add_argument("--encoder-steps", type=positive, help="of a net1 (1500; quick: 600)")
-    job.add_argument("--batch", type=positive, default=256, help="rows, at equal steps (256)")
-    job.add_argument("--jobs", type=processes, default=-1, help="processes (-1: all cores)")
-    job.add_argument("--scheduler", help="address of a Dask scheduler to run on")
-    job.add_argument(
-        "--out",
-        type=Path,
-        default=Path("runs/comparison"),
-        help="folder of the finished cells: what is there is not trained again; "
-        "the tables in it are those of the last call (runs/comparison)",
-    )
-
-
-def add_command(
-    commands: Any, name: str, text: str, job: Callable[[argparse.Namespace], int]
-) -> argparse.ArgumentParser:
-    """A command, with the function that does it."""
-    command = commands.add_parser(name, help=text, description=text)
-    command.set_defaults(job=job)
-    return command
+    add("--out", type=Path, default=Path("runs/comparison"), help=out)
 
 
 def positive(text: str) -> int:
@@ -134,14 +100,12 @@ def seed(text: str) -> int:
     return number
 
 
-def check_unique(values: Sequence[object], option: str) -> None:
-    """Each value is given once: a second one would only repeat the first.
-
-    Raises ValueError otherwise.
-    """
-    twice = [value for value in values if values.count(value) > 1]
-    if twice:
-        raise ValueError(f"{option} names {twice[0]} twice")
+def check_unique(**options: Sequence[object]) -> None:
+    """Raises ValueError if a value is given twice: the second would only repeat the first."""
+    for option, values in options.items():
+        for value in values:
+            if values.count(value) > 1:
+                raise ValueError(f"--{option} names {value} twice")
 
 
 def open_folder(arguments: argparse.Namespace) -> Path:
@@ -162,13 +126,10 @@ def open_folder(arguments: argparse.Namespace) -> Path:
 
 def configuration(arguments: argparse.Namespace) -> str:
     """All arguments, defaults included, with what else decides the result, as JSON."""
+    names = ("seeds", "steps", "encoder_steps", "rows", "device")
     resolved = {
         "estimators": {text: repr(compare.parse_spec(text)) for text in arguments.estimators},
-        "seeds": arguments.seeds,
-        "steps": arguments.steps,
-        "encoder_steps": arguments.encoder_steps,
-        "rows": arguments.rows,
-        "device": arguments.device,
+        **{name: vars(arguments)[name] for name in names},
         "tabkit": tabkit.__version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
@@ -177,20 +138,9 @@ def configuration(arguments: argparse.Namespace) -> str:
     return json.dumps(resolved, indent=1)
 
 
-def train_encoder(
-    dataset: Dataset, folder: Path, *, steps: int, seed: int, device: str
-) -> RowEncoder:
-    """Trains one net1 from integer codes, and freezes it."""
-    net1 = RowEncoder(dataset.schema, seed=seed, device=device)
-    checkpoint = folder / f"net1-seed{seed}.pt"
-    fit_encoder(net1, dataset, steps=steps, seed=seed, checkpoint=checkpoint).run("net1")
-    return freeze(net1)
-
-
 def main_job(arguments: argparse.Namespace) -> int:
-    """``run``: on real flights, net1 from integer codes, frozen; net0 through each estimator."""
-    check_unique(arguments.estimators, "--estimators")
-    check_unique(arguments.seeds, "--seeds")
+    """Train net1 on flights, freeze it, train a net0 through each estimator, decode, compare."""
+    check_unique(estimators=arguments.estimators, seeds=arguments.seeds)
     for text in arguments.estimators:
         check_schedules(*compare.parse_spec(text), arguments.steps)  # before anything trains
     dataset = compare.load_data("flights", arguments.rows or 0)
@@ -198,51 +148,49 @@ def main_job(arguments: argparse.Namespace) -> int:
     print(f"{len(dataset):,} flights; results in {folder}")
     trained, random_rows = [], []
     for seed in arguments.seeds:
-        net1 = train_encoder(
-            dataset, folder, steps=arguments.encoder_steps, seed=seed, device=arguments.device
-        )
-        correlation = compare.distance_correlation(net1, dataset, dataset.test)
-        print(f"net1, seed {seed}: {correlation:.3f} correlation with outcomes, test", flush=True)
+        net1 = train_encoder(dataset, folder, seed, arguments)
         random_rows.append(compare.random_row_loss(net1, dataset, dataset.test))
         for text in arguments.estimators:
-            estimator, schedules = compare.parse_spec(text)
-            result = compare.train_and_score(
-                estimator,
-                net1,
-                dataset,
-                name=text,
-                steps=arguments.steps,
-                schedules=schedules,
-                seed=seed,
-                checkpoint=folder / f"net0-{re.sub('[:/]', '-', text)}-seed{seed}.pt",
-            )
+            file = folder / f"net0-{re.sub('[:/]', '-', text)}-seed{seed}.pt"
+            options = {"steps": arguments.steps, "seed": seed, "checkpoint": file}
+            estimator, options["schedules"] = compare.parse_spec(text)
+            result = compare.train_and_score(estimator, net1, dataset, name=text, **options)
             trained.append(result)
             compare.table(trained).to_csv(folder / "results.csv", index=False)
-            print(
-                f"  {text}: {result.test.decoded:.3f} decoded, {result.seconds:.1f} s", flush=True
-            )
+            took = f"{result.test.decoded:.3f} decoded, {result.seconds:.1f} s"
+            print(f"  {text}: {took}", flush=True)
     majority = compare.majority_accuracy(dataset, dataset.test)
-    report(folder, trained, sum(random_rows) / len(random_rows), majority)
+    report(folder, trained, mean(random_rows), majority)
     return 0
 
 
+def train_encoder(
+    dataset: Dataset, folder: Path, seed: int, arguments: argparse.Namespace
+) -> RowEncoder:
+    """Trains one net1 from integer codes, and freezes it."""
+    net1 = RowEncoder(dataset.schema, seed=seed, device=arguments.device)
+    options = {"steps": arguments.encoder_steps, "checkpoint": folder / f"net1-seed{seed}.pt"}
+    fit_encoder(net1, dataset, seed=seed, **options).run("net1")
+    freeze(net1)
+    correlation = compare.distance_correlation(net1, dataset, dataset.test)
+    print(f"net1, seed {seed}: {correlation:.3f} correlation with outcomes, test", flush=True)
+    return net1
+
+
 def comparison_job(arguments: argparse.Namespace) -> int:
-    """``compare``: the sweep, its tables and its figures."""
+    """Estimators x temperatures x seeds, at equal steps and at equal net1 evaluations."""
     quick = arguments.quick
     chosen = arguments.estimators or (QUICK if quick else FULL)
-    seeds = arguments.seeds or ([0, 1] if quick else [0, 1, 2, 3, 4])
-    check_unique(chosen, "--estimators")
-    check_unique(seeds, "--seeds")
-    check_unique(arguments.data, "--data")
+    seeds = arguments.seeds or list(range(2 if quick else 5))
+    check_unique(estimators=chosen, seeds=seeds, data=arguments.data)
     rows = {name: (QUICK_ROWS if quick else DATA_ROWS)[name] for name in arguments.data}
-    cells = compare.cells(
-        chosen,
-        seeds,
-        rows=rows,
-        steps=arguments.steps or (300 if quick else 600),
-        batch=arguments.batch,
-        encoder_steps=arguments.encoder_steps or (600 if quick else 1500),
-    )
+    steps, encoder_steps = (300, 600) if quick else (600, 1500)
+    sizes = {
+        "steps": arguments.steps or steps,
+        "encoder_steps": arguments.encoder_steps or encoder_steps,
+        "batch": arguments.batch,
+    }
+    cells = compare.cells(chosen, seeds, rows=rows, **sizes)
     print(f"{len(cells)} cells; finished ones are kept in {arguments.out}", flush=True)
     with backend(arguments.scheduler):
         results = compare.sweep(cells, arguments.out, jobs=arguments.jobs)
@@ -280,15 +228,17 @@ def report(
     plots.gap_opens(first).save(folder / "training.png")
 
 
+COMMANDS = {"run": (main_job, run_arguments), "compare": (comparison_job, compare_arguments)}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit status, 2 for bad arguments."""
     arguments = parser().parse_args(argv)
     try:
         return arguments.job(arguments)
     except KeyboardInterrupt:
-        print(
-            "tabkit: interrupted; the same call (run: with --out FOLDER) picks up", file=sys.stderr
-        )
+        picks_up = "the same call (run: with --out FOLDER) picks up"
+        print(f"tabkit: interrupted; {picks_up}", file=sys.stderr)
         return 130
     except (ValueError, ArithmeticError, OSError, ImportError) as error:
         print(f"tabkit: {error}", file=sys.stderr)

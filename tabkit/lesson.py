@@ -31,11 +31,8 @@ class Guess:
         shown = f"{truth:.3g}" if isinstance(truth, float) else truth
         if self.answer is None:
             return f"You made no prediction; it is {shown}."
-        verdict = (
-            "As you predicted."
-            if self.answer == truth
-            else "Not what you predicted: ask why before you read on."
-        )
+        right, wrong = "As you predicted.", "Not what you predicted: ask why before you read on."
+        verdict = right if self.answer == truth else wrong
         return f"You predicted {self.answer}; it is {shown}. {verdict}"
 
 

@@ -9,7 +9,10 @@ from torch import Tensor
 
 from tabkit.simplex import one_hot, slices
 
-Function = Callable[[Float[Tensor, "B F"]], Float[Tensor, " B"]]
+Codes = Int64[Tensor, "B C"]
+Simplex = Float[Tensor, "B F"]
+Losses = Float[Tensor, " B"]
+Function = Callable[[Simplex], Losses]
 Exchange = Callable[..., Float[Tensor, "B M"]]
 
 
@@ -40,7 +43,7 @@ class Objective:
     tensor([4.])
     """
 
-    codes: Int64[Tensor, "B C"] | None = None
+    codes: Codes | None = None
     any_order: bool = False
     dtype: torch.dtype | None = None
 
@@ -52,7 +55,7 @@ class Objective:
         """The objective itself, or a function as one."""
         return function if isinstance(function, Objective) else Objective(function)
 
-    def __call__(self, simplex: Float[Tensor, "B F"]) -> Float[Tensor, " B"]:
+    def __call__(self, simplex: Simplex | Int64[Tensor, "B C"]) -> Losses:
         given = simplex.to(self.dtype) if self.dtype and simplex.is_floating_point() else simplex
         if not self.any_order:  # a copy, row by row: whatever a function does to it is its own
             given = given.clone(memory_format=torch.contiguous_format)
@@ -64,8 +67,8 @@ class Objective:
             )
         return loss
 
-    def loss(self, simplex: Float[Tensor, "B F"]) -> Float[Tensor, " B"]:
-        """The loss per row."""
+    def loss(self, simplex: Simplex) -> Tensor:
+        """The loss per row; a call checks that it is one."""
         return self.function(simplex)
 
     def typed(self, dtype: torch.dtype) -> "Objective":
@@ -74,23 +77,21 @@ class Objective:
         found.dtype = dtype
         return found
 
-    def hard(
-        self, codes: Int64[Tensor, "B C"], cardinalities: Sequence[int]
-    ) -> Float[Tensor, " B"]:
+    def hard(self, codes: Codes, cardinalities: Sequence[int]) -> Losses:
         """The loss of hard rows."""
         return self(one_hot(codes, cardinalities, self.dtype))
 
     def at(self, index: Int64[Tensor, " A"]) -> "Objective | None":
         """The same for some of the rows; None if it cannot be parted."""
 
-    def embedded(self, embedded: Float[Tensor, "B CD"]) -> Float[Tensor, " B"]:
+    def embedded(self, embedded: Float[Tensor, "B CD"]) -> Losses:
         """The loss per row of embeddings (B, C*D)."""
         raise TypeError(
             f"{self.name} takes no embeddings: this needs an objective with a method "
             "embedded(e), such as tabkit.SquaredDistance"
         )
 
-    def distances(self, embedded: Float[Tensor, "B CD"]) -> Float[Tensor, "B F"]:
+    def distances(self, embedded: Float[Tensor, "B CD"]) -> Simplex:
         """Minus the squared distances of embeddings to the categories' own."""
         raise TypeError(
             f"{self.name} knows no embedding tables: this needs an objective with a method "
@@ -103,11 +104,9 @@ class Objective:
         raise TypeError(f"{self.name} has no method snap(e), which looks categories up")
 
     @torch.no_grad()
-    def exchanges(self, codes: Int64[Tensor, "B C"], cardinalities: Sequence[int]) -> Exchange:
+    def exchanges(self, codes: Codes, cardinalities: Sequence[int]) -> Exchange:
         """What it costs to exchange one category in hard rows.
 
-        Returns
-        -------
         A function of a column and of the categories (B, M) that come in, every one in turn if not
         given, to the losses (B, M).
         """
@@ -127,29 +126,22 @@ class Objective:
         return exchange
 
     @torch.no_grad()
-    def tried(
-        self, codes: Int64[Tensor, "B C"], loss: Float[Tensor, " B"], cardinalities: Sequence[int]
-    ) -> Float[Tensor, "B F"]:
+    def tried(self, codes: Codes, loss: Losses, cardinalities: Sequence[int]) -> Simplex:
         """The loss of each hard row with one category exchanged, by the category that comes in.
 
         Where the category is the row's own it is `loss`.
         """
         exchange = self.exchanges(codes, cardinalities)
         losses = torch.cat([exchange(c) for c in range(len(cardinalities))], dim=1)
-        own = one_hot(codes, cardinalities, torch.bool)
+        own = one_hot(codes, cardinalities) > 0
         return torch.where(own, loss[:, None], losses.to(loss.dtype))
 
     def best_exchange(
-        self,
-        codes: Int64[Tensor, "B C"],
-        loss: Float[Tensor, " B"],
-        cardinalities: Sequence[int],
-        allowed: Bool[Tensor, "B F"],
-    ) -> tuple[Float[Tensor, " B"], Int64[Tensor, " B"]]:
+        self, codes: Codes, loss: Losses, cardinalities: Sequence[int], allowed: Bool[Tensor, "B F"]
+    ) -> tuple[Losses, Int64[Tensor, " B"]]:
         """The lowest loss that one exchange leads to, and its place, 0 to F - 1."""
         tried = self.tried(codes, loss, cardinalities).masked_fill(~allowed, torch.inf)
-        best, place = tried.min(dim=1)
-        return best, place
+        return tuple(tried.min(dim=1))
 
     @property
     def name(self) -> str:

@@ -40,7 +40,7 @@ def slices(cardinalities: Cardinalities) -> list[slice]:
 
 def each(
     function: Callable[..., Tensor], cardinalities: Cardinalities, *values: Float[Tensor, "*B F"]
-) -> Float[Tensor, "*B F"]:
+) -> Float[Tensor, "... F"]:
     """A function of one column's blocks (..., K), applied to every column."""
     columns = zip(*(blocks(v, cardinalities) for v in values), strict=True)
     return torch.cat([function(*column) for column in columns], dim=-1)

@@ -187,6 +187,18 @@ def loss_ways(name, logits):
     return found
 
 
+def integers():
+    """What is said of integer logits, outside of the run-time checks, which say so first."""
+    report, codes = {}, torch.zeros(2, F, dtype=torch.int64)
+    for made in map(estimators.make, estimators.names()):
+        if made.head == "logits":
+            report[made.name] = {
+                "loss": verdict(partial(made, codes, cost, cardinalities=C)),
+                "simplex": verdict(partial(made.simplex, codes, cardinalities=C)),
+            }
+    return report
+
+
 class Never:
     """In place of what the fast functions are made of."""
 
@@ -269,5 +281,5 @@ def nets():
 
 if __name__ == "__main__":
     formulas = {name: ways(*given) for name, given in FORMULAS.items()}
-    report = {"simplex": formulas, "losses": losses(), "fast": pairs(), "nets": nets()}
-    json.dump(report, sys.stdout)
+    report = {"simplex": formulas, "losses": losses(), "integers": integers()}
+    json.dump(report | {"fast": pairs(), "nets": nets()}, sys.stdout)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from tabkit import estimators, ruler
+from tabkit import estimators
 from tabkit.estimators import joint_rows
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"

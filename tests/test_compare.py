@@ -2,9 +2,17 @@
 
 import pytest
 
-from tabkit import RowEncoder, RowPredictor, compare, estimators, fit_predictor
-from tabkit.nets import SquaredDistance, encode_rows
-from tabkit.train import Step, run
+from tabkit import (
+    RowEncoder,
+    RowPredictor,
+    SquaredDistance,
+    compare,
+    decode,
+    estimators,
+    fit_predictor,
+)
+from tabkit.nets import encode_rows
+from tabkit.train import Step
 
 
 @pytest.fixture
@@ -29,7 +37,7 @@ def test_estimators_at_the_decoded_row_have_no_gap(name, net0, net1, dataset):
 
 def test_the_decoded_loss_is_that_of_the_decoded_rows(net0, net1, dataset):
     found = compare.score(net0, net1, dataset, estimators.make("softmax"), dataset.test)
-    rows = net0.decode(dataset.signal[dataset.test], net1)
+    rows = decode(net0, dataset.signal[dataset.test], net1)
     target = encode_rows(net1, dataset.rows[dataset.test])
     by_hand = SquaredDistance(net1, rows.continuous, target)(rows.codes).mean().item()
     assert found.decoded == pytest.approx(by_hand, rel=1e-5)
@@ -59,7 +67,7 @@ def test_training_again_on_a_finished_checkpoint_gives_the_same_result(net1, dat
 
 def test_accuracy_is_counted_by_column(net0, net1, dataset):
     found = compare.score(net0, net1, dataset, estimators.make("softmax"), dataset.test)
-    codes = net0.decode(dataset.signal[dataset.test], net1).codes
+    codes = decode(net0, dataset.signal[dataset.test], net1).codes
     for c, share in enumerate(found.accuracy.values()):
         true = dataset.rows.codes[dataset.test][:, c].tolist()
         hits = sum(a == b for a, b in zip(codes[:, c].tolist(), true, strict=True))
@@ -70,7 +78,7 @@ def test_accuracy_is_counted_by_column(net0, net1, dataset):
 def test_labels_teach_columns_better_than_the_majority(net1, dataset):
     net0 = RowPredictor(dataset.signal.shape[1], net1, width=32)
     estimator = estimators.make("cross_entropy")
-    run(fit_predictor(net0, net1, dataset, estimator, steps=200, batch=128))
+    fit_predictor(net0, net1, dataset, estimator, steps=200, batch=128).run()
     found = compare.score(net0, net1, dataset, estimator, dataset.test).accuracy
     majority = compare.majority_accuracy(dataset, dataset.test)
     assert all(found[name] > majority[name] for name in found)

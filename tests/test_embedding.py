@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.functional import one_hot
 
 from tabkit import DataError, SoftEmbedding
-from tabkit.schema import one_hot_simplex
+from tabkit.simplex import one_hot as vertices
 
 CARDINALITIES = (5, 2, 7)
 D = 3
@@ -119,7 +119,7 @@ def test_from_embeddings_shares_the_trained_tables(codes):
 def test_from_embeddings_takes_tables_of_different_widths(codes):
     embeddings = [nn.Embedding(k, d) for k, d in zip(CARDINALITIES, (2, 4, 3), strict=True)]
     layer = SoftEmbedding.from_embeddings(embeddings)
-    assert layer(codes).shape == (B, 9) == layer(one_hot_simplex(codes, CARDINALITIES)).shape
+    assert layer(codes).shape == (B, 9) == layer(vertices(codes, CARDINALITIES)).shape
     found = layer.negative_distances(layer(codes))
     assert found.shape == (B, sum(CARDINALITIES))
 
@@ -128,6 +128,11 @@ def test_from_embeddings_takes_tables_of_different_widths(codes):
 def test_embeddings_that_are_no_product_are_refused(option):
     with pytest.raises(ValueError, match="max_norm or scale_grad_by_freq"):
         SoftEmbedding.from_embeddings([nn.Embedding(3, 2, **option)])
+
+
+def test_what_is_no_embedding_is_refused():
+    with pytest.raises(TypeError, match="EmbeddingBag"):
+        SoftEmbedding.from_embeddings([nn.Embedding(3, 4), nn.EmbeddingBag(3, 4)])
 
 
 def test_the_nearest_row_of_an_embedded_code_is_the_code(layer, codes):

@@ -8,11 +8,10 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from tabkit.relaxations import conditional_gumbels, gumbel_noise, sample_one_hot
 
-from tabkit import relaxations
+from tabkit import estimators
+from tabkit.estimators.gumbel import conditional_gumbels
+from tabkit.simplex import gumbel_noise, sample
 
 CARDINALITIES = (3, 1, 4)
 F = sum(CARDINALITIES)
@@ -32,7 +31,7 @@ def stream(seed=0):
 def pulled_back(relaxation, logits, slope, cardinalities, seed=0):
     """The point, and the relaxation's vector-Jacobian product with `slope` for each row."""
     logits = logits.clone().requires_grad_()
-    point = relaxation(logits, cardinalities=cardinalities, generator=stream(seed))
+    point = relaxation.simplex(logits, cardinalities=cardinalities, generator=stream(seed))
     slope = slope(point.detach()) if callable(slope) else slope
     return point.detach(), torch.autograd.grad(point, logits, slope)[0]
 
@@ -61,7 +60,7 @@ def decoupled(logits, D, g, noise, generator):
 
 
 def gumbel_rao(logits, D, g, noise, generator):
-    assert torch.equal(sample_one_hot(logits, generator), D)
+    assert torch.equal((logits + noise).argmax(1), D.argmax(1))
     shape = (5, *logits.shape)
     perturbed = conditional_gumbels(logits.expand(shape), D.expand(shape), generator)
     return through((perturbed / 0.7).softmax(2), g.expand(shape)).mean(0) / 0.7
@@ -102,40 +101,30 @@ DECLARED = {
 def test_the_gradient_is_the_declared_product_of_jacobian_and_slope(name):
     declared, knobs = DECLARED[name]
     logits, slope = normal(50, F), normal(50, F, seed=1)
-    point, found = pulled_back(relaxations.make(name, **knobs), logits, slope, CARDINALITIES)
-    noise, generator = gumbel_noise(logits, stream()), stream()  # of whole rows, or by column
+    point, found = pulled_back(estimators.make(name, **knobs), logits, slope, CARDINALITIES)
+    generator = stream()
+    noise = gumbel_noise(logits, generator)  # of whole rows; what is drawn by column comes after
     values = (logits, point, slope, noise)
     columns = zip(*(v.split(CARDINALITIES, 1) for v in values), strict=True)
     expected = torch.cat([declared(*column, generator) for column in columns], 1)
     torch.testing.assert_close(found, expected)
 
 
-def test_the_list_covers_every_relaxation_that_hands_over_vertices_with_a_gradient():
-    hard = set()
-    for name in relaxations.names():
-        logits = normal(50, F).requires_grad_()
-        point = relaxations.make(name)(logits, cardinalities=CARDINALITIES, generator=stream())
-        if point.requires_grad and ((point == 0) | (point == 1)).all():
+def test_the_list_covers_every_relaxation_that_hands_over_vertices():
+    """But the argmax itself, whose gradient is 0."""
+    hard, logits = set(), normal(50, F)
+    for name in estimators.names(relaxations=True):
+        made = estimators.make(name)
+        point = made.simplex(logits, cardinalities=CARDINALITIES, generator=stream())
+        if ((point == 0) | (point == 1)).all():
             hard.add(name)
-    assert hard == set(DECLARED)
-
-
-@given(scale=st.sampled_from([1e-3, 1.0, 10.0, 1e3]), seed=st.integers(0, 2**31))
-def test_reinmax_at_one_is_zgr_for_every_draw(scale, seed):
-    """Shekhovtsov 2023: the Heun rule and the mean of straight-through and DARN are one."""
-    logits, slope = normal(20, F, scale=scale, seed=seed), normal(20, F, seed=1)
-    heun, mean = (
-        pulled_back(relaxations.make(name), logits, slope, CARDINALITIES, seed)
-        for name in ("reinmax", "zgr")
-    )
-    assert torch.equal(heun[0], mean[0])
-    torch.testing.assert_close(heun[1], mean[1])
+    assert hard == {*DECLARED, "hard_argmax"}
 
 
 def test_decoupled_at_one_and_one_is_straight_through_gumbel():
-    both = relaxations.make("decoupled_straight_through_gumbel", sampling_tau=1, surrogate_tau=1)
+    both = estimators.make("decoupled_straight_through_gumbel", sampling_tau=1, surrogate_tau=1)
     logits, slope = normal(20, F), normal(20, F, seed=1)
-    one = relaxations.make("straight_through_gumbel")
+    one = estimators.make("straight_through_gumbel")
     found, expected = (pulled_back(r, logits, slope, CARDINALITIES) for r in (both, one))
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
@@ -152,7 +141,7 @@ def losses_and_slope(degree):
 
 def expected_over_vertices(name, logits, slope):
     """The mean gradient: that of each vertex, from a batch in which all were drawn, times its p."""
-    point, found = pulled_back(relaxations.make(name), logits.repeat(2000, 1), slope, (K,))
+    point, found = pulled_back(estimators.make(name), logits.repeat(2000, 1), slope, (K,))
     firsts = torch.stack([(point.argmax(1) == k).nonzero()[0, 0] for k in range(K)])
     return (logits.softmax(1).T * found[firsts]).sum(0)
 
@@ -187,7 +176,7 @@ def test_gumbel_rao_is_straight_through_gumbel_in_expectation_with_less_variance
     """Also with one draw, where only the noise is drawn in another way."""
     _, slope = losses_and_slope(2)
     plain, rao, one = (
-        moments(relaxations.make(name, tau=tau, **knobs), normal(1, K), slope, draws)
+        moments(estimators.make(name, tau=tau, **knobs), normal(1, K), slope, draws)
         for name, knobs, draws in (
             ("straight_through_gumbel", {}, 40_000),
             ("gumbel_rao", {"samples": 30}, 10_000),
@@ -204,9 +193,9 @@ def test_cold_gumbel_rao_tends_to_zgr_for_each_vertex():
     """The conditional mean Jacobian; at tau = 0.02 its own distance from the limit is below 2%."""
     logits, slope = normal(1, K), normal(1, K, seed=1)
     repeated, slopes = logits.repeat(4000, 1), slope.expand(4000, K)
-    cold = relaxations.make("gumbel_rao", tau=0.02, samples=200)
+    cold = estimators.make("gumbel_rao", tau=0.02, samples=200)
     point, found = pulled_back(cold, repeated, slopes, (K,))
-    _, limit = pulled_back(relaxations.make("zgr"), repeated, slopes, (K,))
+    _, limit = pulled_back(estimators.make("zgr"), repeated, slopes, (K,))
     for k in range(K):
         here = point.argmax(1) == k
         expected = limit[here][0]
@@ -218,7 +207,7 @@ def test_cold_gumbel_rao_tends_to_zgr_for_each_vertex():
 def test_conditional_gumbels_are_those_of_the_formula_without_logarithms(generator):
     """The numbers of Paulus et al. 2021: minus log of (E_j / theta_j + E_i / Z)."""
     logits = normal(50, K)
-    vertex = sample_one_hot(logits, generator)
+    vertex = sample(logits, (K,), generator)
     found = conditional_gumbels(logits, vertex, stream())
     exponential = (-gumbel_noise(logits, stream())).exp()
     top = (exponential * vertex).sum(1, keepdim=True) / logits.exp().sum(1, keepdim=True)
@@ -243,7 +232,7 @@ def test_conditional_gumbels_with_vertices_of_their_chances_are_free_gumbels(gen
     """Their mean, variance and lack of correlation, and the law of the largest, which is given."""
     draws, logits = 100_000, normal(1, K)
     repeated = logits.expand(draws, K)
-    vertex = sample_one_hot(repeated, generator)
+    vertex = sample(repeated, (K,), generator)
     noise = conditional_gumbels(repeated, vertex, generator) - logits
     error = (GUMBEL_VARIANCE / draws) ** 0.5
     assert ((noise.mean(0) - GUMBEL_MEAN).abs() < 4.5 * error).all()
@@ -260,7 +249,7 @@ def test_conditional_gumbels_with_vertices_of_their_chances_are_free_gumbels(gen
 def test_perturbed_argmax_has_the_softmax_and_its_jacobian_on_average(sigma, samples):
     draws, logits, slope = 40_000 // samples, normal(1, K), normal(1, K, seed=1)
     point, found = pulled_back(
-        relaxations.make("perturbed_argmax", sigma=sigma, samples=samples),
+        estimators.make("perturbed_argmax", sigma=sigma, samples=samples),
         logits.repeat(draws, 1),
         slope.expand(draws, K),
         (K,),
@@ -273,11 +262,11 @@ def test_perturbed_argmax_has_the_softmax_and_its_jacobian_on_average(sigma, sam
 
 def test_perturbed_argmax_of_many_samples_is_near_the_softmax_and_its_baseline_calms_it():
     logits, slope = normal(1, K), normal(1, K, seed=1)
-    many = relaxations.make("perturbed_argmax", samples=100_000)
+    many = estimators.make("perturbed_argmax", samples=100_000)
     point, _ = pulled_back(many, logits, slope, (K,))
     torch.testing.assert_close(point, logits.softmax(1), atol=4.5 * 0.5 / 100_000**0.5, rtol=0)
     one, two = (
-        moments(relaxations.make("perturbed_argmax", samples=s), logits, slope.expand(d, K), d)
+        moments(estimators.make("perturbed_argmax", samples=s), logits, slope.expand(d, K), d)
         for s, d in ((1, 20_000), (2, 20_001))
     )
     assert two[2] < 0.2 * one[2]  # without the baseline it would be half

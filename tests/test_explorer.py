@@ -102,7 +102,7 @@ def test_an_error_while_adjusting_is_said_too():
     widget.adjust = adjust
     widget.update()
     assert "KeyError" in widget.message.value
-    widget.adjust = None
+    widget.adjust = lambda: None
     widget.update()
     assert widget.message.value == ""
 

@@ -4,10 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from tabkit import RowEncoder, RowPredictor, SquaredDistance, estimators, freeze, planted
-from tabkit.compare.scores import handed_over
-from tabkit.nets import encode_rows
-from tabkit.schema import split_blocks
+from tabkit import (
+    RowEncoder,
+    RowPredictor,
+    SquaredDistance,
+    decode,
+    decoders,
+    estimators,
+    freeze,
+    inspection,
+    planted,
+)
+from tabkit.nets import embedded, encode_rows, logits_of
+from tabkit.simplex import blocks as blocks_of
 
 EVERY = (
     "softmax",
@@ -44,10 +53,11 @@ def behind(net1, column, points):
 def by_hand(found, first_layer):
     """Distances (B, K) of each column, one row and one category at a time."""
     tables = []
-    for c, table in enumerate(found.net1.embedding.tables):
-        own, other = found.handed.split(found.net1.embedding.widths, dim=1)[c], table.weight
+    net1 = found.handed.net1
+    for c, table in enumerate(net1.embedding.tables):
+        own, other = found.handed.embedding.split(net1.embedding.widths, dim=1)[c], table.weight
         if first_layer:
-            own, other = (behind(found.net1, c, x) for x in (own, other))
+            own, other = (behind(net1, c, x) for x in (own, other))
         rows = [[(e - w).square().sum().sqrt().item() for w in other] for e in own]
         between = [[(v - w).square().sum().sqrt().item() for w in other] for v in other]
         np.fill_diagonal(between := np.array(between), np.inf)
@@ -61,8 +71,9 @@ def test_distances_are_those_of_a_plain_loop(land, dataset, name, first_layer):
     net0, found = land(name)
     table = found.distances(first_layer=first_layer)
     assert table.index.tolist() == [c.name for c in dataset.schema.categorical]
-    logits = net0.logits(net0(dataset.signal[dataset.test[:30]]), found.net1).detach()
-    blocks = split_blocks(logits, dataset.schema.cardinalities)
+    prediction = net0(dataset.signal[dataset.test[:30]])
+    logits = logits_of(net0, found.handed.net1, prediction).detach()
+    blocks = blocks_of(logits, dataset.schema.cardinalities)
     for (_, row), (every, spacing), block in zip(
         table.iterrows(), by_hand(found, first_layer), blocks, strict=True
     ):
@@ -83,22 +94,31 @@ def test_the_two_ways_to_measure_disagree(land):
     table, layer = found.distances(), found.distances(first_layer=True)
     assert not np.allclose(table["to_nearest"], layer["to_nearest"], rtol=0.01)
     assert not torch.equal(
-        found.objective.nearest(found.handed),
-        found.objective.nearest(found.handed, first_layer=True),
+        decoders.decoder_of("table")(found.handed), decoders.decoder_of("first_layer")(found.handed)
     )
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_what_is_handed_over_is_what_net1_gets_in_training(land, dataset, name):
     net0, found = land(name, seed=3)
-    prediction = net0(dataset.signal[dataset.test[:30]])
-    generator = torch.Generator().manual_seed(3)
-    handed = handed_over(estimators.make(name), prediction, found.net1, generator)
-    assert torch.equal(torch.cat(found.points(), dim=1), handed)
-    assert torch.equal(
-        found.decoded, net0.decode(dataset.signal[dataset.test[:30]], found.net1).codes
-    )
-    for own, table in zip(found.tables(), found.net1.embedding.tables, strict=True):
+    net1, signal, seen = found.handed.net1, dataset.signal[dataset.test[:30]], []
+
+    class Watched(SquaredDistance):
+        def loss(self, categorical):
+            seen.append(net1.embedding(categorical))
+            return super().loss(categorical)
+
+        def embedded(self, e):
+            seen.append(e)
+            return super().embedded(e)
+
+    logits, numbers = net0(signal)
+    objective = Watched(net1, numbers, encode_rows(net1, dataset.rows[dataset.test[:30]]))
+    draws, K = torch.Generator().manual_seed(3), dataset.schema.cardinalities
+    estimators.make(name)(logits, objective, cardinalities=K, generator=draws)
+    assert torch.equal(torch.cat(found.points(), dim=1), seen[0])
+    assert torch.equal(found.decoded, decode(net0, signal, net1).codes)
+    for own, table in zip(found.tables(), net1.embedding.tables, strict=True):
         assert torch.equal(own, table.weight)
 
 
@@ -115,7 +135,7 @@ def test_points_and_tables_have_the_distances_behind_the_layer(land, first_layer
 
 def test_only_what_samples_depends_on_the_seed(land):
     for name in EVERY:
-        a, b, c = (land(name, seed=seed)[1].handed for seed in (0, 0, 1))
+        a, b, c = (land(name, seed=seed)[1].handed.embedding for seed in (0, 0, 1))
         assert torch.equal(a, b)
         assert torch.equal(a, c) == (name != "gumbel_softmax")
 
@@ -147,9 +167,10 @@ def test_the_gap_of_a_row_is_its_decoded_minus_its_relaxed_loss(land, dataset, n
     net0, found = land(name)
     rows, index = found.rows(), dataset.test[:30]
     prediction = net0(dataset.signal[index])
-    target = encode_rows(found.net1, dataset.rows[index])
-    decoded = found.net1(found.decoded, prediction.continuous)
-    relaxed = found.net1.embedded(found.handed, prediction.continuous)
+    net1 = found.handed.net1
+    target = encode_rows(net1, dataset.rows[index])
+    decoded = net1(found.decoded, prediction.continuous)
+    relaxed = embedded(net1, found.handed.embedding, prediction.continuous)
     gap = (decoded - target).square().sum(dim=1) - (relaxed - target).square().sum(dim=1)
     np.testing.assert_allclose(rows["gap"], gap.detach(), rtol=1e-4, atol=1e-5)
     tables = [every for every, _ in by_hand(found, True)]
@@ -180,7 +201,7 @@ def test_with_one_column_its_fall_is_that_of_the_whole_row():
     net1 = freeze(RowEncoder(data.schema, width=16, D=4))
     net0 = RowPredictor(data.signal.shape[1], net1, width=16)
     found = inspection.landing(net0, net1, data, estimators.make("softmax"), data.test)
-    snapped = found.objective.nearest(found.handed, first_layer=True)
+    snapped = decoders.decoder_of("first_layer")(found.handed)
     whole = found.objective(found.decoded).mean() - found.objective(snapped).mean()
     assert found.gap_by_column().item() == pytest.approx(whole.item(), abs=1e-6)
 
@@ -191,7 +212,8 @@ def test_nothing_needs_a_gradient_and_no_stream_is_drawn_from(land, dataset, nam
     before = torch.random.get_rng_state().tolist(), np.random.get_state()[1].tolist()
     _, found = land(name, net1=RowEncoder(dataset.schema, width=16, D=4))
     found.distances(), found.rows(), found.gap_by_column()
-    parts = [found.handed, found.logits, found.objective.target, found.objective.continuous]
+    handed, objective = found.handed, found.objective
+    parts = [handed.embedding, handed.logits, objective.target, objective.continuous]
     for first_layer in (False, True):
         parts += found.points(first_layer=first_layer) + found.tables(first_layer=first_layer)
     assert not any(part.requires_grad for part in parts)
@@ -202,7 +224,9 @@ def test_the_objective_is_that_of_the_same_rows(land, dataset):
     net0, found = land()
     index = dataset.test[:30]
     codes = dataset.rows.codes[index]
-    truth = SquaredDistance(found.net1, dataset.rows.continuous[index], found.objective.target)
+    truth = SquaredDistance(
+        found.handed.net1, dataset.rows.continuous[index], found.objective.target
+    )
     torch.testing.assert_close(truth(codes), torch.zeros(30))
     prediction = net0(dataset.signal[index])
     assert torch.equal(found.objective.continuous, prediction.continuous)

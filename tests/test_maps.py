@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_hex
 
 from tabkit import inspection, plots
@@ -212,7 +213,7 @@ def place_of(svg, what):
 def test_a_mixture_is_put_where_the_map_has_its_ends_without_drawing_it_again(monkeypatch):
     one = marked()
     ends = [place_of(one.svg("words"), f'id="{name}') for name in ("category", "other")]
-    monkeypatch.setattr(one.picture.figure, "draw", None)
+    monkeypatch.setattr(FigureCanvasSVG, "print_svg", None)
     for share in (0.0, 0.25, 1.0):
         svg = one.svg("<words>", share)
         assert svg.startswith('<svg role="img" aria-label="&lt;words&gt;"')

@@ -1,11 +1,14 @@
 """net1 is frozen but not deaf: no parameter moves, and gradients pass through it to net0."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 
-from tabkit import RowEncoder, RowPredictor, SquaredDistance, freeze
-from tabkit.nets import encode_rows, is_frozen
-from tabkit.schema import one_hot_simplex
+from tabkit import RowEncoder, RowPredictor, SquaredDistance, decode, freeze
+from tabkit.nets import embedded, encode_rows, first_layer_metrics, folded, is_frozen, logits_of
+from tabkit.simplex import argmax_codes, one_hot
 
 
 @pytest.fixture
@@ -14,15 +17,14 @@ def rows(dataset):
 
 
 def test_codes_their_simplex_and_their_embedding_have_one_output(net1, dataset, rows):
-    simplex = one_hot_simplex(rows.codes, dataset.schema.cardinalities)
+    simplex = one_hot(rows.codes, dataset.schema.cardinalities)
     by_code = net1(rows.codes, rows.continuous)
     torch.testing.assert_close(by_code, net1(simplex, rows.continuous))
-    embedded = net1.embedding(rows.codes)
-    assert torch.equal(by_code, net1.embedded(embedded, rows.continuous))
+    assert torch.equal(by_code, embedded(net1, net1.embedding(rows.codes), rows.continuous))
 
 
 def test_gradients_pass_through_a_frozen_net_to_the_simplex(net1, dataset, rows):
-    simplex = one_hot_simplex(rows.codes, dataset.schema.cardinalities).requires_grad_()
+    simplex = one_hot(rows.codes, dataset.schema.cardinalities).requires_grad_()
     continuous = rows.continuous.clone().requires_grad_()
     net1(simplex, continuous).pow(2).sum().backward()
     for gradient in (simplex.grad, continuous.grad):
@@ -35,6 +37,7 @@ def test_freeze_and_is_frozen_agree(dataset):
     net = RowEncoder(dataset.schema, width=4)
     assert not is_frozen(net)
     assert is_frozen(freeze(net))
+    assert is_frozen(folded(net))
     assert not is_frozen(net.train())
 
 
@@ -78,7 +81,7 @@ def behind(net, column, points):
 
 
 def test_the_first_layers_metrics_give_the_distances_behind_it(net1, generator):
-    metrics = net1.first_layer_metrics()
+    metrics = first_layer_metrics(net1)
     assert len(metrics) == 4
     for column, metric in enumerate(metrics):
         a, b = torch.randn(2, 50, 4, generator=generator)
@@ -89,9 +92,9 @@ def test_the_first_layers_metrics_give_the_distances_behind_it(net1, generator):
 def test_the_nearest_categories_in_the_table_and_behind_the_first_layer(net1, rows, generator):
     """Behind the layer itself, by distances of what it outputs."""
     objective = SquaredDistance(net1, rows.continuous, encode_rows(net1, rows))
-    embedded = net1.embedding(rows.codes)
-    assert torch.equal(objective.nearest(embedded), rows.codes)
-    assert torch.equal(objective.nearest(embedded, first_layer=True), rows.codes)
+    own = net1.embedding(rows.codes)
+    assert torch.equal(objective.nearest(own), rows.codes)
+    assert torch.equal(objective.nearest(own, first_layer=True), rows.codes)
     free = torch.randn(9, 16, generator=generator)
     tables = [t.weight for t in net1.embedding.tables]
     found = {}
@@ -111,8 +114,8 @@ def test_net0_predicts_whole_rows(net1, dataset, head):
     net0 = RowPredictor(dataset.signal.shape[1], net1, head=head, width=8)
     signal = dataset.signal[:5]
     prediction = net0(signal)
-    assert net0.logits(prediction, net1).shape == (5, dataset.schema.width)
-    predicted = net0.decode(signal, net1)
+    assert logits_of(net0, net1, prediction).shape == (5, dataset.schema.width)
+    predicted = decode(net0, signal, net1)
     dataset.schema.check_codes(predicted.codes)
     assert dataset.schema.decode(predicted).shape == (5, 6)
     assert torch.equal(predicted.continuous, prediction.continuous)
@@ -121,9 +124,8 @@ def test_net0_predicts_whole_rows(net1, dataset, head):
 def test_an_embedding_head_decodes_to_the_nearest_category(net1, dataset, rows):
     net0 = RowPredictor(dataset.signal.shape[1], net1, head="embedding", width=8)
     near = net1.embedding(rows.codes) + 1e-4
-    logits = net0.logits(net0(dataset.signal[:9])._replace(categorical=near), net1)
-    codes = [b.argmax(1) for b in logits.split(dataset.schema.cardinalities, 1)]
-    assert torch.equal(torch.stack(codes, 1), rows.codes)
+    logits = logits_of(net0, net1, net0(dataset.signal[:9])._replace(categorical=near))
+    assert torch.equal(argmax_codes(logits, dataset.schema.cardinalities), rows.codes)
 
 
 def test_an_unknown_head_is_refused(net1):
@@ -147,4 +149,37 @@ def test_decoding_and_encoding_rows_keep_no_graph(dataset, rows):
     net1 = RowEncoder(dataset.schema, width=8)
     net0 = RowPredictor(dataset.signal.shape[1], net1, width=8)
     assert not encode_rows(net1, rows).requires_grad
-    assert not net0.decode(dataset.signal[:3], net1).continuous.requires_grad
+    assert not decode(net0, dataset.signal[:3], net1).continuous.requires_grad
+
+
+@pytest.mark.parametrize("head", ["logits", "embedding"])
+def test_what_is_not_allowed_has_a_logit_of_minus_infinity(net1, dataset, head):
+    """Also after saving, copying and moving; and it can be allowed again."""
+    net0 = RowPredictor(dataset.signal.shape[1], net1, head=head, width=8)
+    allowed = torch.arange(dataset.schema.width) % 3 != 0
+    before = logits_of(net0, net1, net0(dataset.signal[:5]))
+    net0.allow(allowed)
+    loaded = RowPredictor(dataset.signal.shape[1], net1, head=head, width=8, seed=1)
+    loaded.load_state_dict(net0.state_dict())
+    for net in (net0, loaded, copy.deepcopy(net0), pickle.loads(pickle.dumps(net0))):
+        prediction = net(dataset.signal[:5])
+        logits = logits_of(net, net1, prediction)
+        assert (logits[:, ~allowed] == -torch.inf).all()
+        assert torch.equal(logits[:, allowed], before[:, allowed])
+        if head == "logits":
+            assert torch.equal(prediction.categorical, logits)
+    net0.allow(torch.ones_like(allowed))
+    assert torch.equal(logits_of(net0, net1, net0(dataset.signal[:5])), before)
+
+
+def test_a_net0_without_its_masked_logits_learns_as_if_they_were_not_there(net1, dataset):
+    """No gradient is NaN, and the bias of what is not allowed gets none."""
+    net0 = RowPredictor(dataset.signal.shape[1], net1, width=8)
+    allowed = torch.arange(dataset.schema.width) % 3 != 0
+    net0.allow(allowed)
+    shares = [b.softmax(1) for b in net0(dataset.signal[:5])[0].split(net1.cardinalities, 1)]
+    torch.cat(shares, 1).square().sum().backward()
+    gradient = net0.mlp[-1].bias.grad[: dataset.schema.width]
+    assert gradient.isfinite().all()
+    assert torch.equal(gradient != 0, allowed & (gradient != 0))
+    assert (gradient != 0).any()

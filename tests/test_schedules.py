@@ -175,6 +175,5 @@ def test_a_schedule_does_not_forget_what_the_estimator_has_learnt_but_a_new_run_
     estimator, states = estimators.make("reinforce"), []
     for schedules in ({"decay": Constant(0.9)}, None):
         loop = trainings["behind"](estimator, steps=4, schedules=schedules)
-        assert estimator.state() == {}
-        states.append([(step.loss, estimator.state()["baseline"]) for step in loop])
+        states.append([(step.loss, estimator.state["baseline"]) for step in loop])
     assert states[0] == states[1]

@@ -779,11 +779,13 @@ BAD_BLOCKS = [
 
 @pytest.mark.parametrize(("values", "value", "says"), BAD_BLOCKS)
 def test_a_bad_simplex_names_its_column_and_row(values, value, says):
-    simplex = softmax(torch.zeros(4, 8))
-    simplex[2, 3:5] = torch.tensor(values)
-    simplex[2, 5:] = simplex[3, 0] = 0.0
-    with refused("2", 2, value, says):
-        check_simplex(simplex, WIDTHS)
+    simplex = torch.tensor([[1.0, 0.5, 0.5, 0.25, 0.75]]).repeat(4, 1)
+    simplex[2, 1:3] = torch.tensor(values)
+    with refused("1", 2, value, says):
+        check_simplex(simplex, (1, 2, 2))
+    simplex[2, 4] = simplex[3, 0] = 9.0  # the first one is named
+    with refused("1", 2, value, says):
+        check_simplex(simplex, (1, 2, 2))
 
 
 @pytest.mark.parametrize("bad", [torch.ones(4), torch.ones(2, 7), torch.ones(1, 2, 8), CODES])

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from tabkit import RowPredictor, SquaredDistance, compare, decoders, estimators, inspection
+from tabkit import RowPredictor, SquaredDistance, compare, decode, decoders, estimators, inspection
 from tabkit.nets import encode_rows
-from tabkit.schema import one_hot_simplex
+from tabkit.simplex import one_hot
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_leaving_out_rows_that_have_arrived_changes_nothing(dataset, objective):
 def test_the_search_takes_only_what_is_allowed(dataset, objective):
     """With all but the row's own categories and one more forbidden, only that one may come in."""
     cardinalities, start = dataset.schema.cardinalities, dataset.rows.codes[:20]
-    allowed = one_hot_simplex(start, cardinalities).bool()
+    allowed = one_hot(start, cardinalities).bool()
     kept, loss = decoders.local_search(start, objective, cardinalities, allowed=allowed)
     assert torch.equal(kept, start)
     allowed[:, 0] = True
@@ -98,14 +98,14 @@ def test_no_round_leaves_the_rows_as_they_are(dataset, objective):
 def test_decoders_stand_in_their_order(name, net1, dataset):
     estimator = estimators.make(name)
     net0 = RowPredictor(dataset.signal.shape[1], net1, head=estimator.head, width=16)
-    found = compare.decoders(net0, net1, dataset, estimator, rows=40)
+    found = compare.by_decoder(net0, net1, dataset, estimator, rows=40)
     assert found["decode_best"] < found["decode_argmax"]
-    rows = net0.decode(dataset.signal[dataset.test[:40]], net1)
+    rows = decode(net0, dataset.signal[dataset.test[:40]], net1)
     target = encode_rows(net1, dataset.rows[dataset.test[:40]])
     by_hand = SquaredDistance(net1, rows.continuous, target)(rows.codes).mean().item()
     assert found["decode_argmax"] == pytest.approx(by_hand, rel=1e-5)
     if name != "softmax":  # a hard row is nearest to itself; an embedding is decoded by snapping
-        assert found["decode_snap"] == pytest.approx(by_hand, rel=1e-5)
+        assert found["decode_table"] == pytest.approx(by_hand, rel=1e-5)
     handed = inspection.landing(net0, net1, dataset, estimator, dataset.test[:40])
     seen = zip(handed.points(first_layer=True), handed.tables(first_layer=True), strict=True)
     codes = torch.stack([torch.cdist(p, t).argmin(dim=1) for p, t in seen], dim=1)
@@ -152,6 +152,6 @@ def test_the_walk_goes_from_one_hard_row_to_the_other(net1, dataset):
     cardinalities = dataset.schema.cardinalities
     ends = rows.codes.repeat(2, 1)
     ends[:, 1] = torch.tensor([0, 2])
-    outputs = net1(one_hot_simplex(ends, cardinalities), rows.continuous.expand(2, -1))
+    outputs = net1(one_hot(ends, cardinalities), rows.continuous.expand(2, -1))
     apart = (outputs[0] - outputs[1]).norm().item()
     assert first.to_second == pytest.approx(apart, rel=1e-3)

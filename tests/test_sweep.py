@@ -42,7 +42,7 @@ def test_every_cell_is_scored_once_and_in_order(cells, finished):
 
 
 def test_two_processes_give_what_one_gives(cells, finished, tmp_path):
-    same(finished[1], sweep(cells, tmp_path, jobs=2, progress=False))
+    same(finished[1][:3], sweep(cells[:3], tmp_path, jobs=2, progress=False))
 
 
 def test_a_dask_cluster_gives_what_one_process_gives(cells, finished, tmp_path):
@@ -51,8 +51,8 @@ def test_a_dask_cluster_gives_what_one_process_gives(cells, finished, tmp_path):
         n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
     )
     with cluster, distributed.Client(cluster), parallel_config(backend="dask"):
-        found = sweep(cells, tmp_path, progress=False)
-    same(finished[1], found)
+        found = sweep(cells[:3], tmp_path, progress=False)
+    same(finished[1][:3], found)
 
 
 def test_finished_cells_are_not_trained_again(cells, finished, monkeypatch):

@@ -8,15 +8,15 @@ import threading
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from tabkit import DataError, RowEncoder, freeze, from_frame, inspection, widgets
 from tabkit.inspection import category_vectors, nearest, project
 from tabkit.plots.maps.categories import CategoryMap
-from tabkit.plots.mixtures import CategoryWalk, walk_at
+from tabkit.plots.mixtures import CategoryWalk
 from tabkit.widgets import embedding
-from tabkit.widgets.embedding import BEHIND, BENT, WAIT, frequent
-from tabkit.widgets.later import Later
+from tabkit.widgets.embedding import BEHIND, BENT, WAIT, Later, frequent
 
 
 @pytest.fixture
@@ -131,17 +131,21 @@ def mark(widget, name):
     return np.array(found.groups(), dtype=float)
 
 
-def test_a_walk_along_the_map_does_not_draw_it_again(widget, monkeypatch):
+def test_the_slider_draws_nothing_again(widget, monkeypatch):
     choose(widget, column="c03", category="0", other="3")
-    drawn = []
-    true = CategoryMap.draw
-    monkeypatch.setattr(CategoryMap, "draw", lambda *a, **k: drawn.append(a) or true(*a, **k))
+    drawn, true = [], FigureCanvasSVG.print_svg
+    monkeypatch.setattr(
+        FigureCanvasSVG, "print_svg", lambda *a, **k: drawn.append(a) or true(*a, **k)
+    )
+    pages = set()
     for share in (0.1, 0.2, 0.3):
         choose(widget, share=share)
-    assert drawn == []
-    choose(widget, category="1", row=3)
-    choose(widget, category="0", view="table")
-    assert len(drawn) == 2
+        pages.add(shown(widget))
+    assert (len(pages), drawn) == (3, [])
+    choose(widget, category="1")
+    assert len(drawn) == 2  # the map and the walk
+    choose(widget, row=3)
+    assert len(drawn) == 3  # another walk
 
 
 def test_behind_net1_a_mixture_has_no_place_and_that_is_said(widget):
@@ -345,15 +349,21 @@ def test_a_mixture_of_a_category_with_itself_stays(widget):
 def test_the_walk_marks_the_share_and_has_one_scale(net1, dataset):
     path = inspection.walk(net1, dataset.rows[dataset.test[:1]], 3, 0, 3, points=101)
     walk = CategoryWalk(path, dataset.schema.categorical[3].labels, "0", "3")
-    limits = set()
+    heights = set()
     for share in (0.0, 0.5, 1.0):
-        (ax,) = walk_at(walk, share).figure.axes
-        limits.add(ax.get_ylim())
-        ends = [line for line in ax.get_lines() if line.get_marker() == "o"]
-        marked = sorted(float(line.get_ydata()[0]) for line in ends)
+        ax = Figure().add_subplot()
+        walk.draw(ax, share)
         here = path.iloc[round(100 * share)]
-        assert marked == pytest.approx(sorted([here.to_first, here.to_second, here.to_nearest]))
-    ((low, high),) = limits
+        expected = [here.to_nearest, here.to_first, here.to_second]
+        ends = [line for line in ax.get_lines() if line.get_marker() == "o"]
+        assert [float(line.get_ydata()[0]) for line in ends] == pytest.approx(expected)
+        low, high = ax.get_ylim()
+        top, bottom = re.search(r'd="M[\d.]+ ([\d.]+)V([\d.]+)"', walk.svg(share)).groups()[::-1]
+        dots = re.findall(r'<circle cx="[\d.]+" cy="([\d.]+)"', walk.svg(share))
+        up = (float(bottom) - np.array(dots, dtype=float)) / (float(bottom) - float(top))
+        np.testing.assert_allclose(up * high, expected, atol=0.01 * high)
+        heights.add((low, high, top, bottom))
+    assert len(heights) == 1
     assert low == 0
     assert path[["to_first", "to_second"]].to_numpy().max() < high
 

@@ -5,10 +5,10 @@ import re
 import pytest
 import torch
 
-from tabkit import SquaredDistance, compare, estimators, plots, ruler, widgets
+from tabkit import SquaredDistance, estimators, plots, ruler, widgets
 from tabkit.nets import encode_rows
 from tabkit.ruler.reference import draw_many
-from tabkit.widgets.gradient import measurable
+from tabkit.widgets.dials import measurable
 
 
 @pytest.fixture
@@ -39,9 +39,9 @@ def test_the_estimates_are_the_rulers(problem):
     chosen = estimators.make("straight_through_gumbel", tau=0.7)
     found = ruler.estimate(chosen, *problem, reference=reference, draws=50, seed=3)
     assert torch.equal(found.draws, draw_many(chosen, *problem, draws=50, seed=3))
-    ruler = ruler.measure({"it": chosen}, *problem, reference=reference, draws=50, seed=3)
+    measured = ruler.measure({"it": chosen}, *problem, reference=reference, draws=50, seed=3)
     for name, value in found.measures.items():
-        assert ruler.loc["it", name] == pytest.approx(value, nan_ok=True)
+        assert measured.loc["it", name] == pytest.approx(value, nan_ok=True)
     with pytest.raises(ValueError, match="at least 2, not 1"):
         ruler.estimate(chosen, *problem, reference=reference, draws=1)
 
@@ -157,7 +157,7 @@ def test_draws_are_among_the_sliders_places(problem, draws):
 def test_what_was_drawn_is_not_drawn_again(problem, monkeypatch):
     calls = []
     estimate = ruler.estimate
-    monkeypatch.setattr(compare, "estimate", lambda *a, **k: calls.append(1) or estimate(*a, **k))
+    monkeypatch.setattr(ruler, "estimate", lambda *a, **k: calls.append(1) or estimate(*a, **k))
     widget = widgets.gradient_explorer(*problem, estimator="leave_one_out")
     for name, value in {"row": 1, "column": 1, "tau": 2.0}.items():
         widget.controls[name].value = value

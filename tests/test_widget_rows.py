@@ -10,6 +10,7 @@ import torch
 
 from tabkit import DataError, RowEncoder, RowPredictor, freeze, from_frame, widgets
 from tabkit.inspection.rows import check_category, check_row, in_own_unit, predicted_row
+from tabkit.nets import embedded, logits_of
 from tabkit.plots.mixtures import distance_bars, distance_words, row_twin
 from tabkit.schema import Continuous
 from tabkit.widgets.rows import AS_DECODED, best_words, overruling_words
@@ -49,7 +50,7 @@ def by_hand(net0, net1, dataset, row, codes=None):
     if codes is not None:
         found = net1(torch.tensor([codes]), prediction.continuous)
     elif net0.head == "embedding":
-        found = net1.embedded(prediction.categorical, prediction.continuous)
+        found = embedded(net1, prediction.categorical, prediction.continuous)
     else:
         blocks = prediction.categorical.split(dataset.schema.cardinalities, dim=1)
         soft = torch.cat([b.softmax(dim=1) for b in blocks], dim=1)
@@ -58,7 +59,7 @@ def by_hand(net0, net1, dataset, row, codes=None):
 
 
 def decoded_codes(net0, net1, dataset, row):
-    logits = net0.logits(net0(dataset.signal[dataset.test[row]][None]), net1)
+    logits = logits_of(net0, net1, net0(dataset.signal[dataset.test[row]][None]))
     return [b.argmax().item() for b in logits.split(dataset.schema.cardinalities, dim=1)]
 
 
@@ -118,7 +119,7 @@ def test_the_best_overruling_of_each_column_is_not_what_is_decoded(net0, net1, d
 
 def test_shares_are_softmax_and_the_largest_is_decoded(net0, net1, dataset):
     found = predicted_row(net0, net1, dataset, 1)
-    logits = net0.logits(net0(dataset.signal[dataset.test[1]][None]), net1)
+    logits = logits_of(net0, net1, net0(dataset.signal[dataset.test[1]][None]))
     blocks = logits.split(dataset.schema.cardinalities, dim=1)
     for (name, shares), block in zip(found.shares.items(), blocks, strict=True):
         np.testing.assert_allclose(shares, block[0].softmax(dim=0), rtol=1e-5)

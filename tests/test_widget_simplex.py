@@ -6,9 +6,9 @@ import re
 import pytest
 import torch
 
-from tabkit import RowPredictor, inspection, plots, relaxations, widgets
+from tabkit import RowPredictor, estimators, inspection, plots, widgets
 from tabkit.inspection.mixtures import spacing
-from tabkit.widgets.simplex import row_logits, tempered, typed
+from tabkit.widgets.dials import row_logits, tempered, typed
 
 LOGITS = torch.tensor([1.0, 0.0, -1.0])
 TABLE = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 3.0]])
@@ -34,7 +34,7 @@ def drawn(widget):
 
 
 def test_a_mixture_is_softmax_its_entropy_and_its_place():
-    found = inspection.mix(LOGITS, relaxations.make("softmax", tau=0.5), TABLE)
+    found = inspection.mix(LOGITS, estimators.make("softmax", tau=0.5), TABLE)
     p = (LOGITS / 0.5).softmax(dim=0)
     torch.testing.assert_close(found.simplex, p)
     assert found.entropy == pytest.approx(-sum(x * math.log(x) for x in p.tolist()), rel=1e-5)
@@ -45,12 +45,12 @@ def test_a_mixture_is_softmax_its_entropy_and_its_place():
 
 
 def test_a_one_hot_has_no_entropy_and_lies_on_its_category():
-    found = inspection.mix(LOGITS, relaxations.make("hard_argmax"), TABLE)
+    found = inspection.mix(LOGITS, estimators.make("hard_argmax"), TABLE)
     assert (found.entropy, found.nearest, found.distance) == (0.0, 0, 0.0)
 
 
 def test_the_draws_are_the_seeds():
-    chosen = relaxations.make("straight_through_gumbel")
+    chosen = estimators.make("straight_through_gumbel")
     one, same, other = (inspection.mix(LOGITS, chosen, TABLE, seed=s) for s in (0, 0, 1))
     assert torch.equal(one.samples, same.samples)
     assert not torch.equal(one.samples, other.samples)
@@ -60,18 +60,18 @@ def test_the_draws_are_the_seeds():
 
 def test_logits_must_fit_the_column():
     with pytest.raises(ValueError, match="3 categories, but 2 logits"):
-        inspection.mix(LOGITS[:2], relaxations.make("softmax"), TABLE)
+        inspection.mix(LOGITS[:2], estimators.make("softmax"), TABLE)
 
 
 def test_three_categories_get_a_triangle_and_others_do_not():
-    mixture = inspection.mix(LOGITS, relaxations.make("gumbel_softmax"), TABLE)
+    mixture = inspection.mix(LOGITS, estimators.make("gumbel_softmax"), TABLE)
     picture = plots.simplex(mixture, list("abc"), truth=1)
     _, triangle = picture.figure.axes
     (cloud,) = [line for line in triangle.get_lines() if line.get_marker() == "."]
     assert len(cloud.get_xdata()) == 200
     share = mixture.simplex[1].item()
     assert f"the true one, b, {share:.2f}" in picture.alt
-    two = inspection.mix(LOGITS[:2], relaxations.make("softmax"), TABLE[:2])
+    two = inspection.mix(LOGITS[:2], estimators.make("softmax"), TABLE[:2])
     assert len(plots.simplex(two, list("ab")).figure.axes) == 1
 
 
@@ -79,13 +79,13 @@ def test_the_widget_shows_net0s_logits_of_the_row(widget, net0, net1, dataset):
     widget.controls["column"].value, widget.controls["row"].value = "c01", 3
     logits = row_logits(net0, net1, dataset, 3)[1]
     table = net1.embedding.tables[1].weight.detach()
-    found = inspection.mix(logits, relaxations.make("softmax"), table)
+    found = inspection.mix(logits, estimators.make("softmax"), table)
     assert f"entropy {found.entropy:.2f} nats" in words(widget)
     best = logits.argmax().item()
     assert f"Largest shares: {best} {found.simplex[best]:.2f}" in words(widget)
 
 
-@pytest.mark.parametrize("name", relaxations.names())
+@pytest.mark.parametrize("name", estimators.names(relaxations=True))
 def test_every_relaxation_is_shown_at_both_ends_of_tau(widget, name):
     widget.controls["relaxation"].value = name
     for tau in (0.01, 10.0):

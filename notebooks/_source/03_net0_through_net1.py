@@ -196,7 +196,7 @@ print(f"relaxed {cold.test.relaxed:.2f}, decoded {cold.test.decoded:.2f}, gap {c
 
 # %% [markdown]
 # It helps much, and it is no cure: a gap remains. Whether it beats the net without any gradient,
-# one run cannot tell; the README has the means of three seeds.
+# one run cannot tell; `docs/comparison.md` has the means of three seeds.
 #
 # The same dial by hand. The softmax of one flight's departure airport has three shares, so it is a
 # point in a triangle; its corners are the airports. Turn `tau` and `relaxation`, change the `row`:

@@ -325,7 +325,7 @@ pd.DataFrame(after).loc[["overlap", "chance", "distance_correlation", "fit"]].ro
 # %% [markdown]
 # The table's own distances now agree from seed to seed, and net1 fits the outcomes about as well
 # (`fit`: correlation of its distances with theirs). With full training, net0's rows behind such a
-# net1 are better as well, except by the softmax's argmax: the README has the table.
+# net1 are better as well, except by the softmax's argmax (`docs/what_net1_learned.md` has it).
 #
 # ## Turn the dial
 #

@@ -21,16 +21,11 @@ from tabkit.compare.sweeping import Cell, load_data, sweep
 
 __all__ = [
     "Cell",
-    "Score",
-    "Spec",
     "Trained",
     "by_decoder",
     "cells",
-    "decoded_curve",
     "distance_correlation",
     "kept_comparison",
-    "load_data",
-    "majority_accuracy",
     "pair_distances",
     "parse_spec",
     "random_row_loss",
@@ -38,8 +33,6 @@ __all__ = [
     "summary",
     "sweep",
     "sweep_summary",
-    "sweep_text",
     "table",
-    "to_text",
     "train_and_score",
 ]

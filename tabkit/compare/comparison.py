@@ -1,12 +1,12 @@
 """The comparison: which estimators, at which temperatures, on which data, and its tables."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import pandas as pd
 
 from tabkit.compare.specs import parse_spec
 from tabkit.compare.sweeping import Cell, Load, load_data
+from tabkit.data.nycflights import shipped
 
 FULL = (
     *("softmax:tau=1", "softmax:tau=0.5", "softmax:tau=0.25", "softmax:tau=0.1"),
@@ -18,10 +18,10 @@ FULL = (
     *("gumbel_softmax:tau=0.25", "gumbel_softmax:tau=cosine/2/0.25"),
     *("straight_through_gumbel:tau=2", "straight_through_gumbel:tau=1"),
     *("straight_through_gumbel:tau=0.5", "straight_through_gumbel:tau=0.25"),
-    *("straight_through_gumbel:tau=exponential/2/0.25",),
-    *("straight_through_gumbel:tau=1,entropy_penalty=0.1",),
-    *("decoupled_straight_through_gumbel:sampling_tau=0.5,surrogate_tau=1",),
-    *("decoupled_straight_through_gumbel:sampling_tau=0.25,surrogate_tau=1",),
+    "straight_through_gumbel:tau=exponential/2/0.25",
+    "straight_through_gumbel:tau=1,entropy_penalty=0.1",
+    "decoupled_straight_through_gumbel:sampling_tau=0.5,surrogate_tau=1",
+    "decoupled_straight_through_gumbel:sampling_tau=0.25,surrogate_tau=1",
     *("gumbel_rao:tau=1", "gumbel_rao:tau=0.5", "reinmax:tau=1", "reinmax:tau=1.3", "zgr"),
     *("perturbed_argmax:sigma=1", "imle:step=10", "imle:step=0.1", "adaptive_imle"),
     *("reinforce", "leave_one_out:samples=4", "rebar:tau=0.5", "top_k_sample:k=1", "indecater"),
@@ -47,28 +47,20 @@ def cells(
     seeds: Sequence[int],
     *,
     rows: dict[str, int],
-    steps: int = 600,
-    batch: int = 256,
-    encoder_steps: int = 1500,
     load: Load = load_data,
+    **sizes: int,
 ) -> list[Cell]:
     """Every estimator on every data set and seed, at equal steps and at equal evaluations.
 
     An estimator that evaluates net1 once a row is the same at both budgets, and is trained once.
-
-    Parameters
-    ----------
-    rows
-        The data sets, by name, with the number of rows that `load` gets.
-    load
-        As `sweep` takes it.
+    `rows` names the data sets, with the number of rows that `load` gets (as `sweep` takes it);
+    `sizes` are the steps, batch and encoder_steps of a `Cell`.
 
     Raises
     ------
     ValueError
         If an estimator or a data set is unknown.
     """
-    sizes = {"steps": steps, "batch": batch, "encoder_steps": encoder_steps}
     return [
         Cell(data, count, text, seed, budget, **sizes)
         for data, count in rows.items()
@@ -85,19 +77,11 @@ def budgets_of(text: str, cardinalities: Sequence[int]) -> tuple[str, ...]:
 
 
 def sweep_summary(results: pd.DataFrame) -> pd.DataFrame:
-    """Mean and standard error over seeds of each measure, best decoded loss first.
+    """Mean and standard error over seeds of what `sweep` returns, best decoded loss first.
 
-    Parameters
-    ----------
-    results
-        As `sweep` returns it.
-
-    Returns
-    -------
-    DataFrame
-        One row per data set, budget and estimator; columns MEASURE and MEASURE_se (missing with
-        one seed), and `seeds`, `ran_steps`, `ran_batch`, `evaluations`. Estimators that evaluate
-        net1 once stand under both budgets.
+    One row per data set, budget and estimator; columns MEASURE and MEASURE_se (missing with one
+    seed), and `seeds`, `ran_steps`, `ran_batch`, `evaluations`. Estimators that evaluate net1 once
+    stand under both budgets.
 
     Raises
     ------
@@ -109,25 +93,19 @@ def sweep_summary(results: pd.DataFrame) -> pd.DataFrame:
     once = results[results["evaluations"] == 1].assign(budget="evaluations")
     both = pd.concat([results, once], ignore_index=True).drop_duplicates([*KEYS, "seed"])
     groups = both.groupby(KEYS, sort=False)
-    measured = [name for name in MEASURES if name in both]
-    means = groups[measured].mean()
-    errors = groups[measured].sem().add_suffix("_se")
+    measured = groups[[name for name in MEASURES if name in both]]
     sizes = groups[["ran_steps", "ran_batch", "evaluations"]].first()
-    table = pd.concat([groups.size().rename("seeds"), sizes, means, errors], axis=1)
-    order = ["data", "budget", "test_decoded"]
-    return table.reset_index().sort_values(order, ascending=[True, False, True])
+    parts = [groups.size().rename("seeds"), sizes, measured.mean()]
+    table = pd.concat([*parts, measured.sem().add_suffix("_se")], axis=1)
+    by = ["data", "budget", "test_decoded"]
+    return table.reset_index().sort_values(by, ascending=[True, False, True])
 
 
 def sweep_text(summary: pd.DataFrame) -> str:
     """The tables for a terminal, one per data set and budget."""
-    shown = ["train_relaxed", "test_relaxed", "test_decoded", "test_decoded_se", "gap", "entropy"]
-    shown += [
-        "accuracy",
-        "seconds",
-        "decode_argmax",
-        "decode_table",
-        "decode_search",
-        "decode_best",
+    shown = [
+        *("train_relaxed", "test_relaxed", "test_decoded", "test_decoded_se", "gap", "entropy"),
+        *("accuracy", "seconds", "decode_argmax", "decode_table", "decode_search", "decode_best"),
     ]
     parts = []
     for (data, budget), group in summary.groupby(["data", "budget"], sort=False):
@@ -148,13 +126,4 @@ def kept_comparison() -> pd.DataFrame:
     FileNotFoundError
         If the file is not where the repository or the wheel puts it.
     """
-    package = Path(__file__).resolve().parents[1]
-    name = "comparison.csv"
-    places = [package.parent / "benchmarks" / "results" / name, package / "_data" / name]
-    for place in places:
-        if place.is_file():
-            return pd.read_csv(place)
-    raise FileNotFoundError(
-        f"{name} is in neither {places[0].parent} nor {places[1].parent}; "
-        "install tabkit from its repository"
-    )
+    return pd.read_csv(shipped("benchmarks/results/comparison.csv"))

@@ -3,12 +3,11 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import mean
 from typing import Any
 
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from tabkit.data import Dataset, pairs
@@ -31,12 +30,10 @@ class Score:
 
     Attributes
     ----------
-    relaxed, decoded : float
-        Mean squared distance behind net1 of the simplexes it is trained by, and of its hard rows.
-    accuracy : Mapping[str, float]
-        Share of rows whose predicted category is the true one, by categorical column.
-    entropy : float
-        Of softmax(logits), in nats, mean over rows and columns: how undecided net0 is.
+    relaxed, decoded : mean squared distance behind net1 of the simplexes it is trained by, and of
+        its hard rows
+    accuracy : share of rows whose predicted category is the true one, by categorical column
+    entropy : of softmax(logits), in nats, mean over rows and columns: how undecided net0 is
     """
 
     relaxed: float
@@ -61,16 +58,15 @@ def score(
     objective = Objective.of(Distances(net1, dataset)(net1, batch))
     relaxed = loop.relaxed(prediction, objective, noise).item()
     logits = logits_of(net0, net1, prediction)
-    codes = argmax_codes(logits, loop.cardinalities).cpu()
-    hits = (codes == dataset.rows.codes[index]).double().mean(dim=0).tolist()
-    accuracy = dict(zip((c.name for c in dataset.schema.categorical), hits, strict=True))
+    accuracy = accuracy_of(dataset, index, argmax_codes(logits, loop.cardinalities).cpu())
     nats = entropy(logits, loop.cardinalities).mean().item() / len(loop.cardinalities)
     return Score(relaxed, loop.decoded(prediction, objective), accuracy, nats)
 
 
-def mean_accuracy(score: Score) -> float:
-    """The accuracy, mean over columns."""
-    return mean(score.accuracy.values())
+def accuracy_of(dataset: Dataset, index: Tensor, codes: Int64[Tensor, "_ C"]) -> dict[str, float]:
+    """Share of the rows at `index` that have these codes, by categorical column."""
+    hits = (codes == dataset.rows.codes[index]).double().mean(dim=0).tolist()
+    return dict(zip((c.name for c in dataset.schema.categorical), hits, strict=True))
 
 
 @torch.no_grad()
@@ -85,13 +81,10 @@ def by_decoder(
 ) -> dict[str, float]:
     """The loss of the first `rows` test rows, by the decoder that makes hard rows of net0's output.
 
-    Returns
-    -------
-    dict
-        ``decode_argmax``, ``decode_table``, ``decode_first_layer`` and ``decode_search``, as
-        `tabkit.decode` names them, and ``decode_best``: a search for the row nearest to the *true*
-        output, which no decoder knows: about what is left to gain. NaN where net1
-        lacks what a decoder needs.
+    ``decode_argmax``, ``decode_table``, ``decode_first_layer`` and ``decode_search``, as
+    `tabkit.decode` names them, and ``decode_best``: a search for the row nearest to the *true*
+    output, which no decoder knows: about what is left to gain. NaN where net1 lacks what a decoder
+    needs.
 
     What is handed over is, for the relaxations that sample, one draw, so their search looks for
     that draw's row and is of little use; for estimators that are no relaxation, the hard row, which
@@ -122,10 +115,8 @@ def random_row_loss(net1: Any, dataset: Dataset, index: Tensor, *, seed: int = 0
 
 def majority_accuracy(dataset: Dataset, index: Tensor) -> dict[str, float]:
     """Accuracy of always predicting each column's most frequent training category."""
-    codes = dataset.rows.codes
-    modes = codes[dataset.train].mode(dim=0).values
-    hits = (codes[index] == modes).double().mean(dim=0).tolist()
-    return dict(zip((c.name for c in dataset.schema.categorical), hits, strict=True))
+    modes = dataset.rows.codes[dataset.train].mode(dim=0, keepdim=True).values
+    return accuracy_of(dataset, index, modes)
 
 
 @torch.no_grad()
@@ -163,6 +154,13 @@ class Trained:
         """What its training took."""
         return self.steps[-1].seconds
 
+    @property
+    def losses(self) -> dict[str, float]:
+        """The losses and the gap."""
+        train, test = self.train, self.test
+        own = {"train_relaxed": train.relaxed, "test_relaxed": test.relaxed}
+        return own | {"test_decoded": test.decoded, "gap": test.gap}
+
 
 def train_and_score(
     estimator: Estimator,
@@ -171,50 +169,31 @@ def train_and_score(
     *,
     name: str,
     seed: int = 0,
-    decode_every: int = DECODE_EVERY,
     progress: bool = True,
     **options: Any,
 ) -> Trained:
     """Trains a new net0 through an estimator, under a progress bar, and scores it.
 
     The scores are on up to 20,000 training rows and on the test rows. `options` go to
-    `fit_predictor`: steps, batch, lr, schedules, checkpoint.
-
-    Raises
-    ------
-    ValueError
-        As `fit_predictor`.
+    `fit_predictor`: steps, batch, lr, schedules, checkpoint, decode_every (20). Raises as that.
     """
     net0 = RowPredictor(dataset.signal.shape[1], net1, head=estimator.head, seed=seed)
-    options |= {"seed": seed, "decode_every": decode_every}
-    fit = fit_predictor(net0, net1, dataset, estimator, **options)
+    options = {"decode_every": DECODE_EVERY} | options
+    fit = fit_predictor(net0, net1, dataset, estimator, seed=seed, **options)
     history = fit.run(name) if progress else list(fit)
-    scores = [
-        score(net0, net1, dataset, estimator, index, seed=seed)
-        for index in (dataset.train[:SCORED_ROWS], dataset.test)
-    ]
+    indices = dataset.train[:SCORED_ROWS], dataset.test
+    scores = (score(net0, net1, dataset, estimator, index, seed=seed) for index in indices)
     return Trained(name, seed, net0, history, *scores)
 
 
 def table(results: Iterable[Trained]) -> pd.DataFrame:
     """One row per net0: the losses, the gap, seconds, then the accuracy of each column."""
-    return pd.DataFrame([_record(result) for result in results])
-
-
-def losses(result: Trained) -> dict[str, float]:
-    """The losses and the gap of one net0."""
-    return {
-        "train_relaxed": result.train.relaxed,
-        "test_relaxed": result.test.relaxed,
-        "test_decoded": result.test.decoded,
-        "gap": result.test.gap,
-    }
-
-
-def _record(result: Trained) -> dict[str, str | float]:
-    accuracy = {f"accuracy_{name}": value for name, value in result.test.accuracy.items()}
-    head = {"estimator": result.estimator, "seed": result.seed}
-    return {**head, **losses(result), "seconds": result.seconds, **accuracy}
+    records = [
+        {"estimator": found.estimator, "seed": found.seed, **found.losses, "seconds": found.seconds}
+        | {f"accuracy_{name}": share for name, share in found.test.accuracy.items()}
+        for found in results
+    ]
+    return pd.DataFrame(records)
 
 
 def summary(results: pd.DataFrame) -> pd.DataFrame:

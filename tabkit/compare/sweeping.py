@@ -10,6 +10,7 @@ from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from pickle import UnpicklingError
+from statistics import mean
 from typing import Any
 
 import pandas as pd
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from tabkit.compare.scores import by_decoder, losses, mean_accuracy, train_and_score
+from tabkit.compare.scores import by_decoder, train_and_score
 from tabkit.compare.specs import parse_spec
 from tabkit.data import Dataset, flights, planted
 from tabkit.extras import DISTRIBUTION, imports_for
@@ -72,6 +73,11 @@ class Cell:
         batch = max(min(SMALLEST_BATCH, self.batch), self.batch // evaluations)
         return max(1, round(self.steps * self.batch / (batch * evaluations))), batch
 
+    @property
+    def net1(self) -> NetKey:
+        """What decides its net1."""
+        return self.data, self.rows, self.seed, self.encoder_steps
+
     def identity(self) -> Record:
         """What its kept record must agree with: the cell, the knobs' defaults, the versions."""
         versions = {"tabkit": version(DISTRIBUTION), "torch": torch.__version__}
@@ -87,10 +93,7 @@ class Cell:
 def load_data(name: str, rows: int) -> Dataset:
     """``"flights"`` (0 rows for all) or ``"planted"``, by name: what a worker loads for itself.
 
-    Raises
-    ------
-    ValueError
-        If there is no data of that name.
+    Raises ValueError if there is no data of that name.
     """
     if name == "flights":
         return flights() if rows == 0 else flights(rows, held_out=rows // 10)
@@ -125,42 +128,38 @@ def sweep(
 
     Parameters
     ----------
-    jobs
-        Processes, for joblib's own backends; all cores if -1.
-    load
-        ``load(data, rows)`` returns a cell's data set, in the worker that trains it, once a cell.
-        For data of your own: a function of a module that the workers can import, which keeps what
-        it has read (`functools.lru_cache`). Another folder for other data.
-    encoder
-        ``encoder(schema, seed)`` returns an untrained net1, a `RowEncoder` if not given: for nets
-        of your own, importable as `load` is. Another folder for other nets.
+    jobs : processes, for joblib's own backends; all cores if -1
+    load : ``load(data, rows)`` returns a cell's data set, in the worker that trains it, once a
+        cell. For data of your own: a function of a module that the workers can import, which keeps
+        what it has read (`functools.lru_cache`). Another folder for other data
+    encoder : ``encoder(schema, seed)`` returns an untrained net1, a `RowEncoder` if not given: for
+        nets of your own, importable as `load` is. Another folder for other nets
 
     Raises
     ------
-    ValueError
+    ValueError, FloatingPointError
         If a cell's estimator, budget, data or a size cannot be, before anything trains; if a file
-        of the folder cannot be read.
-    FloatingPointError
-        If a loss is not finite; the message names the cell.
+        of the folder cannot be read; if a loss is not finite, by the name of the cell.
     """
     cells, folder = list(dict.fromkeys(cells)), Path(folder)
     for cell in cells:
         check_cell(cell, load)
-    records = {cell: read(folder, cell) for cell in cells}
-    missing = [cell for cell in cells if records[cell] is None]
-    nets = trained_encoders(missing, folder, jobs, load, encoder, progress)
-    calls = [(cell, nets[encoder_of(cell)], load, encoder) for cell in missing]
-    for cell, record in parallel(run_cell, calls, jobs, "net0", len(cells), progress):
-        write_json(file_of(folder, cell), {"identity": cell.identity(), "record": record})
+    files = {cell: folder / "cells" / f"{cell.digest()}.json" for cell in cells}
+    records = kept(
+        files, lambda file: json.loads(file.read_text())["record"], "is no finished cell"
+    )
+    missing, run = [cell for cell in cells if cell not in records], {"jobs": jobs, "bar": progress}
+    nets = trained_encoders(missing, folder / "net1", load, encoder, **run)
+    calls = [(cell, nets[cell.net1], load, encoder) for cell in missing]
+    for cell, record in parallel(run_cell, calls, "net0", len(cells), **run):
+        text = json.dumps({"identity": cell.identity(), "record": record}, indent=1)
+        write_atomically(files[cell], lambda path, text=text: path.write_text(text))
         records[cell] = record
     return pd.DataFrame([asdict(cell) | records[cell] for cell in cells])
 
 
 def check_cell(cell: Cell, load: Load) -> None:
-    """It can be run.
-
-    Raises ValueError otherwise.
-    """
+    """Raises ValueError if it cannot be run."""
     if cell.budget not in BUDGETS:
         raise ValueError(f"budget must be one of {', '.join(BUDGETS)}, not {cell.budget!r}")
     check_sizes(steps=cell.steps, batch=cell.batch, encoder_steps=cell.encoder_steps)
@@ -170,7 +169,7 @@ def check_cell(cell: Cell, load: Load) -> None:
 
 
 def parallel(
-    task: Callable, calls: Sequence[Any], jobs: int, label: str, total: int, progress: bool
+    task: Callable, calls: Sequence[Any], label: str, total: int, *, jobs: int, bar: bool
 ) -> Iterator[Any]:
     """Results as they finish, under a bar with the time left."""
     with imports_for("sweeps"):
@@ -178,25 +177,19 @@ def parallel(
     run = Parallel(n_jobs=jobs, return_as="generator_unordered")
     found = run(delayed(task)(*call) for call in calls)
     done = total - len(calls)
-    yield from tqdm(found, label, total, initial=done, disable=not progress, smoothing=0.05)
-
-
-def encoder_of(cell: Cell) -> NetKey:
-    """What decides a cell's net1."""
-    return cell.data, cell.rows, cell.seed, cell.encoder_steps
+    yield from tqdm(found, label, total, initial=done, disable=not bar, smoothing=0.05)
 
 
 def trained_encoders(
-    cells: Sequence[Cell], folder: Path, jobs: int, load: Load, encoder: Encoder, progress: bool
+    cells: Sequence[Cell], folder: Path, load: Load, encoder: Encoder, **run: Any
 ) -> dict[NetKey, dict[str, Tensor]]:
     """The weights of the net1 that each cell needs: from the folder, or trained now."""
-    keys = list(dict.fromkeys(encoder_of(cell) for cell in cells))
-    versions = f"{version(DISTRIBUTION)}-torch{torch.__version__}"
-    names = {key: f"{'-'.join(map(str, key))}-tabkit{versions}.pt" for key in keys}
-    files = {key: folder / "net1" / name for key, name in names.items()}
-    nets = {key: read_weights(file) for key, file in files.items() if file.exists()}
+    keys = dict.fromkeys(cell.net1 for cell in cells)
+    versions = f"tabkit{version(DISTRIBUTION)}-torch{torch.__version__}"
+    files = {key: folder / f"{'-'.join(map(str, key))}-{versions}.pt" for key in keys}
+    nets = kept(files, lambda file: torch.load(file, weights_only=True), "holds no weights")
     calls = [(key, load, encoder) for key in keys if key not in nets]
-    for key, state in parallel(run_encoder, calls, jobs, "net1", len(keys), progress):
+    for key, state in parallel(run_encoder, calls, "net1", len(keys), **run):
         write_atomically(files[key], lambda path, state=state: torch.save(state, path))
         nets[key] = state
     return nets
@@ -208,8 +201,7 @@ def run_encoder(key: NetKey, load: Load, encoder: Encoder) -> tuple[Any, dict[st
     with one_thread():
         dataset = load(data, rows)
         net1 = encoder(dataset.schema, seed)
-        for _ in fit_encoder(net1, dataset, steps=steps, seed=seed):
-            pass
+        list(fit_encoder(net1, dataset, steps=steps, seed=seed))
     return key, net1.state_dict()
 
 
@@ -219,39 +211,30 @@ def run_cell(
     """Trains and scores one net0 behind the net1 with these weights."""
     try:
         with one_thread():
-            return cell, train_cell(cell, weights, load, encoder)
+            dataset = load(cell.data, cell.rows)
+            net1 = encoder(dataset.schema, cell.seed)
+            net1.load_state_dict(weights)
+            return cell, train_cell(cell, freeze(net1), dataset)
     except (ValueError, ArithmeticError, TypeError) as error:
         raise type(error)(f"{cell}: {error}") from error
 
 
-def train_cell(cell: Cell, weights: dict[str, Tensor], load: Load, encoder: Encoder) -> Record:
+def train_cell(cell: Cell, net1: Any, dataset: Dataset) -> Record:
     """The record of a cell."""
-    dataset = load(cell.data, cell.rows)
-    net1 = encoder(dataset.schema, cell.seed)
-    net1.load_state_dict(weights)
     estimator, schedules = parse_spec(cell.estimator)
     evaluations = estimator.evaluations(dataset.schema.cardinalities)
     steps, batch = cell.plan(evaluations)
-    trained = train_and_score(
-        estimator,
-        freeze(net1),
-        dataset,
-        name=cell.estimator,
-        steps=steps,
-        batch=batch,
-        lr=cell.lr,
-        schedules=schedules,
-        seed=cell.seed,
-        decode_every=0,
-        progress=False,
-    )
-    scores = losses(trained) | {
+    sizes = {"steps": steps, "batch": batch, "lr": cell.lr, "seed": cell.seed}
+    quiet = {"schedules": schedules, "decode_every": 0, "progress": False}
+    trained = train_and_score(estimator, net1, dataset, name=cell.estimator, **sizes, **quiet)
+    return {
+        **{"ran_steps": steps, "ran_batch": batch, "evaluations": evaluations},
+        **trained.losses,
         "entropy": trained.test.entropy,
-        "accuracy": mean_accuracy(trained.test),
+        "accuracy": mean(trained.test.accuracy.values()),
         "seconds": trained.seconds,
+        **by_decoder(trained.net0, net1, dataset, estimator),
     }
-    found = by_decoder(trained.net0, net1, dataset, estimator)
-    return {"ran_steps": steps, "ran_batch": batch, "evaluations": evaluations, **scores, **found}
 
 
 @contextmanager
@@ -265,36 +248,19 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def file_of(folder: Path, cell: Cell) -> Path:
-    """Where the record of a finished cell is."""
-    return folder / "cells" / f"{cell.digest()}.json"
-
-
-def read(folder: Path, cell: Cell) -> Record | None:
-    """The record of a finished cell, if it is there.
-
-    Raises ValueError if the file is no such record.
-    """
-    file = file_of(folder, cell)
-    if not file.exists():
-        return None
-    try:
-        return json.loads(file.read_text())["record"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{file} is no finished cell: delete it and call again") from error
-
-
-def read_weights(file: Path) -> dict[str, Tensor]:
-    """The weights of a net1.
-
-    Raises ValueError if the file holds none.
-    """
-    try:
-        return torch.load(file, weights_only=True)
-    except (RuntimeError, EOFError, UnpicklingError) as error:
-        raise ValueError(f"{file} holds no weights: delete it and call again") from error
-
-
-def write_json(file: Path, content: Record) -> None:
-    """Writes whole or not at all."""
-    write_atomically(file, lambda path: path.write_text(json.dumps(content, indent=1)))
+def kept(files: dict[Any, Path], read: Callable[[Path], Any], what: str) -> dict[Any, Any]:
+    """What those files hold that there are; raises ValueError if one cannot be read."""
+    found = {}
+    for key, file in files.items():
+        try:
+            found |= {key: read(file)} if file.exists() else {}
+        except (
+            ValueError,
+            LookupError,
+            TypeError,
+            RuntimeError,
+            EOFError,
+            UnpicklingError,
+        ) as error:
+            raise ValueError(f"{file} {what}: delete it and call again") from error
+    return found

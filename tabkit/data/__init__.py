@@ -8,14 +8,4 @@ from tabkit.data.dataset import Dataset, from_frame, pairs, split
 from tabkit.data.nycflights import flights, flights_frame
 from tabkit.data.plant import PLACES, plant, planted
 
-__all__ = [
-    "PLACES",
-    "Dataset",
-    "flights",
-    "flights_frame",
-    "from_frame",
-    "pairs",
-    "plant",
-    "planted",
-    "split",
-]
+__all__ = ["Dataset", "flights", "from_frame", "pairs", "planted", "split"]

@@ -87,15 +87,6 @@ class Dataset:
         seen[codes + starts] = True
         return seen
 
-    def unseen(self) -> dict[str, list[str]]:
-        """By column, the labels of the categories that no training row has, if there are any."""
-        found: dict[str, list[str]] = {}
-        names = [(spec.name, label) for spec in self.schema.categorical for label in spec.labels]
-        for (column, label), seen in zip(names, self.seen.tolist(), strict=True):
-            if not seen:
-                found.setdefault(column, []).append(label)
-        return found
-
     def frame(self, index: Index | slice = slice(None)) -> pd.DataFrame:
         """The rows at `index` in their own values and units."""
         return self.schema.decode(self.rows[index])

@@ -72,13 +72,10 @@ def flights(rows: int | None = None, *, held_out: int = 20_000, seed: int = 0) -
 def flights_frame() -> pd.DataFrame:
     """The flights as a DataFrame, truth columns included, gaps in numbers filled and named.
 
-    Raises
-    ------
-    FileNotFoundError
-        If the parquet file is not where the repository or the wheel puts it.
+    Raises FileNotFoundError if the parquet file is not where the repository or the wheel puts it.
     """
     with imports_for("parquet files"):
-        frame = pd.read_parquet(_flights_path()).astype({"wind_dir": "Int64"})
+        frame = pd.read_parquet(shipped("data/flights.parquet")).astype({"wind_dir": "Int64"})
     gaps = {record: frame[list(names)].isna().any(axis=1) for record, names in RECORDS.items()}
     filled = pd.Series("", index=frame.index, dtype=object)
     for record, gap in gaps.items():
@@ -90,15 +87,16 @@ def flights_frame() -> pd.DataFrame:
     return frame.assign(**numbers)
 
 
-def _flights_path() -> Path:
+def shipped(path: str) -> Path:
+    """Where the repository or the wheel has a file that comes with tabkit."""
     package = Path(__file__).resolve().parents[1]
-    places = [package.parent / "data" / "flights.parquet", package / "_data" / "flights.parquet"]
+    places = [package.parent / path, package / "_data" / Path(path).name]
     for place in places:
         if place.is_file():
             return place
+    where = " nor ".join(str(place.parent) for place in places)
     raise FileNotFoundError(
-        f"flights.parquet is in neither {places[0].parent} nor {places[1].parent}; "
-        "install tabkit from its repository"
+        f"{places[0].name} is in neither {where}; install tabkit from its repository"
     )
 
 

@@ -12,18 +12,15 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from tabkit.decoders import nearest
 from tabkit.decoders.handed import Handed, handed_over
-from tabkit.decoders.search import local_search, search
+from tabkit.decoders.search import argmax, first_layer, local_search, search, table
 from tabkit.estimators import Estimator
-from tabkit.nets import Codes, ObjectiveOf, has
+from tabkit.nets import ObjectiveOf, has
+from tabkit.objective import Codes
 from tabkit.schema import Rows
 
 DECODERS: dict[str, Callable[[Handed], Codes]] = {
-    "argmax": nearest.argmax,
-    "table": nearest.table,
-    "first_layer": nearest.first_layer,
-    "search": search,
+    decoder.__name__: decoder for decoder in (argmax, table, first_layer, search)
 }
 
 
@@ -45,13 +42,7 @@ def possible(net1: Any) -> tuple[str, ...]:
 
 
 def decoder_of(name: str) -> Callable[[Handed], Codes]:
-    """A decoder by name.
-
-    Raises
-    ------
-    ValueError
-        If there is none of that name.
-    """
+    """A decoder by name; raises ValueError if there is none of that name."""
     if name not in DECODERS:
         raise ValueError(f"no decoder is called {name!r}; there are {', '.join(names())}")
     return DECODERS[name]
@@ -107,10 +98,8 @@ def decode(
     """
     chosen = decoder_of(decoder)
     options = {"estimator": estimator, "objective": objective, "allowed": allowed, "seed": seed}
-    parts = []
-    for part in signal.split(batch):
-        handed = handed_over(net0, part, net1, **options)
-        parts.append((chosen(handed), handed.continuous))
+    every = (handed_over(net0, part, net1, **options) for part in signal.split(batch))
+    parts = [(chosen(handed), handed.continuous) for handed in every]
     return Rows(*(torch.cat(values) for values in zip(*parts, strict=True)))
 
 

@@ -8,20 +8,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from tabkit import estimators
-from tabkit.estimators import Estimator
-from tabkit.nets import (
-    Batch,
-    ObjectiveOf,
-    Prediction,
-    SquaredDistance,
-    ask,
-    cardinalities_of,
-    device_of,
-    dtype_of,
-    embedded,
-    logits_of,
-)
+from tabkit import nets
+from tabkit.estimators import Estimator, make
+from tabkit.nets import SquaredDistance
 from tabkit.objective import Objective
 
 
@@ -49,7 +38,7 @@ class Handed:
     @property
     def cardinalities(self) -> tuple[int, ...]:
         """K of each column."""
-        return cardinalities_of(self.net1)
+        return nets.cardinalities_of(self.net1)
 
     @property
     def allowed(self) -> Bool[Tensor, "B F"]:
@@ -61,20 +50,19 @@ class Handed:
         """What was handed over, as embeddings; asks net1 for its tables."""
         if self.free is not None:
             return self.free
-        return ask(self.net1, "embedding", "to see what was handed over")(self.simplex)
+        return nets.ask(self.net1, "embedding", "to see what was handed over")(self.simplex)
 
     @cached_property
     def output(self) -> Float[Tensor, "B Z"]:
         """net1's output for it."""
         if self.free is None:
             return self.net1(self.simplex, self.continuous)
-        return embedded(self.net1, self.free, self.continuous)
+        return nets.embedded(self.net1, self.free, self.continuous)
 
     @property
     def objective(self) -> Objective:
         """What a search lowers."""
-        own = SquaredDistance(self.net1, self.continuous, self.output)
-        return own if self.wanted is None else self.wanted
+        return self.wanted or SquaredDistance(self.net1, self.continuous, self.output)
 
 
 @torch.no_grad()
@@ -84,27 +72,24 @@ def handed_over(
     net1: Any,
     *,
     estimator: Estimator | str | None = None,
-    objective: ObjectiveOf | None = None,
+    objective: nets.ObjectiveOf | None = None,
     allowed: Bool[Tensor, " F"] | None = None,
     seed: int = 0,
 ) -> Handed:
     """What net0 hands over for some signals; the parameters are those of `decode`."""
-    signal = signal.to(device_of(net1), dtype_of(net1))
-    prediction = Prediction(*net0(signal))
-    categorical, continuous = prediction
-    logits = logits_of(net0, net1, prediction)
+    signal = signal.to(nets.device_of(net1), nets.dtype_of(net1))
+    free, continuous = prediction = nets.Prediction(*net0(signal))
+    logits = nets.logits_of(net0, net1, prediction)
     if allowed is not None:
         logits = logits.masked_fill(~allowed.to(logits.device), -torch.inf)
-    chosen = estimators.make(estimator) if isinstance(estimator, str) else estimator
-    wanted = None
+    chosen, wanted = make(estimator) if isinstance(estimator, str) else estimator, None
     if objective is not None:
-        wanted = Objective.of(objective(net1, Batch(signal, continuous)))
-    if getattr(net0, "head", "logits") == "embedding":
-        free = categorical
+        wanted = Objective.of(objective(net1, nets.Batch(signal, continuous)))
+    if nets.head_of(net0) == "embedding":
         if chosen is not None and chosen.rule.snaps:
-            free = SquaredDistance(net1, continuous, continuous).snap(categorical)
+            free = SquaredDistance(net1, continuous, continuous).snap(free)
         return Handed(net1, logits, continuous, None, free, wanted)
-    noise = torch.Generator(logits.device).manual_seed(seed)
-    chosen = chosen or estimators.make("softmax")
-    point = chosen.simplex(logits, cardinalities=cardinalities_of(net1), generator=noise)
+    given = {"generator": torch.Generator(logits.device).manual_seed(seed)}
+    given["cardinalities"] = nets.cardinalities_of(net1)
+    point = (chosen or make("softmax")).simplex(logits, **given)
     return Handed(net1, logits, continuous, point, None, wanted)

@@ -1,14 +1,36 @@
-"""Local search over hard rows: decoding by asking net1, where the argmax asks only net0."""
+"""Decoders: the argmax, the nearest category, and local search, which asks net1."""
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from tabkit.decoders import nearest
 from tabkit.decoders.handed import Handed
-from tabkit.nets import Codes, has
-from tabkit.objective import Function, Objective
+from tabkit.nets import ask, first_layer_metrics, has
+from tabkit.objective import Codes, Function, Objective
 from tabkit.schema import check_codes
+from tabkit.simplex import argmax_codes
+
+
+def argmax(handed: Handed) -> Codes:
+    """The category of the largest logit in each column."""
+    return argmax_codes(handed.logits, handed.cardinalities)
+
+
+def table(handed: Handed) -> Codes:
+    """The category whose embedding is nearest to what was handed over, column by column."""
+    return nearest(handed, None)
+
+
+def first_layer(handed: Handed) -> Codes:
+    """The same, with distances as net1's first linear layer sees them."""
+    return nearest(handed, first_layer_metrics(handed.net1))
+
+
+def nearest(handed: Handed, metrics: list[Float[Tensor, "R D"]] | None) -> Codes:
+    """The nearest of the allowed categories, by the given metrics."""
+    tables = ask(handed.net1, "embedding", "the nearest category")
+    near = tables.negative_distances(handed.embedding, metrics)
+    return argmax_codes(near.masked_fill(~handed.allowed, -torch.inf), handed.cardinalities)
 
 
 def search(handed: Handed) -> Codes:
@@ -17,7 +39,7 @@ def search(handed: Handed) -> Codes:
     From the choice of `first_layer`, where net1 shows one, else from the argmax.
     """
     shown = has(handed.net1, "embedding", "first_layer") and handed.wanted is None
-    start = nearest.first_layer(handed) if shown else nearest.argmax(handed)
+    start = first_layer(handed) if shown else argmax(handed)
     options = {"allowed": handed.allowed, "dtype": handed.logits.dtype}
     return local_search(start, handed.objective, handed.cardinalities, **options)[0]
 
@@ -68,7 +90,8 @@ def local_search(
     objective = objective if dtype is None else objective.typed(dtype)
     loss = objective.hard(codes, cardinalities).clone()
     everyone = active = torch.arange(len(codes), device=codes.device)
-    column, code = places_of(cardinalities, codes.device)
+    every = [(c, k) for c, K in enumerate(cardinalities) for k in range(K)]
+    column, code = torch.tensor(every, device=codes.device).T  # of each place of a simplex
     if allowed is None:
         allowed = torch.ones(len(codes), len(code), dtype=torch.bool, device=codes.device)
     for _ in range(rounds):
@@ -84,12 +107,3 @@ def local_search(
         found[active, column[place[better]]] = code[place[better]]
         loss[active] = best[better]
     return found, loss
-
-
-def places_of(
-    cardinalities: tuple[int, ...], device: torch.device
-) -> tuple[Int64[Tensor, " F"], Int64[Tensor, " F"]]:
-    """The column and the code that each place of a simplex stands for."""
-    every = [(c, k) for c, K in enumerate(cardinalities) for k in range(K)]
-    column, code = torch.tensor(every, device=device).T
-    return column, code

@@ -100,10 +100,9 @@ class SampledSoftEmbedding(nn.Module):
         if self.k + self.m >= K:
             return probabilities(logits).to(table.dtype) @ table
         codes, weights = choose(logits, self.k, self.m, generator)
-        weights, sparse = weights.to(table.dtype), self.table.sparse
-        return functional.embedding_bag(
-            codes, table, per_sample_weights=weights, mode="sum", sparse=sparse
-        )
+        options = {"mode": "sum", "sparse": self.table.sparse}
+        weights = weights.to(table.dtype)
+        return functional.embedding_bag(codes, table, per_sample_weights=weights, **options)
 
 
 def choose(

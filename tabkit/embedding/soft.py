@@ -71,11 +71,9 @@ class SoftEmbedding(nn.Module):
         std = D**-0.5 if std is None else std
         if not 0 < std < math.inf:
             raise ValueError(f"std must be positive and finite, not {std}")
-        sizes = columns.cardinalities if isinstance(columns, Schema) else columns
-        drawn = [
-            torch.empty(k, D).normal_(std=std, generator=generator)
-            for k in check_cardinalities(sizes)
-        ]
+        own = columns.cardinalities if isinstance(columns, Schema) else columns
+        sizes = check_cardinalities(own)
+        drawn = (torch.empty(k, D).normal_(0, std, generator=generator) for k in sizes)
         self._hold([nn.Embedding.from_pretrained(w, freeze=False) for w in drawn], validate_args)
 
     def _hold(self, tables: Sequence[nn.Embedding], validate_args: bool) -> None:
@@ -165,12 +163,6 @@ class SoftEmbedding(nn.Module):
         if metrics is not None:
             points = [e @ m.T for e, m in zip(points, metrics, strict=True)]
             tables = [w @ m.T for w, m in zip(tables, metrics, strict=True)]
-        pairs = zip(points, tables, strict=True)
-        return torch.cat([_negative_squared_distances(e, w) for e, w in pairs], dim=1)
-
-
-def _negative_squared_distances(
-    points: Float[Tensor, "B D"], table: Float[Tensor, "K D"]
-) -> Float[Tensor, "B K"]:
-    """By differences, not by the faster dot products, which lose the digits of near points."""
-    return -(points[:, None, :] - table).pow(2).sum(dim=2)
+        # by differences: the faster dot products lose the digits of near points
+        apart = (e[:, None] - w for e, w in zip(points, tables, strict=True))
+        return -torch.cat([difference.square().sum(dim=2) for difference in apart], dim=1)

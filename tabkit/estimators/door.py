@@ -1,38 +1,37 @@
 """What every estimator passes: logits are checked and masked here, and knobs, nowhere else."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Generator, Tensor
 
 from tabkit import fast
-from tabkit.simplex import blocks, log_softmax
+from tabkit.simplex import Cardinalities, blocks, log_softmax
+
+Logits = Float[Tensor, "B F"]
+Simplex = Float[Tensor, "B F"]
+Scalar = Float[Tensor, ""]
+Noise = Generator | None  # where it comes from
 
 
 class NotFiniteError(ValueError, FloatingPointError):
     """A logit that is no number: an argument that cannot be, or a training that diverged."""
 
 
-def allowed_logits(
-    logits: Float[Tensor, "B F"], cardinalities: Sequence[int]
-) -> Float[Tensor, "B F"]:
+def allowed_logits(logits: Logits, cardinalities: Cardinalities) -> Logits:
     """Logits ready for arithmetic: float32 at least, and finite.
 
     A logit of minus infinity marks a category that is not allowed. It becomes a number so far below
     the largest of its block that its probability is 0 and no noise can lift it, but which can be
     added and multiplied without NaN; no gradient flows to it.
 
-    Raises
-    ------
-    TypeError
-        If the logits are no floats.
-    ValueError
-        If the blocks do not sum to F, a logit is NaN or plus infinity, or a block allows nothing
-        (not told where torch compiles or transforms, nor on a GPU, which would have to wait).
+    Raises TypeError if the logits are no floats. Raises ValueError if the blocks do not sum to F, a
+    logit is NaN or plus infinity, or a block allows nothing (not told where torch compiles or
+    transforms, nor on a GPU, which would have to wait).
 
     Examples
     --------
@@ -50,16 +49,6 @@ def allowed_logits(
     if math.isfinite(values.detach().sum()):  # the cheapest look at all of them
         return values
     tops = torch.stack([b.detach().amax(dim=-1) for b in parts]).to(values.dtype)
-    check_tops(tops)
-    floor = tops.min() - tops.abs().max().clamp(min=far)
-    return values.clamp(min=floor.clamp(min=torch.finfo(values.dtype).min).item())
-
-
-def check_tops(tops: Float[Tensor, "C B"]) -> None:
-    """The largest logit of each block must be a finite number.
-
-    Raises ValueError otherwise.
-    """
     if tops.isnan().any() or tops.isposinf().any():
         raise NotFiniteError(
             "a logit is NaN or plus infinity: if net0 is in training, lower the learning rate or "
@@ -67,9 +56,11 @@ def check_tops(tops: Float[Tensor, "C B"]) -> None:
         )
     if tops.isneginf().any():
         raise ValueError("a block has no allowed category: all of its logits are minus infinity")
+    floor = tops.min() - tops.abs().max().clamp(min=far)
+    return values.clamp(min=floor.clamp(min=torch.finfo(values.dtype).min).item())
 
 
-def entropy(logits: Float[Tensor, "B F"], cardinalities: Sequence[int]) -> Float[Tensor, " B"]:
+def entropy(logits: Logits, cardinalities: Cardinalities) -> Float[Tensor, " B"]:
     """Shannon entropy of softmax(logits), in nats, summed over columns.
 
     Examples
@@ -81,9 +72,7 @@ def entropy(logits: Float[Tensor, "B F"], cardinalities: Sequence[int]) -> Float
     return -(log_p.exp() * log_p).sum(dim=-1)
 
 
-def with_gradient(
-    loss: Float[Tensor, ""], logits: Float[Tensor, "B F"], gradient: Float[Tensor, "B F"]
-) -> Float[Tensor, ""]:
+def with_gradient(loss: Scalar, logits: Logits, gradient: Logits) -> Scalar:
     """`loss` as it is, whose backward also gives the logits a gradient: per row, mean over rows."""
     step = logits - logits.detach()  # 0, with a gradient
     return loss + (step * gradient.detach()).sum() / max(len(logits), 1)
@@ -101,26 +90,17 @@ class Kind:
     whole: bool = False
 
     def check(self, name: str, value: Knob) -> Knob:
-        """The value, as an int where the kind is one of whole numbers.
-
-        Raises
-        ------
-        ValueError
-            If the knob may not have this value.
-        """
+        """The value, as an int or a float as the kind has it; ValueError if it is not allowed."""
         number = isinstance(value, Knob) and not isinstance(value, bool)
         if not (number and self.holds(value)):
             raise ValueError(f"{name} must be {self.words}, not {value}")
-        return int(value) if self.whole else value
+        return int(value) if self.whole else float(value)
 
 
 def at_least(least: int) -> Kind:
     """Whole numbers from some number on."""
-    return Kind(
-        f"a whole number of at least {least}",
-        lambda n: math.isfinite(n) and n == int(n) and n >= least,
-        whole=True,
-    )
+    words = f"a whole number of at least {least}"
+    return Kind(words, lambda n: least <= n < math.inf and n == int(n), whole=True)
 
 
 Temperature = Annotated[Knob, Kind("a finite number above 0", lambda t: math.isfinite(t) and t > 0)]

@@ -8,10 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tabkit.estimators.door import Count, with_gradient
+from tabkit.estimators.door import Count, Logits, Noise, Scalar, Simplex, with_gradient
 from tabkit.estimators.registry import estimator
 from tabkit.estimators.sampled import drawn
-from tabkit.estimators.soft import Logits, Noise, Scalar, Simplex
 from tabkit.fast import softmax
 from tabkit.objective import Objective
 from tabkit.simplex import (
@@ -26,10 +25,7 @@ from tabkit.simplex import (
 
 
 def joint_table(cardinalities: Cardinalities, *, limit: int) -> int:
-    """How many rows there can be.
-
-    Raises ValueError if there are more than `limit`.
-    """
+    """How many rows there can be; raises ValueError if there are more than `limit`."""
     count = math.prod(cardinalities)
     if count > limit:
         raise ValueError(

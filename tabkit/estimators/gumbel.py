@@ -4,9 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tabkit.estimators.door import Count, Temperature
+from tabkit.estimators.door import Count, Logits, Noise, Simplex, Temperature
 from tabkit.estimators.registry import relaxation
-from tabkit.estimators.soft import Logits, Noise, Simplex
 from tabkit.fast import argmax, softmax
 from tabkit.simplex import Cardinalities, each, gumbel_noise, straight_through
 
@@ -94,15 +93,8 @@ def conditional_gumbels(
     """Logits plus Gumbel noise, drawn given that their argmax is at `vertex`.
 
     The largest of all has location ``logsumexp(logits)``; the others are Gumbels cut off below it.
-    Everything stays a logarithm, so it is finite for logits of any size.
-
-    Gradient
-    --------
-    Exact, of the draws in the logits at fixed noise.
-
-    Source
-    ------
-    Maddison, Tarlow and Minka 2014, arXiv:1411.0030; Paulus et al. 2021, arXiv:2010.04838.
+    Everything stays a logarithm, so it is finite for logits of any size. The gradient is exact, of
+    the draws at fixed noise. Maddison, Tarlow and Minka 2014, arXiv:1411.0030; Paulus et al. 2021.
     """
     noise = gumbel_noise(logits, generator)
     top = (vertex * noise).sum(dim=-1, keepdim=True)

@@ -1,15 +1,15 @@
 """Implicit maximum likelihood: how the argmax would move if the logits took a step downhill."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tabkit.estimators.door import Count, Positive, Share, Temperature, with_gradient
+from tabkit.estimators.door import Count, Noise, Positive, Share, Temperature, with_gradient
 from tabkit.estimators.registry import estimator
-from tabkit.estimators.soft import Logits, Noise, Scalar
+from tabkit.estimators.soft import Logits, Scalar
 from tabkit.fast import argmax
 from tabkit.objective import Objective
 from tabkit.simplex import Cardinalities, gumbel_noise
@@ -46,7 +46,7 @@ def imle(
         there = argmax(perturbed - step * slope, cardinalities)
         return (argmax(perturbed, cardinalities) - there) / step
 
-    noises = [noise_tau * gumbel_noise(logits, generator) for _ in range(samples)]
+    noises = (noise_tau * gumbel_noise(logits, generator) for _ in range(samples))
     return by_differences(logits, objective, cardinalities, noises, difference)
 
 
@@ -94,7 +94,7 @@ def by_differences(
     logits: Logits,
     objective: Objective,
     cardinalities: Cardinalities,
-    noises: Sequence[Float[Tensor, "B F"]],
+    noises: Iterable[Float[Tensor, "B F"]],
     difference: Callable[[Tensor, Tensor], Float[Tensor, "B F"]],
 ) -> Scalar:
     """The loss at the perturbed argmax, whose gradient there is handed to `difference`."""

@@ -1,18 +1,19 @@
 """What every estimator is: a rule with a name, its knobs, its call."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from inspect import Parameter, signature
+from inspect import signature
 from typing import Any, Literal, get_type_hints
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from tabkit import fast
-from tabkit.estimators.door import Finite, Kind, Knob, allowed_logits, entropy
+from tabkit.estimators import door
+from tabkit.estimators.door import Kind, Knob, Logits, Noise, Scalar, Simplex
 from tabkit.objective import Function, Objective
+from tabkit.simplex import Cardinalities
 
 Head = Literal["logits", "embedding"]
 Bias = Literal["exact", "unbiased", "biased", "other"]
@@ -25,38 +26,24 @@ _RULES: dict[str, "Rule"] = {}
 class Rule:
     """A function that is filed as an estimator, and what it declares.
 
-    Attributes
-    ----------
-    gradient : what the backward pass computes
-    bias : how its gradient for the logits stands to that of the expected loss of the rows that
-        softmax(logits) draws: ``"exact"``, ``"unbiased"``, ``"biased"``, or ``"other"`` if it is
-        the gradient of something else
-    source : where it comes from
-    relaxes : whether it maps logits to a simplex, and the objective does the rest
-    head : what it takes from net0, ``"logits"`` (B, F) or an ``"embedding"`` (B, C*D)
-    evaluations : of the objective, a row and call, by cardinalities and knobs
-    snaps : whether net1 gets the nearest category's embedding
+    Its `bias` is how its gradient for the logits stands to that of the expected loss of the rows
+    that softmax(logits) draws; ``"other"`` if it is the gradient of something else.
     """
 
     function: Callable[..., Tensor]
-    gradient: str
-    source: str
-    bias: Bias
-    relaxes: bool = False
-    head: Head = "logits"
-    evaluations: Evaluations = lambda cardinalities, **knobs: 1
-    snaps: bool = False
-
-    @property
-    def name(self) -> str:
-        """By which it is made."""
-        return self.function.__name__
+    gradient: str  # what the backward pass computes
+    source: str  # where it comes from
+    bias: Bias = "biased"
+    relaxes: bool = False  # whether it maps logits to a simplex, and the objective does the rest
+    head: Head = "logits"  # what it takes from net0: logits (B, F) or an embedding (B, C*D)
+    evaluations: Evaluations = lambda cardinalities, **knobs: 1  # of the objective, a row and call
+    snaps: bool = False  # whether net1 gets the nearest category's embedding
 
     @property
     def defaults(self) -> dict[str, Knob]:
         """The knobs: the function's keyword-only arguments that have a kind."""
-        parameters = signature(self.function).parameters.values()
-        return {p.name: p.default for p in parameters if p.name in self.kinds}
+        parameters = signature(self.function).parameters
+        return {name: parameters[name].default for name in self.kinds}
 
     @property
     def kinds(self) -> dict[str, Kind]:
@@ -65,11 +52,6 @@ class Rule:
         kinds = {name: getattr(hint, "__metadata__", (None,))[0] for name, hint in hints.items()}
         return {name: kind for name, kind in kinds.items() if isinstance(kind, Kind)}
 
-    def takes(self, name: str) -> bool:
-        """Whether the function has an argument of that name."""
-        found = signature(self.function).parameters.get(name)
-        return found is not None and found.kind is Parameter.KEYWORD_ONLY
-
 
 class Estimator:
     """One way to train net0 through an objective, made by `make`.
@@ -77,15 +59,18 @@ class Estimator:
     Attributes
     ----------
     rule : the function and what it declares
+    name : by which `make` knows it
+    head : what it takes from net0, ``"logits"`` (B, F) or an ``"embedding"`` (B, C*D)
+    source : where it comes from
     knobs : the knobs and their values
     state : what it has learnt from earlier calls, such as a baseline; empty for most
     """
 
     def __init__(self, rule: Rule, knobs: dict[str, Knob]) -> None:
-        self.rule, self.state = rule, {}
-        self.knobs: dict[str, Knob] = {}
+        self.rule, self.name, self.head = rule, rule.function.__name__, rule.head
+        self.source, self.state, self.knobs = rule.source, {}, {}
         self.change(**(rule.defaults | knobs))
-        self._options = {name: rule.takes(name) for name in ("generator", "state")}
+        self._takes = {"generator", "state"} & signature(rule.function).parameters.keys()
 
     def __repr__(self) -> str:
         return f"{self.name}({', '.join(f'{k}={v}' for k, v in self.knobs.items())})"
@@ -94,16 +79,6 @@ class Estimator:
         return isinstance(other, Estimator) and repr(self) == repr(other)
 
     __hash__ = None
-
-    @property
-    def name(self) -> str:
-        """By which `make` knows it."""
-        return self.rule.name
-
-    @property
-    def head(self) -> Head:
-        """What it takes from net0, ``"logits"`` (B, F) or an ``"embedding"`` (B, C*D)."""
-        return self.rule.head
 
     @property
     def bias(self) -> Bias:
@@ -116,24 +91,12 @@ class Estimator:
         more = "; plus the entropy penalty's" if "entropy_penalty" in self.knobs else ""
         return self.rule.gradient + more
 
-    @property
-    def source(self) -> str:
-        """Where it comes from."""
-        return self.rule.source
-
     def change(self, **knobs: Knob) -> None:
-        """Changes knobs, all or, if one is unknown or has a bad value, none.
-
-        Raises
-        ------
-        ValueError
-            If a knob is unknown or has a bad value.
-        """
-        kinds = self.rule.kinds | {"entropy_penalty": Finite.__metadata__[0]}
-        for name in knobs:
-            if name not in kinds:
-                has = ", ".join(self.rule.defaults) or "no knobs"
-                raise ValueError(f"{self.name} has no knob {name!r}; it has: {has}")
+        """Changes knobs; if one is unknown or a value bad, raises ValueError and changes none."""
+        kinds = self.rule.kinds | {"entropy_penalty": door.Finite.__metadata__[0]}
+        unknown, has = [n for n in knobs if n not in kinds], ", ".join(self.rule.defaults)
+        if unknown:
+            raise ValueError(f"{self.name} has no knob {unknown[0]!r}; it has: {has or 'no knobs'}")
         self.knobs = self.knobs | {n: kinds[n].check(n, value) for n, value in knobs.items()}
 
     def fresh(self) -> "Estimator":
@@ -142,7 +105,7 @@ class Estimator:
         found.knobs, found.state = dict(self.knobs), {}
         return found
 
-    def evaluations(self, cardinalities: Sequence[int]) -> int:
+    def evaluations(self, cardinalities: Cardinalities) -> int:
         """Evaluations of the objective a row and call; backward passes are not counted."""
         return self.rule.evaluations(cardinalities, **self._own)
 
@@ -151,9 +114,9 @@ class Estimator:
         logits: Float[Tensor, "B _"],
         objective: Function | Objective,
         *,
-        cardinalities: Sequence[int],
-        generator: torch.Generator | None = None,
-    ) -> Float[Tensor, ""]:
+        cardinalities: Cardinalities,
+        generator: Noise = None,
+    ) -> Scalar:
         """The relaxed loss (mean over rows), whose backward is the gradient estimate.
 
         A logit of minus infinity is a category that is not allowed. Half types are worked on in
@@ -174,23 +137,22 @@ class Estimator:
             point = self.simplex(logits, cardinalities=cardinalities, generator=generator)
             loss = objective(point).mean()
         else:
-            values, given = allowed_logits(logits, cardinalities), objective.typed(logits.dtype)
+            values, given = (
+                door.allowed_logits(logits, cardinalities),
+                objective.typed(logits.dtype),
+            )
             loss = self.rule.function(values, given, cardinalities, **self._given(generator))
         if "entropy_penalty" not in self.knobs:
             return loss
         values = objective.distances(logits) if self.head == "embedding" else logits
-        penalty = self.knobs["entropy_penalty"] * entropy(values, cardinalities).mean()
+        penalty = self.knobs["entropy_penalty"] * door.entropy(values, cardinalities).mean()
         return loss + (penalty - penalty.detach())
 
     def simplex(
-        self,
-        logits: Float[Tensor, "B F"],
-        *,
-        cardinalities: Sequence[int],
-        generator: torch.Generator | None = None,
-    ) -> Float[Tensor, "B F"]:
+        self, logits: Logits, *, cardinalities: Cardinalities, generator: Noise = None
+    ) -> Simplex:
         """What net1 gets in training: a relaxation's point; of other estimators, the argmax."""
-        values = allowed_logits(logits, cardinalities)
+        values = door.allowed_logits(logits, cardinalities)
         if not self.rule.relaxes:
             return fast.argmax(values, cardinalities).to(logits.dtype)
         return self.rule.function(values, cardinalities, **self._given(generator)).to(logits.dtype)
@@ -199,42 +161,31 @@ class Estimator:
     def _own(self) -> dict[str, Knob]:
         return {name: knob for name, knob in self.knobs.items() if name != "entropy_penalty"}
 
-    def _given(self, generator: torch.Generator | None) -> dict[str, Any]:
+    def _given(self, generator: Noise) -> dict[str, Any]:
         options = {"generator": generator, "state": self.state}
-        return self._own | {name: options[name] for name in options if self._options[name]}
+        return self._own | {name: options[name] for name in self._takes}
 
 
-def relaxation(
-    *, gradient: str, source: str, bias: Bias = "biased"
-) -> Callable[[Callable], Callable]:
+def relaxation(**declared: Any) -> Callable[[Callable], Callable]:
     """Files a function ``(logits, cardinalities, *, KNOBS, generator) -> simplex`` by its name.
 
     Its logits are finite, float32 at least. Its knobs are the keyword-only arguments that are
     annotated by a kind of `tabkit.estimators.door`; `generator` is only handed to one that has it.
+    Declare its `gradient` and `source`, and its `bias` if it is not ``"biased"``.
     """
-    return _filed(gradient=gradient, source=source, bias=bias, relaxes=True)
+    return estimator(relaxes=True, **declared)
 
 
-def estimator(
-    *,
-    gradient: str,
-    source: str,
-    bias: Bias = "biased",
-    head: Head = "logits",
-    evaluations: Evaluations = lambda cardinalities, **knobs: 1,
-    snaps: bool = False,
-) -> Callable[[Callable], Callable]:
+def estimator(**declared: Any) -> Callable[[Callable], Callable]:
     """Files a function ``(logits, objective, cardinalities, *, KNOBS, generator, state) -> loss``.
 
     As `relaxation`; what it puts into the dict `state` it finds there at the next call. With the
-    embedding head it is ``(embedding, objective, *, KNOBS) -> loss``.
+    embedding head it is ``(embedding, objective, *, KNOBS) -> loss``. Declare as well, where they
+    are not the usual ones, its `head`, its `evaluations` of the objective, a row and call, by
+    cardinalities and knobs, and that it `snaps`, so that net1 gets the nearest category's
+    embedding.
     """
-    return _filed(
-        gradient=gradient, source=source, bias=bias, head=head, evaluations=evaluations, snaps=snaps
-    )
 
-
-def _filed(**declared: Any) -> Callable[[Callable], Callable]:
     def file(function: Callable) -> Callable:
         _RULES[function.__name__] = Rule(function, **declared)
         return function

@@ -3,9 +3,8 @@
 import torch
 from torch import Tensor
 
-from tabkit.estimators.door import Count, Positive, Temperature
+from tabkit.estimators.door import Count, Logits, Noise, Positive, Simplex, Temperature
 from tabkit.estimators.registry import relaxation
-from tabkit.estimators.soft import Logits, Noise, Simplex
 from tabkit.fast import argmax, softmax
 from tabkit.simplex import Cardinalities, each, gumbel_noise, jacobian_product, straight_through
 

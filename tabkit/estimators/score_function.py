@@ -4,11 +4,11 @@ from typing import Any
 
 import torch
 
-from tabkit.estimators.door import Finite, Memory, Several, Share, Temperature, with_gradient
+from tabkit.estimators.door import Finite, Memory, Noise, Several, Share, Temperature, with_gradient
 from tabkit.estimators.gumbel import conditional_gumbels
 from tabkit.estimators.registry import estimator
 from tabkit.estimators.sampled import drawn
-from tabkit.estimators.soft import Logits, Noise, Scalar
+from tabkit.estimators.soft import Logits, Scalar
 from tabkit.fast import argmax, softmax
 from tabkit.objective import Objective
 from tabkit.simplex import Cardinalities, each, gumbel_noise, log_softmax

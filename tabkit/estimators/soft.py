@@ -1,21 +1,14 @@
 """Deterministic: softmax, sparse projections, the argmax itself; the reference with labels."""
 
 import entmax
-from jaxtyping import Float
-from torch import Generator, Tensor
 from torch.nn.functional import cross_entropy as nats_of
 
-from tabkit.estimators.door import Temperature
+from tabkit.estimators.door import Logits, Scalar, Simplex, Temperature
 from tabkit.estimators.registry import estimator, relaxation
 from tabkit.fast import argmax
 from tabkit.fast import softmax as softmax_of
 from tabkit.objective import Objective
 from tabkit.simplex import Cardinalities, blocks, each, straight_through
-
-Logits = Float[Tensor, "B F"]
-Simplex = Float[Tensor, "B F"]
-Scalar = Float[Tensor, ""]
-Noise = Generator | None  # where it comes from
 
 
 @relaxation(gradient="exact, of the mixture's loss", source="Bridle 1990")
@@ -82,9 +75,7 @@ def straight_through_argmax(
     bias="other",
     source="maximum likelihood",
 )
-def cross_entropy(
-    logits: Logits, objective: Objective, cardinalities: Cardinalities
-) -> Float[Tensor, ""]:
+def cross_entropy(logits: Logits, objective: Objective, cardinalities: Cardinalities) -> Scalar:
     """Cross-entropy on the true codes, nothing through net1.
 
     The value is the objective at the decoded row, so that it compares with the others; the gradient

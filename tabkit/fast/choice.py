@@ -27,9 +27,8 @@ _mode: Mode = "auto"
 def use(mode: Mode) -> Iterator[None]:
     """Within it, ``"plain"`` formulas only, the ``"fast"`` ones always, or what pays (``"auto"``).
 
-    For all threads. What torch compiles, exports or transforms is plain in any case.
-
-    Raises ValueError if there is no such mode.
+    For all threads. What torch compiles, exports or transforms is plain in any case. Raises
+    ValueError if there is no such mode.
     """
     global _mode  # noqa: PLW0603 - a training thread shall see it, too
     if mode not in ("auto", "plain", "fast"):

@@ -37,24 +37,18 @@ def argmax(values: Float[Tensor, "B F"], cardinalities: Sequence[int]) -> Float[
     simplex.blocks(values, cardinalities)
     rows, widths = values.detach().T.contiguous(), tuple(cardinalities)
     hot = torch.empty_like(rows)
-    for block, place in zip(rows.split(widths), hot.split(widths), strict=True):
+    blocks = list(zip(rows.split(widths), hot.split(widths), strict=True))
+    for block, place in blocks:
         torch.eq(block, block.amax(dim=0), out=place)
-    if not bool((hot.sum(dim=0) == len(widths)).all()):
-        _break_ties(rows.split(widths), hot.split(widths))
+    if not bool((hot.sum(dim=0) == len(widths)).all()):  # of equal ones the first
+        for block, place in blocks:
+            place.zero_().scatter_(0, block.argmax(dim=0, keepdim=True), 1.0)
     return hot.T
-
-
-def _break_ties(blocks: Sequence[Tensor], places: Sequence[Float[Tensor, "_ B"]]) -> None:
-    """Leaves the first of the largest values of each block, in place."""
-    for block, place in zip(blocks, places, strict=True):
-        place.zero_().scatter_(0, block.argmax(dim=0, keepdim=True), 1.0)
 
 
 class _Softmax(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, logits: Float[Tensor, "B F"], widths: tuple[int, ...]
-    ) -> Float[Tensor, "B F"]:
+    def forward(ctx: Any, logits: Tensor, widths: tuple[int, ...]) -> Float[Tensor, "B F"]:
         rows = logits.T.contiguous()
         shares = torch.empty_like(rows)
         for block, place in zip(rows.split(widths), shares.split(widths), strict=True):
@@ -69,16 +63,8 @@ class _Softmax(torch.autograd.Function):
         (shares,) = ctx.saved_tensors
         if torch.is_grad_enabled():  # the gradient is to be differentiated, too
             return simplex.jacobian_product(shares, gradient, ctx.widths), None
-        moved = _moved(gradient.T, shares.T, ctx.widths).T
+        moved = torch.empty_like(shares)
+        columns = (x.T.split(ctx.widths) for x in (gradient, shares, moved))
+        for g, p, place in zip(*columns, strict=True):  # by the kernel that torch's own softmax has
+            torch.ops.aten._softmax_backward_data.out(g, p, 0, p.dtype, grad_input=place)
         return (moved.contiguous() if ctx.by_row else moved), None
-
-
-def _moved(
-    gradient: Float[Tensor, "F B"], shares: Float[Tensor, "F B"], widths: tuple[int, ...]
-) -> Float[Tensor, "F B"]:
-    """`simplex.jacobian_product`, by the kernel that torch's own softmax has for it."""
-    moved, jacobian = torch.empty_like(shares), torch.ops.aten._softmax_backward_data.out
-    parts = zip(gradient.split(widths), shares.split(widths), moved.split(widths), strict=True)
-    for g, p, place in parts:
-        jacobian(g, p, 0, p.dtype, grad_input=place)
-    return moved

@@ -26,22 +26,13 @@ SHORTLIST, BACKWARD = 16, 3  # exchanges that are evaluated; a backward pass, in
 
 @dataclass(frozen=True)
 class Exchanges:
-    """A function of a column and of the categories that come in to the losses; no gradient.
-
-    Attributes
-    ----------
-    first : the folded first layer
-    behind : net1's output from its first layer's
-    codes : (B, C), the rows
-    hidden : (B, R), the first layer's output for them
-    target : (B, Z), where net1's output should be
-    """
+    """A function of a column and of the categories that come in to the losses; no gradient."""
 
     first: FoldedLinear
-    behind: Callable[[Tensor], Tensor]
-    codes: Int64[Tensor, "B C"]
-    hidden: Float[Tensor, "B R"]
-    target: Float[Tensor, "B Z"]
+    behind: Callable[[Tensor], Tensor]  # net1's output from its first layer's
+    codes: Int64[Tensor, "B C"]  # of the rows
+    hidden: Float[Tensor, "B R"]  # the first layer's output for them
+    target: Float[Tensor, "B Z"]  # where net1's output should be
 
     @torch.no_grad()
     def __call__(
@@ -55,12 +46,7 @@ class Exchanges:
         return torch.cat([self._some(column, *part) for part in zip(given, *parts, strict=False)])
 
     def _some(
-        self,
-        column: int,
-        categories: Int64[Tensor, "A M"] | None,
-        codes: Int64[Tensor, "A C"],
-        hidden: Float[Tensor, "A R"],
-        target: Float[Tensor, "A Z"],
+        self, column: int, categories: Tensor | None, codes: Tensor, hidden: Tensor, target: Tensor
     ) -> Float[Tensor, "A M"]:
         table = self.first.categories.split(self.first.cardinalities)[column]
         others = (hidden - table[codes[:, column]])[:, None, :]
@@ -73,15 +59,9 @@ class Exchanges:
     ) -> tuple[Float[Tensor, " B"], Int64[Tensor, " B"]]:
         """The lowest loss that one exchange leads to, and its place, 0 to F - 1.
 
-        Parameters
-        ----------
-        allowed
-            Which categories may come in.
-        shortlist
-            How many exchanges of each row are evaluated; all if there are no more.
+        At most `shortlist` exchanges of each row are evaluated, of the categories that are allowed.
         """
-        rows = max(1, TOGETHER // 2)
-        parts = [x.split(rows) for x in (self.codes, self.hidden, self.target, allowed)]
+        parts = [x.split(TOGETHER // 2) for x in (self.codes, self.hidden, self.target, allowed)]
         found = [self._best(*part, shortlist) for part in zip(*parts, strict=True)]
         losses, places = zip(*found, strict=True)
         return torch.cat(losses), torch.cat(places)

@@ -70,10 +70,8 @@ class FoldedLinear(nn.Module):
         widths = [W.shape[1] for W in tables]
         inputs = linear.in_features - sum(widths)
         if inputs < 0:
-            raise ValueError(
-                f"the embeddings are {sum(widths)} wide, more than the linear layer's "
-                f"{linear.in_features} inputs"
-            )
+            wide = f"the embeddings are {sum(widths)} wide"
+            raise ValueError(f"{wide}, more than the linear layer's {linear.in_features} inputs")
         if any(w.requires_grad for w in (*tables, *linear.parameters())):
             raise ValueError("what still trains cannot be folded: call tabkit.freeze(net1) first")
         *parts, rest = linear.weight.split([*widths, inputs], dim=1)
@@ -91,12 +89,9 @@ class FoldedLinear(nn.Module):
     def _keep_apart(self, tables: Sequence[Tensor], weight: Float[Tensor, "CD R"]) -> None:
         """Keeps grouped tables and the weight, too, if they are the cheaper way for a simplex."""
         groups = grouped(tables, features=FEATURES, categories=CATEGORIES)
-        self.multiplications = {
-            "folded": self.categories.numel(),
-            "apart": sum(g.numel() for g in groups) + weight.numel(),
-        }
-        fewer = self.multiplications["apart"] < self.multiplications["folded"]
-        self.apart = fewer and weight.device.type == "cpu"
+        whole, apart = self.categories.numel(), sum(x.numel() for x in (*groups, weight))
+        self.multiplications = {"folded": whole, "apart": apart}
+        self.apart = apart < whole and weight.device.type == "cpu"
         self.groups = len(groups) if self.apart else 0
         for number, group in enumerate(groups[: self.groups]):
             self.register_buffer(f"group_{number}", group.clone())

@@ -36,9 +36,7 @@ def heads(x: Float[Tensor, "B R"], weight: Tensor, bias: Tensor, first: int) -> 
 
 class _Heads(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, first: int
-    ) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, first: int) -> Parts:
         output = torch.addmm(bias[:, None], weight, x.T)  # (O, B)
         ctx.save_for_backward(x.to(output.dtype), weight.to(output.dtype))  # under autocast
         return output[:first].T, output[first:].T

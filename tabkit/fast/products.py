@@ -44,12 +44,9 @@ class _Products(torch.autograd.Function):
         moved = (simplex.embed if again else _side_by_side)(gradient, transposed)
         if values is None:
             return moved, *[None for _ in tables]
-        pairs = zip(
-            simplex.blocks(values, [len(W) for W in tables]),
-            simplex.blocks(gradient, [W.shape[1] for W in tables]),
-            strict=True,
-        )
-        return moved, *[block.T @ g for block, g in pairs]
+        shares = values.split([len(W) for W in tables], dim=1)
+        slopes = gradient.split([W.shape[1] for W in tables], dim=1)
+        return moved, *[block.T @ g for block, g in zip(shares, slopes, strict=True)]
 
 
 def _side_by_side(values: Float[Tensor, "B F"], tables: Sequence[Tensor]) -> Float[Tensor, "B G"]:

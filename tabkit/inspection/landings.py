@@ -1,6 +1,7 @@
 """Where net0's predictions land among the categories, and what that costs when they are decoded."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from tabkit.data import Dataset
 from tabkit.decoders import Handed, decoder_of, handed_over, local_search, possible
+from tabkit.embedding import SoftEmbedding
 from tabkit.estimators import Estimator
 from tabkit.inspection.mixtures import spacing
 from tabkit.nets import SquaredDistance, ask, encode_rows, first_layer_metrics
@@ -26,12 +28,9 @@ class Landing:
 
     Attributes
     ----------
-    columns : tuple of str
-        The categorical columns.
-    handed : Handed
-        What net1 gets for the rows.
-    objective : SquaredDistance
-        The loss of the same rows.
+    columns : the categorical columns
+    handed : what net1 gets for the rows
+    objective : the loss of the same rows
     """
 
     columns: tuple[str, ...]
@@ -45,18 +44,20 @@ class Landing:
 
     def points(self, *, first_layer: bool = False) -> list[Float[Tensor, "B D"]]:
         """What is handed over, by column."""
-        tables = ask(self.handed.net1, "embedding", "where predictions land")
-        return self._seen(list(self.handed.embedding.split(tables.widths, dim=1)), first_layer)
+        return self._seen(self.handed.embedding.split(self._embedding.widths, 1), first_layer)
 
     def tables(self, *, first_layer: bool = False) -> list[Float[Tensor, "K D"]]:
         """The categories' own embeddings, by column."""
-        tables = ask(self.handed.net1, "embedding", "where predictions land")
-        return self._seen([W.detach() for W in tables.weights], first_layer)
+        return self._seen([W.detach() for W in self._embedding.weights], first_layer)
+
+    @property
+    def _embedding(self) -> SoftEmbedding:
+        return ask(self.handed.net1, "embedding", "where predictions land")
 
     @torch.no_grad()
-    def _seen(self, parts: list[Tensor], first_layer: bool) -> list[Tensor]:
+    def _seen(self, parts: Sequence[Tensor], first_layer: bool) -> list[Tensor]:
         if not first_layer:
-            return parts
+            return list(parts)
         metrics = first_layer_metrics(self.handed.net1)
         return [x @ m.T for x, m in zip(parts, metrics, strict=True)]
 
@@ -67,72 +68,59 @@ class Landing:
 
     @torch.no_grad()
     def losses(self) -> dict[str, float]:
-        """The relaxed loss, and that of the hard rows by three decoders that need no search.
+        """The loss of what was handed over (`relaxed`), and of hard rows by decoder.
 
-        Returns
-        -------
-        dict
-            ``relaxed``: of what was handed over. ``decode_argmax``, ``decode_table`` and
-            ``decode_first_layer``: by the decoders of these names; NaN where net1 lacks what one
-            needs.
+        Those that need no search: ``decode_argmax``, ``decode_table`` and ``decode_first_layer``;
+        NaN where net1 lacks what one needs.
         """
-        losses, able = {"relaxed": self.relaxed.mean().item()}, possible(self.handed.net1)
-        for name in ("argmax", "table", "first_layer"):
-            codes = decoder_of(name)(self.handed) if name in able else None
-            loss = math.nan if codes is None else self.objective(codes).mean().item()
-            losses[f"decode_{name}"] = loss
-        return losses
+        losses = {f"decode_{name}": math.nan for name in ("argmax", "table", "first_layer")}
+        for name in possible(self.handed.net1):
+            if f"decode_{name}" in losses:
+                codes = decoder_of(name)(self.handed)
+                losses[f"decode_{name}"] = self.objective(codes).mean().item()
+        return {"relaxed": self.relaxed.mean().item()} | losses
 
     @torch.no_grad()
     def distances(self, *, first_layer: bool = False) -> pd.DataFrame:
         """How far what is handed over lies from the categories, by column: means over rows.
 
-        Returns
-        -------
-        DataFrame
-            `largest_share`, of softmax(logits); `to_nearest` and `to_decoded`, the distances to
-            the nearest category and to the decoded one, in units of `spacing`;
-            `nearest_is_decoded`, the share of rows in which the two are one; `spacing`, the mean
-            distance from a category to the nearest other one.
+        `largest_share`, of softmax(logits); `to_nearest` and `to_decoded`, the distances to the
+        nearest category and to the decoded one, in units of `spacing`; `nearest_is_decoded`, the
+        share of rows in which the two are one; `spacing`, the mean distance from a category to the
+        nearest other one.
         """
-        shares = blocks(self.handed.logits, self.handed.cardinalities)
-        seen = zip(
-            self.points(first_layer=first_layer), self.tables(first_layer=first_layer), strict=True
+        parts = (
+            self.points(first_layer=first_layer),
+            self.tables(first_layer=first_layer),
+            blocks(self.handed.logits, self.handed.cardinalities),
         )
         records = []
-        for (points, table), logits in zip(seen, shares, strict=True):
+        for points, table, logits in zip(*parts, strict=True):
             every = torch.cdist(points, table, compute_mode="donot_use_mm_for_euclid_dist")
             decoded, gap = logits.argmax(dim=1), spacing(table)
             to_nearest, nearest = every.min(dim=1)
-            to_decoded = every.gather(1, decoded[:, None])
-            records.append(
-                {
-                    "largest_share": logits.softmax(dim=1).amax(dim=1).mean().item(),
-                    "to_nearest": to_nearest.mean().item() / gap,
-                    "to_decoded": to_decoded.mean().item() / gap,
-                    "nearest_is_decoded": (nearest == decoded).double().mean().item(),
-                    "spacing": gap,
-                }
-            )
+            means = {
+                "largest_share": logits.softmax(dim=1).amax(dim=1),
+                "to_nearest": to_nearest / gap,
+                "to_decoded": every.gather(1, decoded[:, None]) / gap,
+                "nearest_is_decoded": (nearest == decoded).double(),
+            }
+            record = {name: values.mean().item() for name, values in means.items()}
+            records.append(record | {"spacing": gap})
         return pd.DataFrame(records, index=pd.Index(self.columns, name="column"))
 
     @torch.no_grad()
     def rows(self) -> pd.DataFrame:
         """Row by row, the gap and how far the decoded row lies from what was handed over.
 
-        Returns
-        -------
-        DataFrame
-            `gap`, decoded minus relaxed loss; `to_nearest` and `to_decoded`, as the first layer
-            sees them: the root of the sum over columns of squared distances.
+        `gap`, decoded minus relaxed loss; `to_nearest` and `to_decoded`, as the first layer sees
+        them: the root of the sum over columns of squared distances.
         """
         points, tables = self.points(first_layer=True), self.tables(first_layer=True)
         chosen = {"to_nearest": decoder_of("first_layer")(self.handed), "to_decoded": self.decoded}
         losses = {"gap": self.objective(self.decoded) - self.relaxed}
         for name, codes in chosen.items():
-            apart = [
-                p - t[codes[:, c]] for c, (p, t) in enumerate(zip(points, tables, strict=True))
-            ]
+            apart = [p - t[c] for p, t, c in zip(points, tables, codes.T, strict=True)]
             losses[name] = torch.cat(apart, dim=1).norm(dim=1)
         return pd.DataFrame({name: values.cpu().numpy() for name, values in losses.items()})
 
@@ -144,11 +132,9 @@ class Landing:
         """
         decoded, loss = self.decoded, self.objective(self.decoded).mean()
         snapped = decoder_of("first_layer")(self.handed)
-        falls = []
-        for c in range(len(self.columns)):
-            codes = decoded.clone()
-            codes[:, c] = snapped[:, c]
-            falls.append((loss - self.objective(codes).mean()).item())
+        columns = torch.arange(len(self.columns), device=decoded.device)
+        mixed = (torch.where(columns == c, snapped, decoded) for c in columns)
+        falls = [(loss - self.objective(codes).mean()).item() for codes in mixed]
         return pd.Series(falls, index=pd.Index(self.columns, name="column"), name="fall")
 
 
@@ -173,17 +159,12 @@ def reach(
 ) -> dict[str, float]:
     """How near hard rows come to net1's output for what net0 hands over (squared distances).
 
-    Returns
-    -------
-    dict
-        ``argmax``, from that output to the decoded row's; ``search``, to that of the row that a
-        local search finds. If the second is small, net1 reads the mixture as a row that there is,
-        and the argmax picks another one.
+    ``argmax``, from that output to the decoded row's; ``search``, to that of the row that a local
+    search finds. If the second is small, net1 reads the mixture as a row that there is, and the
+    argmax picks another one.
     """
     handed = handed_over(net0, dataset.signal[index], net1, estimator=estimator, seed=seed)
     decoded, K = decoder_of("argmax")(handed), handed.cardinalities
     _, found = local_search(decoded, handed.objective, K, allowed=handed.allowed)
-    return {
-        "argmax": handed.objective.hard(decoded, K).mean().item(),
-        "search": found.mean().item(),
-    }
+    argmax = handed.objective.hard(decoded, K)
+    return {"argmax": argmax.mean().item(), "search": found.mean().item()}

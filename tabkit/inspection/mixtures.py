@@ -28,45 +28,28 @@ def walk(
 ) -> pd.DataFrame:
     """From one category of a column to another through their mixtures, as net1 sees it.
 
-    Parameters
-    ----------
-    rows
-        One row, whose other columns stay as they are.
-
-    Returns
-    -------
-    DataFrame
-        Indexed by the share of the second category, the distances behind net1 from the mixture to
-        the row with the first category, with the second, and with the nearest of all (`to_first`,
-        `to_second`, `to_nearest`), and that one's code (`nearest`).
-
-    Raises
-    ------
-    ValueError
-        If there is not exactly one row.
+    `rows` is one row, whose other columns stay as they are. Returned are, by the share of the
+    second category, the distances behind net1 from the mixture to the row with the first category,
+    with the second, and with the nearest of all (`to_first`, `to_second`, `to_nearest`), and that
+    one's code (`nearest`). Raises ValueError if there is not exactly one row.
     """
     if len(rows) != 1:
         raise ValueError(f"a walk starts from one row, not from {len(rows)}")
-    device, cardinalities = device_of(net1), cardinalities_of(net1)
-    rows, width = rows.to(device, dtype_of(net1)), cardinalities[column]
-    every = rows.codes.expand(width, -1).clone()
-    every[:, column] = torch.arange(width, device=device)
-    hard = one_hot(every, cardinalities, dtype_of(net1))
-    share = torch.linspace(0, 1, points, device=device, dtype=dtype_of(net1))[:, None]
+    place, K = {"device": device_of(net1), "dtype": dtype_of(net1)}, cardinalities_of(net1)
+    rows, width = rows.to(**place), K[column]
+    every = rows.codes.repeat(width, 1)
+    every[:, column] = torch.arange(width)
+    hard = one_hot(every, K, place["dtype"])
+    share = torch.linspace(0, 1, points, **place)[:, None]
     mixed = (1 - share) * hard[first] + share * hard[second]
     outputs = net1(mixed, rows.continuous.expand(points, -1))
     corners = net1(hard, rows.continuous.expand(width, -1))
-    distances = torch.cdist(outputs, corners)
-    nearest = distances.min(dim=1)
-    return pd.DataFrame(
-        {
-            "to_first": distances[:, first].cpu(),
-            "to_second": distances[:, second].cpu(),
-            "to_nearest": nearest.values.cpu(),
-            "nearest": nearest.indices.cpu(),
-        },
-        index=pd.Index(share.squeeze(1).tolist(), name="share"),
+    apart = pd.DataFrame(
+        torch.cdist(outputs, corners).cpu().numpy(),
+        pd.Index(share.flatten().tolist(), name="share"),
     )
+    nearest = {"to_nearest": apart.min(axis=1), "nearest": apart.idxmin(axis=1)}
+    return pd.DataFrame({"to_first": apart[first], "to_second": apart[second], **nearest})
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,14 +58,10 @@ class Mixture:
 
     Attributes
     ----------
-    samples : Tensor
-        (S, K): one simplex a draw of the noise; all the same without noise.
-    entropy : float
-        Of the first, in nats.
-    nearest : int or None
-        The category whose embedding is nearest to the first's soft embedding, if there are any.
-    distance : float or None
-        How far away it is, in units of the mean distance between neighbouring categories.
+    samples : one simplex a draw of the noise; all the same without noise
+    entropy : of the first, in nats
+    nearest : the category whose embedding is nearest to the first's soft embedding, if any
+    distance : how far away it is, in units of the mean distance between neighbouring categories
     """
 
     samples: Float[Tensor, "S K"]
@@ -107,12 +86,8 @@ def mix(
 ) -> Mixture:
     """Puts one column's logits through a relaxation, several times.
 
-    Without the column's embedding table, only the shares and their entropy are known.
-
-    Raises
-    ------
-    ValueError
-        If there are not as many logits as categories.
+    Without the column's embedding table, only the shares and their entropy are known. Raises
+    ValueError if it has not as many categories as there are logits.
 
     Examples
     --------

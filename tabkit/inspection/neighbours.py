@@ -26,27 +26,17 @@ def nearest(
     k: int = 5,
     metric: str = "euclidean",
 ) -> pd.DataFrame:
-    """The k nearest neighbours of points, by name.
+    """The k nearest neighbours `of` a name or several (or categories that are numbers), or of all.
 
-    Parameters
-    ----------
-    of
-        A name or several, or categories that are numbers; all points if not given.
-    metric
-        ``"euclidean"`` or ``"cosine"`` (1 minus the cosine of the angle).
-
-    Returns
-    -------
-    DataFrame
-        `name`, `rank` (1 is the nearest), `neighbour`, `distance`, and the neighbour's `count`
-        where it is known.
+    By the metric ``"euclidean"`` or ``"cosine"`` (1 minus the cosine of the angle). The columns:
+    `name`, `rank` (1 is the nearest), `neighbour`, `distance`, and the neighbour's `count` where it
+    is known.
 
     Raises
     ------
-    DataError
-        If a name is unknown, or the metric is cosine and a vector has length 0.
-    ValueError
-        If k is below 1 or there are not k others, or the metric is unknown.
+    DataError, ValueError
+        If a name is unknown, or the metric is cosine and a vector has length 0; if k is below 1 or
+        there are not k others, or the metric is unknown.
 
     Examples
     --------
@@ -56,34 +46,24 @@ def nearest(
     ['a', 'c']
     """
     chosen = [of] if isinstance(of, Category) else of
-    everyone = range(len(vectors))
-    at = list(everyone if chosen is None else map(vectors.position, chosen))
+    at = list(range(len(vectors)) if chosen is None else map(vectors.position, chosen))
     distances, order = neighbours(vectors, k=k, metric=metric)
     found, names = order[at].ravel(), vectors.names
-    table = pd.DataFrame(
-        {
-            "name": [names[i] for i in np.repeat(at, k)],
-            "rank": np.tile(np.arange(1, k + 1), len(at)),
-            "neighbour": [names[i] for i in found],
-            "distance": distances[at].ravel(),
-        }
-    )
-    if "count" in vectors.facts:
-        table["count"] = vectors.facts["count"].to_numpy()[found]
-    return table
+    columns = {
+        "name": [names[i] for i in np.repeat(at, k)],
+        "rank": np.tile(np.arange(1, k + 1), len(at)),
+        "neighbour": [names[i] for i in found],
+        "distance": distances[at].ravel(),
+        **vectors.facts.filter(["count"]).iloc[found].to_dict("list"),
+    }
+    return pd.DataFrame(columns)
 
 
 def neighbours(
     vectors: Vectors, *, k: int, metric: str = "euclidean"
 ) -> tuple[Float[np.ndarray, "n k"], Int64[np.ndarray, "n k"]]:
-    """Distances to the k nearest other points, and their positions.
-
-    Raises
-    ------
-    DataError, ValueError
-        As `nearest`.
-    """
-    check_neighbours(vectors, k)
+    """Distances to the k nearest other points, and their positions; raises as `nearest`."""
+    check_count(vectors, "k", k, 1)
     check_metric(vectors, metric)
     search = NearestNeighbors(n_neighbors=k, metric=metric).fit(vectors.values)
     distances, order = search.kneighbors()  # of no given points: of all, each without itself
@@ -102,34 +82,21 @@ def few(n: int) -> int:
     return max(1, min(NEIGHBOURS, (n - 1) // 2))
 
 
-def check_neighbours(vectors: Vectors, k: int) -> None:
-    """Every point needs k others.
-
-    Raises ValueError otherwise.
-    """
-    if not 1 <= k < len(vectors):
-        raise ValueError(
-            f"k must lie in 1 to {len(vectors) - 1}, the other points of {vectors.title!r} "
-            f"({len(vectors)} in all), not {k}"
-        )
+def check_count(vectors: Vectors, name: str, count: int, least: int) -> None:
+    """Raises ValueError if there are not so many other points."""
+    n = len(vectors)
+    if not least <= count < n:
+        others = f"the other points of {vectors.title!r} ({n} in all)"
+        raise ValueError(f"{name} must lie in {least} to {n - 1}, {others}, not {count}")
 
 
 def check_metric(vectors: Vectors, metric: str) -> None:
-    """The metric is known, and no vector lacks a direction where that counts.
-
-    Raises
-    ------
-    ValueError, DataError
-        Otherwise.
-    """
+    """Raises ValueError if the metric is unknown, DataError if a cosine lacks a direction."""
     if metric not in METRICS:
         raise ValueError(f"metric must be one of {', '.join(METRICS)}, not {metric!r}")
     lengths = np.linalg.norm(vectors.values, axis=1)
     if metric == "cosine" and not lengths.all():
         at = int((lengths == 0).argmax())
-        raise DataError(
-            f"the vector of {vectors.names[at]!r} has length 0, so no direction",
-            "use the Euclidean metric, or leave that point out",
-            column=vectors.title,
-            row=at,
-        )
+        problem = f"the vector of {vectors.names[at]!r} has length 0, so no direction"
+        remedy = "use the Euclidean metric, or leave that point out"
+        raise DataError(problem, remedy, column=vectors.title, row=at)

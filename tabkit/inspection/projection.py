@@ -2,13 +2,14 @@
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int64
 
 from tabkit.extras import imports_for
-from tabkit.inspection.neighbours import check_metric, few
+from tabkit.inspection.neighbours import check_count, check_metric, few
 from tabkit.inspection.vectors import Vectors
 
 with imports_for("inspection"):
@@ -31,20 +32,13 @@ class Projection:
 
     Attributes
     ----------
-    vectors : Vectors
-    method : str
-        ``"umap"`` or ``"pca"``.
-    coordinates : ndarray
-        (n, 2) or (n, 3).
-    trustworthiness : float
-        1 if every point's neighbours on the map are its neighbours among the vectors (Venna and
-        Kaski, 2001).
-    continuity : float
-        1 if every point's neighbours among the vectors are its neighbours on the map.
-    quality_neighbours : int
-        How many neighbours the two look at.
-    pca : PCA | None
-        What was fitted, for PCA.
+    method : ``"umap"`` or ``"pca"``
+    coordinates : (n, 2) or (n, 3)
+    trustworthiness : 1 if every point's neighbours on the map are its neighbours among the vectors
+        (Venna and Kaski, 2001)
+    continuity : 1 if every point's neighbours among the vectors are its neighbours on the map
+    quality_neighbours : how many neighbours the two look at
+    pca : what was fitted, for PCA
     """
 
     vectors: Vectors
@@ -63,12 +57,8 @@ class Projection:
     def place(self, points: Float[np.ndarray, "m W"]) -> Float[np.ndarray, "m d"]:
         """Where further points of the same space lie on a PCA.
 
-        PCA is linear: the mixture of two points lies on the straight line between them.
-
-        Raises
-        ------
-        ValueError
-            For UMAP, on whose map a place between two points means nothing.
+        PCA is linear: the mixture of two points lies on the straight line between them. Raises
+        ValueError for UMAP, on whose map a place between two points means nothing.
         """
         if self.pca is None:
             raise ValueError(
@@ -82,14 +72,10 @@ class Projection:
     ) -> pd.DataFrame:
         """Where points lie on a PCA (`x`, `y`), and the categories of their codes (`to_x`, `to_y`).
 
-        Raises
-        ------
-        ValueError
-            As `place`.
+        Raises as `place`.
         """
-        own, to = self.place(points), self.coordinates[codes]
-        ends = {"x": own[:, 0], "y": own[:, 1], "to_x": to[:, 0], "to_y": to[:, 1]}
-        return pd.DataFrame(ends)
+        ends = np.hstack([self.place(points)[:, :2], self.coordinates[codes, :2]])
+        return pd.DataFrame(ends, columns=["x", "y", "to_x", "to_y"])
 
 
 def project(
@@ -108,37 +94,30 @@ def project(
 
     Parameters
     ----------
-    method
-        ``"umap"`` (McInnes, Healy and Melville, 2018, arXiv:1802.03426) or ``"pca"``.
-    dimensions
-        2 or 3.
-    neighbours
-        How many neighbours UMAP keeps together, 2 or more; 15 if not given, or all other points
-        where there are fewer.
-    metric
-        For UMAP, as in `nearest`. PCA is Euclidean.
-    seed
-        Same seed, same machine, same versions: the same map.
-    progress
-        Show a progress bar of UMAP's rounds (compiling comes before it).
+    method : ``"umap"`` (McInnes, Healy and Melville, 2018, arXiv:1802.03426) or ``"pca"``
+    dimensions : 2 or 3
+    neighbours : how many neighbours UMAP keeps together, 2 or more; 15 if not given, or all other
+        points where there are fewer
+    metric : for UMAP, as in `nearest`; PCA is Euclidean
+    seed : same seed, same machine, same versions: the same map
+    progress : show a bar of UMAP's rounds (compiling comes before it)
 
     Raises
     ------
-    ValueError
+    ValueError, DataError
         If there are fewer than 4 points, or all are the same, fewer points than `neighbours`,
-        fewer columns than `dimensions`, or an argument is unknown.
-    DataError
-        As `nearest`.
+        fewer columns than `dimensions`, or an argument is unknown; as `nearest`.
     """
     check_projection(vectors, method, dimensions, neighbours, metric)
     check_metric(vectors, metric)
-    if method == "pca":
-        pca = PCA(dimensions, svd_solver="full")
+    pca = PCA(dimensions, svd_solver="full") if method == "pca" else None
+    if pca:
         coordinates = pca.fit_transform(vectors.values.astype(np.float64))
     else:
-        pca = None
         width = neighbours or min(UMAP_NEIGHBOURS, len(vectors) - 1)
-        coordinates = _umap(vectors, dimensions, width, metric, seed, progress)
+        bar = {"disable": not progress, "desc": f"UMAP of {len(vectors):,} points"}
+        options = {"n_components": dimensions, "random_state": seed, "tqdm_kwds": bar}
+        coordinates = _umap(vectors, n_neighbors=width, metric=metric, **options)
     trust, continuity, k = quality(vectors, coordinates, metric=metric, seed=seed)
     return Projection(vectors, method, coordinates.astype(np.float64), trust, continuity, k, pca)
 
@@ -146,10 +125,7 @@ def project(
 def check_projection(
     vectors: Vectors, method: str, dimensions: int, neighbours: int | None, metric: str
 ) -> None:
-    """The points are enough, and the arguments known.
-
-    Raises ValueError otherwise.
-    """
+    """Raises ValueError if the points are too few, or an argument is unknown."""
     n, width = vectors.values.shape
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
@@ -163,35 +139,25 @@ def check_projection(
     if not np.ptp(vectors.values, axis=0).any():
         raise ValueError(f"the points of {vectors.title!r} are all the same")
     if width < dimensions:
-        raise ValueError(
-            f"{vectors.title!r} has vectors of width {width}: they cannot be projected to "
-            f"{dimensions} dimensions"
-        )
+        cannot = f"they cannot be projected to {dimensions} dimensions"
+        raise ValueError(f"{vectors.title!r} has vectors of width {width}: {cannot}")
     if method == "pca" and (metric != "euclidean" or neighbours is not None):
         raise ValueError("PCA is Euclidean and looks at no neighbours: leave out both")
-    if neighbours is not None and not 2 <= neighbours < n:
-        raise ValueError(
-            f"neighbours must lie in 2 to {n - 1}, the other points of {vectors.title!r} "
-            f"({n} in all), not {neighbours}"
-        )
+    if neighbours is not None:
+        check_count(vectors, "neighbours", neighbours, 2)
 
 
-def _umap(
-    vectors: Vectors, dimensions: int, width: int, metric: str, seed: int, progress: bool
-) -> Float[np.ndarray, "n d"]:
-    """UMAP's coordinates."""
-    options = {
-        "n_neighbors": width,
-        "n_components": dimensions,
-        "metric": metric,
-        "init": _start(vectors, dimensions),
-        "random_state": seed,
-        "n_jobs": 1,
-        "tqdm_kwds": {"disable": not progress, "desc": f"UMAP of {len(vectors):,} points"},
-    }
+def _umap(vectors: Vectors, **options: Any) -> Float[np.ndarray, "n d"]:
+    """UMAP's coordinates.
+
+    It starts from a PCA, which is defined for few points too; but it scales its start to a box,
+    which a start without extent in one dimension does not have.
+    """
+    start = PCA(options["n_components"], svd_solver="full").fit_transform(vectors.values)
+    options |= {"init": start if np.ptp(start, axis=0).all() else "random", "n_jobs": 1}
     if len(vectors) >= UMAP_APPROXIMATES:
-        search = NearestNeighbors(n_neighbors=width, metric=metric).fit(vectors.values)
-        found, order = search.kneighbors(vectors.values)
+        search = NearestNeighbors(n_neighbors=options["n_neighbors"], metric=options["metric"])
+        found, order = search.fit(vectors.values).kneighbors(vectors.values)
         options["precomputed_knn"] = (order, found)
     with warnings.catch_warnings():
         # It says that it cannot place new points, and that it lacks TensorFlow: neither is used.
@@ -201,15 +167,6 @@ def _umap(
             from umap import UMAP  # noqa: PLC0415 - heavy
 
         return UMAP(**options).fit_transform(vectors.values)
-
-
-def _start(vectors: Vectors, dimensions: int) -> Float[np.ndarray, "n d"] | str:
-    """Where UMAP starts: from a PCA, which is defined for few points too.
-
-    It scales its start to a box, which a start without extent in one dimension does not have.
-    """
-    start = PCA(dimensions, svd_solver="full").fit_transform(vectors.values)
-    return start if np.ptp(start, axis=0).all() else "random"
 
 
 def quality(
@@ -229,6 +186,6 @@ def quality(
     if metric == "cosine":  # of vectors of length 1 the order of distances is that of angles
         values = values / np.linalg.norm(values, axis=1, keepdims=True)
     k = few(len(drawn))
-    trust = trustworthiness(values, shown, n_neighbors=k)
-    continuity = trustworthiness(shown, values, n_neighbors=k)
-    return float(trust), float(continuity), k
+    both = ((values, shown), (shown, values))
+    trust, continuity = (float(trustworthiness(a, b, n_neighbors=k)) for a, b in both)
+    return trust, continuity, k

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from tabkit.data import Dataset
 from tabkit.decoders import decoder_of, handed_over
+from tabkit.inspection.vectors import choose_of, find_column
 from tabkit.nets import SquaredDistance, encode_rows
 from tabkit.objective import Function
 from tabkit.schema import Continuous, DataError, Schema
-from tabkit.simplex import argmax_codes, blocks, one_hot, slices, softmax
+from tabkit.simplex import argmax, blocks, softmax
 
 JOINT_TABLE = 1_000  # rows, all of which an exact gradient tries: 0.3 s
 Problem = tuple[Tensor, Function, tuple[int, ...], tuple[tuple[str, ...], ...]]
@@ -29,21 +30,15 @@ class PredictedRow:
 
     Attributes
     ----------
-    signal : DataFrame
-        By name, what net0 sees: `deviations`, in standard deviations of the training rows, and
-        `own`, in the unit of the column of that name; NaN where there is none.
-    columns : DataFrame
-        By categorical column, the labels `true` and `decoded`, whether they are the same (`hit`),
-        and the shares that net0 gives to both (`true_share`, `decoded_share`).
-    shares : Mapping[str, Series]
-        For each column the softmax of the logits, by label.
-    mixture : float
-        Distance of what net0 hands over: of those shares, or of the embedding that it predicts.
-    decoded : float
-        Distance of the decoded row.
-    overrulings : DataFrame
-        By column and category, the `distance` of the decoded row with that one category put in,
-        and its `change` from `decoded`; 0 for the categories that are decoded.
+    signal : by name, what net0 sees: `deviations`, in standard deviations of the training rows,
+        and `own`, in the unit of the column of that name; NaN where there is none
+    columns : by categorical column, the labels `true` and `decoded`, whether they are the same
+        (`hit`), and the shares that net0 gives to both (`true_share`, `decoded_share`)
+    shares : for each column the softmax of the logits, by label
+    mixture : distance of what net0 hands over: of those shares, or of the embedding it predicts
+    decoded : distance of the decoded row
+    overrulings : by column and category, the `distance` of the decoded row with that one category
+        put in, and its `change` from `decoded`; 0 for the categories that are decoded
     """
 
     signal: pd.DataFrame
@@ -59,29 +54,18 @@ class PredictedRow:
 
         The column that gains most comes first.
         """
-        own = [(name, label) for name, label in self.columns["decoded"].items()]
-        others = self.overrulings.drop(index=own)
+        others = self.overrulings.drop(index=list(self.columns["decoded"].items()))
         nearest = others.loc[others.groupby("column", sort=False)["distance"].idxmin()]
         return nearest.reset_index("category").sort_values("distance", kind="stable")
 
 
 @torch.no_grad()
 def predicted_row(net0: Any, net1: Any, dataset: Dataset, row: int = 0) -> PredictedRow:
-    """What net0 predicts for a test row, and all F - C single overrulings, in one batch.
+    """What net0 predicts for a test row, by its position among them, and all single overrulings.
 
     The shares are softmax(logits) whatever net0 was trained with; of a net0 with the embedding
     head, the logits are minus the squared distances to the categories, and the mixture is the
-    embedding that it predicts.
-
-    Parameters
-    ----------
-    row
-        Position among the test rows.
-
-    Raises
-    ------
-    ValueError
-        If there is no such test row.
+    embedding that it predicts. Raises ValueError if there is no such test row.
 
     Examples
     --------
@@ -95,25 +79,24 @@ def predicted_row(net0: Any, net1: Any, dataset: Dataset, row: int = 0) -> Predi
     index = check_row(dataset, row)
     handed = handed_over(net0, dataset.signal[index], net1)
     codes, K = decoder_of("argmax")(handed), handed.cardinalities
-    simplex = softmax(handed.logits, K)
     objective = SquaredDistance(net1, handed.continuous, encode_rows(net1, dataset.rows[index]))
-    decoded = objective.hard(codes, K).item()
-    distances = overruled(codes, objective, K).cpu()
+    loss = objective.hard(codes, K)
+    distances = objective.tried(codes, loss, K)[0].double().cpu().numpy()
+    shares = shares_by_label(dataset.schema, softmax(handed.logits, K))
+    pairs = [(name, label) for name, share in shares.items() for label in share.index]
+    labels = pd.MultiIndex.from_tuples(pairs, names=["column", "category"])
     return PredictedRow(
         signal_frame(dataset, dataset.signal[index[0]]),
-        column_frame(dataset.schema, dataset.rows.codes[index[0]], codes[0].cpu(), simplex.cpu()),
-        dict(zip(labels_of(dataset.schema), share_series(dataset.schema, simplex), strict=True)),
+        column_frame(shares, dataset.rows.codes[index[0]], codes[0]),
+        shares,
         objective.squared(handed.output).item(),
-        decoded,
-        overruling_frame(dataset.schema, codes[0].cpu(), distances, decoded),
+        loss.item(),
+        pd.DataFrame({"distance": distances, "change": distances - loss.item()}, index=labels),
     )
 
 
 def check_row(dataset: Dataset, row: int) -> Int64[Tensor, "1"]:
-    """The index of the test row at a position.
-
-    Raises ValueError if there is no such test row.
-    """
+    """The index of the test row at a position; raises ValueError if there is none."""
     last = len(dataset.test) - 1
     if not 0 <= row <= last:
         raise ValueError(f"row must lie in 0 to {last:,}, the test rows, not {row:,}")
@@ -121,40 +104,19 @@ def check_row(dataset: Dataset, row: int) -> Int64[Tensor, "1"]:
 
 
 def check_category(dataset: Dataset, column: str, category: str) -> None:
-    """The column has a category of that label.
-
-    Raises DataError otherwise.
-    """
-    known = labels_of(dataset.schema)
-    if column not in known:
-        remedy = f"choose one of {', '.join(known)}"
-        raise DataError("is no categorical column of the data", remedy, column=column)
-    if category not in known[column]:
-        few = ", ".join(known[column][:8]) + (", ..." if len(known[column]) > 8 else "")
-        raise DataError("is no category", f"choose one of {few}", column=column, value=category)
-
-
-def overruled(
-    codes: Int64[Tensor, "1 C"], objective: SquaredDistance, cardinalities: tuple[int, ...]
-) -> Float[Tensor, " F"]:
-    """The loss of a row with each category of each column put in, one at a time."""
-    every = codes.repeat(sum(cardinalities), 1)
-    for column, block in enumerate(slices(cardinalities)):
-        every[block, column] = torch.arange(cardinalities[column], device=codes.device)
-    repeated = torch.zeros(len(every), dtype=torch.int64, device=codes.device)
-    return objective.at(repeated).hard(every, cardinalities)
+    """Raises DataError if the column has no category of that label."""
+    labels = find_column(dataset, column)[1].labels
+    if category not in labels:
+        raise DataError("is no category", choose_of(labels), column=column, value=category)
 
 
 def signal_frame(dataset: Dataset, signal: Float[Tensor, " S"]) -> pd.DataFrame:
     """A row's signal by name, in standard deviations, and in own units where they are known."""
     units = {spec.name: spec for spec in dataset.schema.continuous}
+    named = list(zip(dataset.signal_names, signal.tolist(), strict=True))
+    own = [in_own_unit(x, units[name]) if name in units else math.nan for name, x in named]
     index = pd.Index(dataset.signal_names, name="signal")
-    frame = pd.DataFrame({"deviations": signal.double().numpy()}, index=index)
-    own = [
-        in_own_unit(value, units[name]) if name in units else math.nan
-        for name, value in frame["deviations"].items()
-    ]
-    return frame.assign(own=own)
+    return pd.DataFrame({"deviations": signal.tolist(), "own": own}, index=index)
 
 
 def in_own_unit(deviations: float, spec: Continuous) -> float:
@@ -163,54 +125,25 @@ def in_own_unit(deviations: float, spec: Continuous) -> float:
     return round(deviations * spec.std + spec.mean, digits)
 
 
-def labels_of(schema: Schema) -> dict[str, tuple[str, ...]]:
-    """The labels of each categorical column."""
-    return {spec.name: spec.labels for spec in schema.categorical}
-
-
-def share_series(schema: Schema, simplex: Float[Tensor, "1 F"]) -> list[pd.Series]:
+def shares_by_label(schema: Schema, simplex: Float[Tensor, "1 F"]) -> dict[str, pd.Series]:
     """A row's simplex, by column and label."""
-    shares = blocks(simplex.cpu(), schema.cardinalities)
-    return [
-        pd.Series(block[0].numpy(), index=pd.Index(labels, name=name), name="share")
-        for (name, labels), block in zip(labels_of(schema).items(), shares, strict=True)
-    ]
+    shares = zip(schema.categorical, blocks(simplex[0].cpu(), schema.cardinalities), strict=True)
+    return {
+        spec.name: pd.Series(share.numpy(), pd.Index(spec.labels, name=spec.name), name="share")
+        for spec, share in shares
+    }
 
 
 def column_frame(
-    schema: Schema,
-    true: Int64[Tensor, " C"],
-    decoded: Int64[Tensor, " C"],
-    simplex: Float[Tensor, "1 F"],
+    shares: Mapping[str, pd.Series], true: Int64[Tensor, " C"], decoded: Int64[Tensor, " C"]
 ) -> pd.DataFrame:
     """By column, the true and the decoded label, whether they agree, and their shares."""
-    labels, shares = labels_of(schema), blocks(simplex, schema.cardinalities)
     records = [
-        {
-            "true": names[t],
-            "decoded": names[d],
-            "hit": t == d,
-            "true_share": block[0, t].item(),
-            "decoded_share": block[0, d].item(),
-        }
-        for names, block, t, d in zip(
-            labels.values(), shares, true.tolist(), decoded.tolist(), strict=True
-        )
+        (share.index[t], share.index[d], t == d, float(share.iloc[t]), float(share.iloc[d]))
+        for share, t, d in zip(shares.values(), true.tolist(), decoded.tolist(), strict=True)
     ]
-    return pd.DataFrame(records, index=pd.Index(list(labels), name="column"))
-
-
-def overruling_frame(
-    schema: Schema, codes: Int64[Tensor, " C"], distances: Float[Tensor, " F"], decoded: float
-) -> pd.DataFrame:
-    """Distances by column and category, and their change from the decoded row's."""
-    pairs = [(name, label) for name, labels in labels_of(schema).items() for label in labels]
-    index = pd.MultiIndex.from_tuples(pairs, names=["column", "category"])
-    frame = pd.DataFrame({"distance": distances.double().numpy()}, index=index)
-    starts = [block.start for block in slices(schema.cardinalities)]
-    own = [start + code for start, code in zip(starts, codes.tolist(), strict=True)]
-    frame.iloc[own, 0] = decoded  # to the digit, which a batch of another size may not keep
-    return frame.assign(change=frame["distance"] - decoded)
+    names = ["true", "decoded", "hit", "true_share", "decoded_share"]
+    return pd.DataFrame(records, pd.Index(list(shares), name="column"), names)
 
 
 @torch.no_grad()
@@ -218,9 +151,9 @@ def doubtful(net0: Any, net1: Any, dataset: Dataset, *, rows: int = 2) -> tuple[
     """The columns of most entropy in the first test rows whose joint table is small."""
     handed = handed_over(net0, dataset.signal[dataset.test[:rows]], net1)
     shares = blocks(softmax(handed.logits, handed.cardinalities), handed.cardinalities)
-    doubt = [torch.special.entr(share).sum().item() for share in shares]
+    doubt = torch.stack([torch.special.entr(share).sum() for share in shares])
     kept, size = [], 1
-    for c in sorted(range(len(doubt)), key=doubt.__getitem__, reverse=True):
+    for c in doubt.argsort(descending=True, stable=True).tolist():
         column = dataset.schema.categorical[c]
         if size * column.cardinality <= JOINT_TABLE:
             size *= column.cardinality
@@ -233,22 +166,15 @@ def problem_of(
 ) -> Problem:
     """net0's logits for the first test rows in some columns, and the loss that these lead to.
 
-    The other columns stay as net0 decodes them.
-
-    Returns
-    -------
-    logits, objective, cardinalities, labels
-        As `tabkit.widgets.gradient_explorer` takes them.
+    The other columns stay as net0 decodes them. Logits, objective, cardinalities and labels are as
+    `tabkit.widgets.gradient_explorer` takes them.
     """
     some = dataset.test[:rows]
     handed, truth = handed_over(net0, dataset.signal[some], net1), dataset.rows[some]
-    logits, K = handed.logits, handed.cardinalities
-    target = encode_rows(net1, truth)
+    logits, K, target = handed.logits, handed.cardinalities, encode_rows(net1, truth)
     whole = SquaredDistance(net1, handed.continuous, target, truth.codes.to(target.device))
-    decoded = blocks(one_hot(argmax_codes(logits, K), K, logits.dtype), K)
-    names = [column.name for column in dataset.schema.categorical]
-    kept = [names.index(name) for name in columns]
-    chosen = [dataset.schema.categorical[c] for c in kept]
+    decoded = blocks(argmax(logits, K), K)
+    kept, chosen = zip(*(find_column(dataset, name) for name in columns), strict=True)
     cardinalities = tuple(column.cardinality for column in chosen)
 
     def objective(simplex: Float[Tensor, "B _"]) -> Float[Tensor, " B"]:

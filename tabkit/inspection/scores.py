@@ -1,6 +1,7 @@
 """Structure or accident? Embeddings against the truth, by permutation tests."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -40,24 +41,20 @@ def truth_score(
 
     Parameters
     ----------
-    truth
-        (K, K), symmetric.
-    given
-        (K, K). Look only at what this distance does not tell: the correlation is then that of the
-        residuals of both ranks after a straight line through its ranks (the partial Mantel test of
-        Smouse, Long and Sokal, 1986). The neighbours' score does not take it into account. The
-        p-value is too small where the dependence on `given` is no straight line, or the places are
-        themselves structured (Guillot and Rousset, 2013, arXiv:1112.0651): read the correlation.
+    truth, given
+        (K, K), symmetric. If `given`, look only at what this distance does not tell: the
+        correlation is then that of the residuals of both ranks after a straight line through its
+        ranks (the partial Mantel test of Smouse, Long and Sokal, 1986). The neighbours' score does
+        not take it into account. The p-value is too small where the dependence on `given` is no
+        straight line, or the places are themselves structured (Guillot and Rousset, 2013,
+        arXiv:1112.0651): read the correlation.
     k
         Neighbours; 5 if not given, but at most half of the other categories that take part.
 
-    Returns
-    -------
-    dict
-        `categories`, how many took part; `k`; `correlation`, Spearman's over all pairs;
-        `correlation_p`; `neighbour_ratio`, the mean true distance from a category to its k
-        nearest, over that of all pairs (about 1 by accident; smaller is better, but even a perfect
-        match is above 0); `neighbour_p`.
+    The score: `categories`, how many took part; `k`; `correlation`, Spearman's over all pairs;
+    `correlation_p`; `neighbour_ratio`, the mean true distance from a category to its k nearest,
+    over that of all pairs (about 1 by accident; smaller is better, but even a perfect match is
+    above 0); `neighbour_p`.
 
     Raises
     ------
@@ -92,7 +89,9 @@ def truth_score(
     def ratio(order: Order) -> float:
         return float(truth[order[:, None], order[near]].mean() / truth[pairs].mean())
 
-    orders = _orders(len(part), permutations, seed)
+    draw = np.random.default_rng(seed)
+    drawn = (draw.permutation(len(part)) for _ in range(permutations))
+    orders = [np.arange(len(part)), *drawn]
     return {
         "categories": len(part),
         "k": k,
@@ -104,17 +103,12 @@ def truth_score(
 def check_truth(
     vectors: Vectors, truth: Distances, given: Distances | None
 ) -> Bool[np.ndarray, " K"]:
-    """Which categories' truth is known.
-
-    Raises ValueError as `truth_score`.
-    """
+    """Which categories' truth is known; raises ValueError as `truth_score`."""
     tables = [table for table in (truth, given) if table is not None]
     for table in tables:
         if table.shape != (len(vectors), len(vectors)):
-            raise ValueError(
-                f"true distances {table.shape} do not fit the {len(vectors)} points of "
-                f"{vectors.title!r}"
-            )
+            points = f"the {len(vectors)} points of {vectors.title!r}"
+            raise ValueError(f"true distances {table.shape} do not fit {points}")
     known = np.isfinite(np.stack([np.diag(table) for table in tables])).all(axis=0)
     if known.sum() < FEWEST:
         raise ValueError(
@@ -141,10 +135,7 @@ def varied(table: Distances) -> bool:
 
 
 def residual(values: Float[np.ndarray, " P"], given: Float[np.ndarray, " P"]) -> np.ndarray:
-    """What is left of `values` after the straight line through `given`.
-
-    Raises ValueError if there is nothing left but rounding.
-    """
+    """What is left of `values` after the straight line through `given`; more than rounding."""
     slope, level = np.polyfit(given, values, 1)
     left = values - (slope * given + level)
     if left.std() < 1e-9 * values.std():
@@ -153,19 +144,12 @@ def residual(values: Float[np.ndarray, " P"], given: Float[np.ndarray, " P"]) ->
 
 
 def _tested(
-    name: str, statistic: Callable[[Order], float], orders: Iterable[Order], *, sign: int
+    name: str, statistic: Callable[[Order], float], orders: Sequence[Order], *, sign: int
 ) -> dict[str, float]:
     """A statistic in the given order, and the share of all orders in which it is as good."""
     own, *drawn = (statistic(order) for order in orders)
     as_good = sum(sign * (value - own) >= -1e-12 for value in drawn)
-    p = (1 + as_good) / (1 + len(drawn))
-    return {name: own, f"{name.removesuffix('_ratio')}_p": p}
-
-
-def _orders(n: int, permutations: int, seed: int) -> list[Order]:
-    """The given order, then random ones."""
-    draw = np.random.default_rng(seed)
-    return [np.arange(n), *(draw.permutation(n) for _ in range(permutations))]
+    return {name: own, f"{name.removesuffix('_ratio')}_p": (1 + as_good) / len(orders)}
 
 
 def truth_scores(
@@ -174,28 +158,18 @@ def truth_scores(
     truths: Mapping[str, Mapping[str, Distances]] | None = None,
     *,
     views: Iterable[str] = VIEWS,
-    k: int | None = None,
-    metric: str = "euclidean",
-    permutations: int = 999,
-    seed: int = 0,
+    **options: Any,
 ) -> pd.DataFrame:
-    """`truth_score` of every column, view and truth.
+    """`truth_score` of every column, view and truth, with the `options` that it takes.
 
-    Columns of which fewer than 5 categories are known, or whose true distances do not vary, are
-    left out: no test can tell structure from accident there.
+    `truths` are distances (K, K) by column, by name; what the data set knows, if not given. Columns
+    of which fewer than 5 categories are known, or whose true distances do not vary, are left out:
+    no test can tell structure from accident there.
 
-    Parameters
-    ----------
-    truths
-        By column, by name, distances (K, K); what the data set knows, if not given.
-
-    Returns
-    -------
-    DataFrame
-        `column`, `truth`, `view`, what `truth_score` returns, and `correlation_q`, the p-values
-        adjusted for the number of tests in the table (false discovery rate; Benjamini and
-        Hochberg, 1995). The whole table is one family: tests that are sure to find something, such
-        as that of the outcomes, make it milder for the others.
+    The table: `column`, `truth`, `view`, what `truth_score` returns, and `correlation_q`, the
+    p-values adjusted for the number of tests in the table (false discovery rate; Benjamini and
+    Hochberg, 1995). The whole table is one family: tests that are sure to find something, such as
+    that of the outcomes, make it milder for the others.
 
     Raises
     ------
@@ -206,13 +180,10 @@ def truth_scores(
     views, records = tuple(views), []
     for column, tables in truths.items():
         seen = {view: category_vectors(net1, dataset, column, view=view) for view in views}
-        for name, truth in tables.items():
-            if not _testable(truth):
-                continue
-            for view, vectors in seen.items():
-                options = {"k": k, "metric": metric, "permutations": permutations, "seed": seed}
-                score = truth_score(vectors, truth, **options)
-                records.append({"column": column, "truth": name, "view": view, **score})
+        testable = {name: truth for name, truth in tables.items() if _testable(truth)}
+        for (name, truth), (view, vectors) in product(testable.items(), seen.items()):
+            score = truth_score(vectors, truth, **options)
+            records.append({"column": column, "truth": name, "view": view, **score})
     if not records:
         raise ValueError(f"no column has {FEWEST} categories whose true distances are known")
     table = pd.DataFrame(records)

@@ -26,10 +26,7 @@ def shared_neighbours(
 
     k is 5 if not given, but at most half of the other points.
 
-    Raises
-    ------
-    ValueError
-        If the two do not name the same points, or k does not fit.
+    Raises ValueError if the two do not name the same points, or k does not fit.
     """
     _check_same([first, second])
     k = few(len(first)) if k is None else k
@@ -43,30 +40,21 @@ def aligned_distances(first: Vectors, second: Vectors) -> Float[np.ndarray, " n"
     Both are centred and scaled to a mean square distance of 1 from the centre; the first is then
     turned (or mirrored) and scaled onto the second (Procrustes). 0 is the same place.
 
-    Raises
-    ------
-    ValueError
-        If the two do not name the same points.
+    Raises ValueError if the two do not name the same points.
     """
     _check_same([first, second])
-    a, b = _same_width(_centred(first), _centred(second))
+    width = max(first.values.shape[1], second.values.shape[1])
+    a, b = (_centred(vectors, min(width, len(first))) for vectors in (first, second))
     turn, scale = orthogonal_procrustes(a, b)
     return np.linalg.norm(a @ turn * (scale / len(a)) - b, axis=1)
 
 
-def _centred(vectors: Vectors) -> Float[np.ndarray, "n W"]:
-    """In as few coordinates as the points span, with a mean square length of 1."""
+def _centred(vectors: Vectors, width: int) -> Float[np.ndarray, "n W"]:
+    """In as few coordinates as the points span, or padded by zeros; of mean square length 1."""
     values = vectors.values.astype(np.float64)
     left, sizes, _ = np.linalg.svd(values - values.mean(axis=0), full_matrices=False)
-    scores = left * sizes
+    scores = np.pad(left * sizes, ((0, 0), (0, width - len(sizes))))
     return scores / np.sqrt((scores**2).sum() / len(scores))
-
-
-def _same_width(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Padded by zeros to the wider of the two."""
-    width = max(a.shape[1], b.shape[1])
-    padded = [np.pad(x, ((0, 0), (0, width - x.shape[1]))) for x in (a, b)]
-    return padded[0], padded[1]
 
 
 def stability(
@@ -74,17 +62,12 @@ def stability(
 ) -> pd.DataFrame:
     """How alike several trainings see each point: means over all pairs of runs.
 
-    Returns
-    -------
-    DataFrame
-        By name: `count` where it is known; `overlap`, the share of the k nearest that two runs
-        have in common; `aligned`, as `aligned_distances`; `aligned_chance`, the same after one
-        run's points were exchanged at random.
+    By name: `count` where it is known; `overlap`, the share of the k nearest that two runs have in
+    common; `aligned`, as `aligned_distances`; `aligned_chance`, the same after one run's points
+    were exchanged at random.
 
-    Raises
-    ------
-    ValueError
-        If there are fewer than two runs, they do not name the same points, or k does not fit.
+    Raises ValueError if there are fewer than two runs, they do not name the same points, or k does
+    not fit.
     """
     _check_same(runs)
     draw, pairs = np.random.default_rng(seed), list(combinations(runs, 2))
@@ -102,39 +85,28 @@ def agreement(
 ) -> dict[str, int | float]:
     """`stability` in a few numbers.
 
-    Returns
-    -------
-    dict
-        `runs`; `overlap`; `chance`, the overlap of random neighbours, k / (n - 1);
-        `distance_correlation`, Spearman's between two runs' distances of all pairs of points;
-        `aligned` and `aligned_chance`. All are means over points and pairs of runs.
-
-    Raises
-    ------
-    ValueError
-        As `stability`.
+    `runs`; `overlap`; `chance`, the overlap of random neighbours, k / (n - 1);
+    `distance_correlation`, Spearman's between two runs' distances of all pairs of points; `aligned`
+    and `aligned_chance`. All are means over points and pairs of runs. Raises as `stability`.
     """
     table = stability(runs, k=k, metric=metric, seed=seed)
     apart = [pdist(vectors.values.astype(np.float64), metric) for vectors in runs]
     correlations = [spearmanr(a, b).statistic for a, b in combinations(apart, 2)]
+    n = len(runs[0])
     return {
         "runs": len(runs),
         "overlap": table["overlap"].mean(),
-        "chance": (few(len(runs[0])) if k is None else k) / (len(runs[0]) - 1),
+        "chance": (few(n) if k is None else k) / (n - 1),
         "distance_correlation": float(np.mean(correlations)),
-        "aligned": table["aligned"].mean(),
-        "aligned_chance": table["aligned_chance"].mean(),
+        **table[["aligned", "aligned_chance"]].mean().to_dict(),
     }
 
 
 def movement(start: Vectors, trained: Vectors, *, k: int | None = None) -> pd.DataFrame:
     """How far training moved each category from its random start.
 
-    Returns
-    -------
-    DataFrame
-        By name: `count`; `length_at_start`; `moved`, the distance
-        from there; `kept`, the share of its k nearest that it had at the start.
+    By name: `count`; `length_at_start`; `moved`, the distance from there; `kept`, the share of its
+    k nearest that it had at the start.
 
     Raises
     ------

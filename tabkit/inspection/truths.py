@@ -8,13 +8,13 @@ from jaxtyping import Float
 from tabkit.data import Dataset
 from tabkit.extras import imports_for
 from tabkit.inspection.vectors import category_facts, find_column
-from tabkit.schema import Categorical
 
 with imports_for("inspection"):
     from scipy.spatial.distance import cdist
 
 Distances = Float[np.ndarray, "K K"]
 EARTH = 6371.0  # km, mean radius
+PERIODS = {"hour": 24, "month": 12, "weekday": 7}
 NEW_YORK = (40.64, -73.78)  # degrees north and east: JFK
 
 
@@ -80,14 +80,10 @@ def known_truths(dataset: Dataset) -> dict[str, dict[str, Distances]]:
     for number, spec in enumerate(dataset.schema.categorical):
         count = category_facts(dataset, number, spec)["count"].to_numpy()
         logs = np.log(np.where(count > 0, count, np.nan))
-        common = {"outcomes": points(mean_outcomes(dataset, number)), "frequency": line(logs)}
-        found[spec.name] = {**found.get(spec.name, {}), **common}
+        outcomes = points(means_by_category(dataset, number, dataset.outcomes))
+        common = {"outcomes": outcomes, "frequency": line(logs)}
+        found[spec.name] = found.get(spec.name, {}) | common
     return found
-
-
-def mean_outcomes(dataset: Dataset, number: int) -> Float[np.ndarray, "K O"]:
-    """Mean outcomes of the training rows of each category of a column; NaN if it has none."""
-    return means_by_category(dataset, number, dataset.outcomes)
 
 
 def means_by_category(
@@ -95,15 +91,17 @@ def means_by_category(
 ) -> Float[np.ndarray, "K O"]:
     """Means of some values over the training rows of each category; NaN if it has none."""
     codes = dataset.rows.codes[dataset.train, number].numpy()
-    K = dataset.schema.cardinalities[number]
-    frame = pd.DataFrame(values[dataset.train].numpy().astype(np.float64))
-    return frame.groupby(codes).mean().reindex(range(K)).to_numpy()
+    frame = pd.DataFrame(values[dataset.train].double().numpy())
+    return (
+        frame.groupby(codes).mean().reindex(range(dataset.schema.cardinalities[number])).to_numpy()
+    )
 
 
 def flights_truths(dataset: Dataset) -> dict[str, dict[str, Distances]]:
     """Places and time zones of destinations, the clock and the calendar, fleets and seats."""
     _, spec = find_column(dataset, "dest")
     facts = dataset.truth["dest"].reindex(list(spec.categories))
+    wind = _numbers(dataset, "wind_dir")  # in degrees; 0 means calm, which is none
     north, east = (facts[name].to_numpy(dtype=float) for name in ("dest_lat", "dest_lon"))
     from_home = great_circle(np.append(north, NEW_YORK[0]), np.append(east, NEW_YORK[1]))[-1, :-1]
     return {
@@ -112,32 +110,24 @@ def flights_truths(dataset: Dataset) -> dict[str, dict[str, Distances]]:
             "distance from New York (km)": line(from_home),
             "time zone (h)": line(facts["dest_tz"].to_numpy(dtype=float)),
         },
-        "hour": _cyclic(dataset, "hour", 24),
-        "month": _cyclic(dataset, "month", 12),
-        "weekday": _cyclic(dataset, "weekday", 7),
-        "wind_dir": {"ring": ring(_wind(dataset), period=360)},
+        **{name: _cyclic(dataset, name, period) for name, period in PERIODS.items()},
+        "wind_dir": {"ring": ring(np.where(wind == 0, np.nan, wind), period=360)},
         "carrier": _fleet(dataset, "carrier", "manufacturer"),
         "manufacturer": _fleet(dataset, "manufacturer", "carrier"),
     }
 
 
 def _cyclic(dataset: Dataset, column: str, period: int | float) -> dict[str, Distances]:
-    _, spec = find_column(dataset, column)
-    values = _numbers(spec)
+    values = _numbers(dataset, column)
     return {"order": line(values), "ring": ring(values, period=period)}
 
 
-def _numbers(spec: Categorical) -> np.ndarray:
-    """The categories as numbers; NaN for `missing` and `other`."""
+def _numbers(dataset: Dataset, column: str) -> np.ndarray:
+    """A column's categories as numbers; NaN for `missing` and `other`."""
+    _, spec = find_column(dataset, column)
     values = np.full(spec.cardinality, np.nan)
     values[: len(spec.categories)] = spec.categories
     return values
-
-
-def _wind(dataset: Dataset) -> np.ndarray:
-    """Directions in degrees; 0 means calm, which is none."""
-    values = _numbers(find_column(dataset, "wind_dir")[1])
-    return np.where(values == 0, np.nan, values)
 
 
 def _fleet(dataset: Dataset, column: str, other: str) -> dict[str, Distances]:
@@ -146,8 +136,7 @@ def _fleet(dataset: Dataset, column: str, other: str) -> dict[str, Distances]:
     codes = dataset.rows.codes[dataset.train].numpy()
     met = np.zeros((spec.cardinality, partner.cardinality))
     np.add.at(met, (codes[:, a], codes[:, b]), 1)
-    names = [c.name for c in dataset.schema.continuous]
-    at = names.index("seats")
+    at = [c.name for c in dataset.schema.continuous].index("seats")
     seats = means_by_category(dataset, a, dataset.rows.continuous[:, at : at + 1])
     unit = dataset.schema.continuous[at].std
     return {f"fleet: {other}s in common": profiles(met), "seats": line(seats[:, 0] * unit)}
@@ -156,10 +145,8 @@ def _fleet(dataset: Dataset, column: str, other: str) -> dict[str, Distances]:
 def planted_truths(dataset: Dataset) -> dict[str, dict[str, Distances]]:
     """The places where the categories were planted."""
     return {
-        name: {f"planted: {facts['place'].iloc[0]}": points(_places(facts))}
+        name: {
+            f"planted: {facts['place'].iloc[0]}": points(facts.filter(regex=r"^x\d+$").to_numpy())
+        }
         for name, facts in dataset.truth.items()
     }
-
-
-def _places(facts: pd.DataFrame) -> Float[np.ndarray, "K P"]:
-    return facts.filter(regex=r"^x\d+$").to_numpy()

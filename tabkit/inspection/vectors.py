@@ -19,6 +19,7 @@ from tabkit.nets import ask, cardinalities_of, encode_rows, first_layer_metrics
 from tabkit.schema import Categorical, DataError, Rows
 
 NEEDS = {"table": ["embedding"], "first_layer": ["embedding", "first_layer"], "output": []}
+TITLES = dict(zip(NEEDS, ("embedding table", "after the first layer", "behind net1"), strict=True))
 VIEWS = tuple(NEEDS)  # by what net1 must have for them
 OUTPUT_ROWS = 256
 BREAKS = re.compile(r"[\t\r\n]")
@@ -32,19 +33,15 @@ class Vectors:
 
     Attributes
     ----------
-    title : str
-    values : ndarray
-        (n, W), finite.
-    facts : DataFrame
-        One row a point, indexed by its name; for categories with their `code`, their `count` in
-        the training rows, and what the data set's truth says of them.
+    title : what they are
+    values : (n, W), finite
+    facts : one row a point, indexed by its name; for categories with their `code`, their `count`
+        in the training rows, and what the data set's truth says of them
 
     Raises
     ------
-    DataError
-        If a value is not finite, or a name stands twice.
-    ValueError
-        If there are not as many facts as points.
+    DataError, ValueError
+        If a value is not finite, or a name stands twice; if the facts are not as many.
 
     Examples
     --------
@@ -63,19 +60,14 @@ class Vectors:
         broken = ~np.isfinite(self.values).all(axis=1)
         if broken.any():
             at = int(broken.argmax())
-            raise DataError(
-                f"{broken.sum()} of {len(self)} vectors are not finite, the first that of "
-                f"{self.names[at]!r}",
-                "look for a training that diverged; inspect an earlier checkpoint",
-                column=self.title,
-                row=at,
-            )
+            first = f"the first that of {self.names[at]!r}"
+            problem = f"{broken.sum()} of {len(self)} vectors are not finite, {first}"
+            remedy = "look for a training that diverged; inspect an earlier checkpoint"
+            raise DataError(problem, remedy, column=self.title, row=at)
         names = pd.Index(self.names)
-        twice = names[names.duplicated()]
-        if len(twice):
-            raise DataError(
-                "is the name of two points", "name each once", column=self.title, value=twice[0]
-            )
+        for name in names[names.duplicated()]:
+            at = {"column": self.title, "value": name}
+            raise DataError("is the name of two points", "name each once", **at)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -85,11 +77,6 @@ class Vectors:
         """The points' names, in their order."""
         return tuple(map(str, self.facts.index))
 
-    @cached_property
-    def positions(self) -> dict[str, int]:
-        """Where each name stands."""
-        return {name: i for i, name in enumerate(self.names)}
-
     def position(self, name: object) -> int:
         """Where a name stands; a category that is a number is found by it, too.
 
@@ -98,10 +85,9 @@ class Vectors:
         DataError
             If there is none of that name.
         """
-        if str(name) in self.positions:
-            return self.positions[str(name)]
-        shown = ", ".join(self.names[:8]) + (", ..." if len(self) > 8 else "")
-        raise DataError("names no point", f"choose one of {shown}", column=self.title, value=name)
+        if str(name) in self.names:
+            return self.names.index(str(name))
+        raise DataError("names no point", choose_of(self.names), column=self.title, value=name)
 
     def frame(self) -> pd.DataFrame:
         """Names (the index), facts and vectors (columns `v000`, `v001`, ...) as one table.
@@ -125,16 +111,17 @@ class Vectors:
 
 
 def find_column(dataset: Dataset, column: str) -> tuple[int, Categorical]:
-    """Number and description of a categorical column.
+    """Number and description of a categorical column; raises DataError if there is none."""
+    columns = {spec.name: (number, spec) for number, spec in enumerate(dataset.schema.categorical)}
+    if column not in columns:
+        remedy = f"choose one of {', '.join(columns)}"
+        raise DataError("is no categorical column of the data", remedy, column=column)
+    return columns[column]
 
-    Raises DataError if there is none of that name.
-    """
-    columns = dataset.schema.categorical
-    for number, found in enumerate(columns):
-        if found.name == column:
-            return number, found
-    known = ", ".join(c.name for c in columns)
-    raise DataError("is no categorical column of the data", f"choose one of {known}", column=column)
+
+def choose_of(names: Sequence[str]) -> str:
+    """The remedy for an unknown name: the first eight that there are."""
+    return f"choose one of {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}"
 
 
 @torch.no_grad()
@@ -143,26 +130,17 @@ def category_vectors(
 ) -> Vectors:
     """The categories of a column as vectors, in one of three views.
 
-    Parameters
-    ----------
-    view
-        ``"table"``: the embedding table as it is, (K, D).
-
-        ``"first_layer"``: (K, D), turned and stretched so that Euclidean distances are those of
-        what net1's first linear layer makes of the categories.
-
-        ``"output"``: (K, rows * Z). net1's outputs for some test rows, each with its category in
-        this column replaced by every category in turn. The Euclidean distance of two categories
-        is the root mean square of how far net1's output moves when one takes the other's place.
-    rows
-        How many test rows the view ``"output"`` takes.
+    - ``"table"``: the embedding table as it is, (K, D).
+    - ``"first_layer"``: (K, D), turned and stretched so that Euclidean distances are those of what
+      net1's first linear layer makes of the categories.
+    - ``"output"``: (K, rows * Z). net1's outputs for so many test rows, each with its category in
+      this column replaced by every category in turn. The Euclidean distance of two categories is
+      the root mean square of how far net1's output moves when one takes the other's place.
 
     Raises
     ------
-    DataError
-        If the column does not exist, or a vector is not finite.
-    ValueError
-        If there is no such view.
+    DataError, ValueError
+        If the column does not exist, or a vector is not finite; if there is no such view.
 
     Examples
     --------
@@ -180,17 +158,9 @@ def category_vectors(
         values = ask(net1, "embedding", f"the view {view!r}").weights[number].detach()
     if view == "first_layer":
         values = values @ first_layer_metrics(net1)[number].T
-    title = f"{column}, {VIEW_NAMES[view]}"
     # a copy: further training must not move what was kept of its start
     copied = values.cpu().numpy().copy()
-    return Vectors(title, copied, category_facts(dataset, number, spec))
-
-
-VIEW_NAMES = {
-    "table": "embedding table",
-    "first_layer": "after the first layer",
-    "output": "behind net1",
-}
+    return Vectors(f"{column}, {TITLES[view]}", copied, category_facts(dataset, number, spec))
 
 
 def replaced_outputs(net1: Any, rows: Rows, column: int) -> Float[Tensor, "K RZ"]:
@@ -205,13 +175,9 @@ def replaced_outputs(net1: Any, rows: Rows, column: int) -> Float[Tensor, "K RZ"
 def category_facts(dataset: Dataset, number: int, spec: Categorical) -> pd.DataFrame:
     """Code, count in the training rows, and truth of each category of a column."""
     codes = dataset.rows.codes[dataset.train, number]
-    facts = pd.DataFrame(
-        {
-            "code": np.arange(spec.cardinality),
-            "count": torch.bincount(codes, minlength=spec.cardinality).numpy(),
-        },
-        index=pd.Index(spec.labels, name=spec.name),
-    )
+    counts = torch.bincount(codes, minlength=spec.cardinality).numpy()
+    columns = {"code": np.arange(spec.cardinality), "count": counts}
+    facts = pd.DataFrame(columns, pd.Index(spec.labels, name=spec.name))
     truth = dataset.truth.get(spec.name)
     if truth is None:
         return facts
@@ -228,10 +194,8 @@ def row_vectors(net1: Any, dataset: Dataset, index: Tensor) -> Vectors:
     values = encode_rows(net1, dataset.rows[index]).cpu().numpy()
     outcomes = pd.DataFrame(dataset.outcomes[index].numpy(), columns=list(dataset.outcome_names))
     facts = pd.concat([outcomes, dataset.frame(index).reset_index(drop=True)], axis=1)
-    names = pd.Index([str(i) for i in index.tolist()], name="row")
-    return Vectors(
-        f"{len(index):,} rows of {dataset.name}, behind net1", values, facts.set_index(names)
-    )
+    facts.index = pd.Index(map(str, index.tolist()), name="row")
+    return Vectors(f"{len(index):,} rows of {dataset.name}, behind net1", values, facts)
 
 
 def save_projector(vectors: Vectors, folder: str | os.PathLike[str]) -> tuple[Path, Path]:

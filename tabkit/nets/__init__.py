@@ -3,11 +3,8 @@
 from tabkit.nets.encoder import RowEncoder
 from tabkit.nets.folded import FoldedEncoder, folded
 from tabkit.nets.interface import (
-    Codes,
-    Simplex,
     ask,
     cardinalities_of,
-    continuous_features_of,
     device_of,
     dtype_of,
     embedded,
@@ -21,27 +18,15 @@ from tabkit.nets.objective import Batch, ObjectiveOf, SquaredDistance
 from tabkit.nets.predictor import Prediction, RowPredictor, head_of, logits_of
 
 __all__ = [
-    "Batch",
-    "Codes",
-    "FoldedEncoder",
-    "ObjectiveOf",
-    "Prediction",
     "RowEncoder",
     "RowPredictor",
-    "Simplex",
     "SquaredDistance",
     "ask",
     "cardinalities_of",
-    "continuous_features_of",
-    "device_of",
-    "dtype_of",
     "embedded",
     "encode_rows",
-    "first_layer_metrics",
     "folded",
     "freeze",
     "has",
-    "head_of",
     "is_frozen",
-    "logits_of",
 ]

@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tabkit.embedding import SoftEmbedding
-from tabkit.nets.interface import Codes, Simplex
 from tabkit.nets.mlp import mlp
+from tabkit.objective import Codes, Simplex
 from tabkit.schema import Schema
 
 

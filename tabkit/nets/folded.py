@@ -6,9 +6,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tabkit import fast
-from tabkit.embedding import SoftEmbedding
 from tabkit.fast.folding import FoldedLinear
-from tabkit.nets.interface import Codes, Simplex, ask, cardinalities_of, has, is_frozen
+from tabkit.nets.interface import ask, cardinalities_of, has, is_frozen
+from tabkit.objective import Codes, Simplex
 from tabkit.schema import check_codes, check_simplex
 
 
@@ -43,10 +43,9 @@ class FoldedEncoder(nn.Module):
             raise ValueError("what still trains cannot be folded: call tabkit.freeze(net1) first")
         self.net1, self.validate_args = net1, validate_args
         self.cardinalities = cardinalities_of(net1)
-        self.continuous_features = net1.continuous_features
-        tables: SoftEmbedding = ask(net1, "embedding", "folding")
-        ask(net1, "behind", "folding")
-        self.first = FoldedLinear(tables.weights, ask(net1, "first_layer", "folding"))
+        needed = ("embedding", "behind", "first_layer")
+        tables, _, linear = (ask(net1, name, "folding") for name in needed)
+        self.first = FoldedLinear(tables.weights, linear)
         self.eval()
 
     def __getattr__(self, name: str) -> Any:

@@ -8,14 +8,11 @@ N. What else one may have is asked for where it is needed; what is missing is na
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from tabkit.embedding import SoftEmbedding
 from tabkit.schema import Rows
-
-Codes = Int64[Tensor, "B C"]
-Simplex = Float[Tensor, "B F"]
 
 MAY_HAVE = {
     "cardinalities": "the number of categories of each categorical column, in order",
@@ -24,10 +21,7 @@ MAY_HAVE = {
     "first_layer": "the nn.Linear that takes the embeddings and then the continuous columns",
     "behind": "a method behind(hidden), its output from the first layer's",
 }
-KINDS = {
-    "embedding": SoftEmbedding,
-    "first_layer": nn.Linear,
-}  # what else is called so is not meant
+KINDS = {"embedding": SoftEmbedding, "first_layer": nn.Linear}  # others of the name are not meant
 
 
 def shown(net1: Any, name: str) -> Any:
@@ -37,18 +31,11 @@ def shown(net1: Any, name: str) -> Any:
 
 
 def ask(net1: Any, name: str, why: str) -> Any:
-    """What net1 has under a name.
-
-    Raises
-    ------
-    TypeError
-        If it has nothing there; the message says who needs what.
-    """
+    """What net1 has under a name; if it has nothing there, a TypeError says who needs what."""
     found = shown(net1, name)
     if found is None:
-        raise TypeError(
-            f"{why} needs net1.{name}, {MAY_HAVE[name]}; {type(net1).__name__} has none"
-        )
+        own = type(net1).__name__
+        raise TypeError(f"{why} needs net1.{name}, {MAY_HAVE[name]}; {own} has none")
     return found
 
 
@@ -58,30 +45,13 @@ def has(net1: Any, *names: str) -> bool:
 
 
 def cardinalities_of(net1: Any) -> tuple[int, ...]:
-    """K of each categorical column.
-
-    Raises
-    ------
-    TypeError
-        If net1 does not know it.
-    """
+    """K of each categorical column; raises TypeError if net1 does not know it."""
     holder = net1 if has(net1, "cardinalities") else shown(net1, "embedding") or net1
     return tuple(ask(holder, "cardinalities", "tabkit"))
 
 
-def continuous_features_of(net1: Any) -> int:
-    """N.
-
-    Raises
-    ------
-    TypeError
-        If net1 does not know it.
-    """
-    return ask(net1, "continuous_features", "tabkit")
-
-
 def parameters_of(net1: Any) -> list[Tensor]:
-    """net1's weights and buffers; none of a plain function."""
+    """Weights and buffers; none of a plain function."""
     return [*net1.parameters(), *net1.buffers()] if isinstance(net1, nn.Module) else []
 
 
@@ -120,16 +90,12 @@ def is_frozen(net1: Any) -> bool:
     return not net1.training and not any(p.requires_grad for p in net1.parameters())
 
 
+@torch.no_grad()
 def encode_rows(net1: Any, rows: Rows, *, batch: int = 16_384) -> Float[Tensor, "B Z"]:
     """net1's outputs for many rows, without gradient, in batches, on net1's device."""
-    device, dtype = device_of(net1), dtype_of(net1)
-    with torch.no_grad():
-        parts = [
-            net1(part.codes.to(device), part.continuous.to(device, dtype))
-            for start in range(0, len(rows), batch)
-            for part in [rows[start : start + batch]]
-        ]
-    return torch.cat(parts)
+    where = device_of(net1), dtype_of(net1)
+    parts = (rows[start : start + batch].to(*where) for start in range(0, len(rows), batch))
+    return torch.cat([net1(part.codes, part.continuous) for part in parts])
 
 
 def embedded(
@@ -137,10 +103,7 @@ def embedded(
 ) -> Float[Tensor, "B Z"]:
     """net1's output from the categorical columns' embeddings, (B, C*D).
 
-    Raises
-    ------
-    TypeError
-        If net1 does not show what stands behind its embeddings.
+    Raises TypeError if net1 does not show what stands behind them.
     """
     why = "what takes embeddings in place of categories"
     first, behind = ask(net1, "first_layer", why), ask(net1, "behind", why)
@@ -152,12 +115,8 @@ def first_layer_metrics(net1: Any) -> list[Float[Tensor, "R D"]]:
 
     The layer maps an embedding e of a column to ``A e``, A (width, D) being the column's part of
     the weight. ``A = Q M`` with orthonormal Q, so ``|M (a - b)|`` is the distance of two embeddings
-    behind the layer. Directions that the layer ignores do not count.
-
-    Raises
-    ------
-    TypeError
-        If net1 shows no tables or no first layer.
+    behind the layer. Directions that the layer ignores do not count. Raises TypeError if net1
+    shows no tables or no first layer.
     """
     why = "to see categories as the first layer does"
     tables: SoftEmbedding = ask(net1, "embedding", why)

@@ -9,19 +9,14 @@ from torch import nn
 def mlp(
     in_features: int, out_features: int, *, width: int, depth: int, generator: torch.Generator
 ) -> nn.Sequential:
-    """`depth` hidden layers of `width` with ReLU, then a linear layer.
-
-    Raises ValueError if a size is below 1.
-    """
+    """`depth` layers of `width` with ReLU, then a linear one; ValueError if a size is below 1."""
     if min(in_features, out_features, width, depth) < 1:
         raise ValueError(
             f"sizes must be at least 1: {in_features=}, {out_features=}, {width=}, {depth=}"
         )
-    sizes = [in_features, *[width] * depth]
-    layers: list[nn.Module] = []
-    for i, o in pairwise(sizes):
-        layers += [linear(i, o, generator), nn.ReLU()]
-    return nn.Sequential(*layers, linear(width, out_features, generator))
+    sizes = [in_features, *[width] * depth, out_features]
+    layers = [part for i, o in pairwise(sizes) for part in (linear(i, o, generator), nn.ReLU())]
+    return nn.Sequential(*layers[:-1])
 
 
 def linear(in_features: int, out_features: int, generator: torch.Generator) -> nn.Linear:

@@ -10,16 +10,9 @@ from torch import Tensor
 
 from tabkit import simplex
 from tabkit.fast.exchanges import BACKWARD, SHORTLIST, Exchanges
+from tabkit.nets import interface
 from tabkit.nets.folded import FoldedEncoder, folded
-from tabkit.nets.interface import (
-    Codes,
-    Simplex,
-    ask,
-    cardinalities_of,
-    embedded,
-    first_layer_metrics,
-)
-from tabkit.objective import Exchange, Function, Objective
+from tabkit.objective import Codes, Exchange, Function, Losses, Objective, Simplex
 from tabkit.schema import Rows
 
 
@@ -72,24 +65,20 @@ class SquaredDistance(Objective):
         self.net1, self.continuous, self.target, self.codes = net1, continuous, target, codes
         self.any_order, self.dtype = isinstance(net1, FoldedEncoder), continuous.dtype
 
-    def loss(self, categorical: Codes | Simplex) -> Float[Tensor, " B"]:
+    def loss(self, categorical: Codes | Simplex) -> Losses:
         return self.squared(self.net1(categorical, self.continuous))
 
-    def hard(self, codes: Codes, cardinalities: tuple[int, ...]) -> Float[Tensor, " B"]:
+    def hard(self, codes: Codes, cardinalities: tuple[int, ...]) -> Losses:
         return self.loss(codes)
 
     def at(self, index: Int64[Tensor, " A"]) -> "SquaredDistance":
         codes = None if self.codes is None else self.codes[index]
         return SquaredDistance(self.net1, self.continuous[index], self.target[index], codes)
 
-    def towards(self, target: Float[Tensor, "B Z"]) -> "SquaredDistance":
-        """The same with another target."""
-        return SquaredDistance(self.net1, self.continuous, target, self.codes)
+    def embedded(self, e: Float[Tensor, "B CD"]) -> Losses:
+        return self.squared(interface.embedded(self.net1, e, self.continuous))
 
-    def embedded(self, e: Float[Tensor, "B CD"]) -> Float[Tensor, " B"]:
-        return self.squared(embedded(self.net1, e, self.continuous))
-
-    def squared(self, output: Float[Tensor, "B Z"]) -> Float[Tensor, " B"]:
+    def squared(self, output: Float[Tensor, "B Z"]) -> Losses:
         """The loss of net1's outputs."""
         return (output - self.target).pow(2).sum(dim=1)
 
@@ -102,12 +91,12 @@ class SquaredDistance(Objective):
         return Exchanges(net1.first, net1.behind, codes, hidden, self.target)
 
     def best_exchange(
-        self, codes: Codes, loss: Float[Tensor, " B"], cardinalities: tuple[int, ...], allowed: Any
-    ) -> tuple[Float[Tensor, " B"], Int64[Tensor, " B"]]:
-        exchanges = self.exchanges(codes, cardinalities)
+        self, codes: Codes, loss: Losses, cardinalities: tuple[int, ...], allowed: Any
+    ) -> tuple[Losses, Int64[Tensor, " B"]]:
+        known = self.exchanges(codes, cardinalities)
         few = BACKWARD * self.target.shape[1] + SHORTLIST < sum(cardinalities)
-        if few and isinstance(exchanges, Exchanges):
-            return exchanges.best(allowed)
+        if few and isinstance(known, Exchanges):
+            return known.best(allowed)
         return super().best_exchange(codes, loss, cardinalities, allowed)
 
     @property
@@ -117,7 +106,7 @@ class SquaredDistance(Objective):
 
     @property
     def _tables(self) -> Any:
-        return ask(self.net1, "embedding", "the nearest category's embedding")
+        return interface.ask(self.net1, "embedding", "the nearest category's embedding")
 
     def distances(self, e: Float[Tensor, "B CD"]) -> Simplex:
         return self._tables.negative_distances(e)
@@ -127,6 +116,6 @@ class SquaredDistance(Objective):
 
     def nearest(self, e: Float[Tensor, "B CD"], *, first_layer: bool = False) -> Codes:
         """The nearest category in each column: in the table, or behind net1's first layer."""
-        metrics = first_layer_metrics(self.net1) if first_layer else None
+        metrics = interface.first_layer_metrics(self.net1) if first_layer else None
         logits = self._tables.negative_distances(e, metrics)
-        return simplex.argmax_codes(logits, cardinalities_of(self.net1))
+        return simplex.argmax_codes(logits, interface.cardinalities_of(self.net1))

@@ -5,17 +5,12 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from tabkit import fast
-from tabkit.nets.interface import (
-    Simplex,
-    ask,
-    cardinalities_of,
-    continuous_features_of,
-    device_of,
-    dtype_of,
-)
+from tabkit.nets.interface import ask, cardinalities_of, device_of, dtype_of
 from tabkit.nets.mlp import mlp
+from tabkit.objective import Simplex
 
 HEADS = ("logits", "embedding")
 
@@ -34,10 +29,7 @@ class Prediction(NamedTuple):
 
 
 class Heads(nn.Module):
-    """A linear layer whose output comes in two parts, `first` wide and the rest.
-
-    Where `masked` is true the first part is minus infinity: a category that is not allowed.
-    """
+    """A linear layer in two parts, `first` wide and the rest; where `masked`, minus infinity."""
 
     def __init__(self, layer: nn.Linear, first: int) -> None:
         super().__init__()
@@ -101,7 +93,7 @@ class RowPredictor(nn.Module):
             raise ValueError(f"head must be one of {', '.join(HEADS)}, not {head!r}")
         F = sum(cardinalities_of(net1))
         first = F if head == "logits" else ask(net1, "embedding", f"head={head!r}").out_features
-        outputs = first + continuous_features_of(net1)
+        outputs = first + ask(net1, "continuous_features", "tabkit")
         self.head, generator = head, torch.Generator().manual_seed(seed)
         self.mlp = mlp(in_features, outputs, width=width, depth=depth, generator=generator)
         self.mlp[-1] = Heads(self.mlp[-1], first)
@@ -113,8 +105,7 @@ class RowPredictor(nn.Module):
         """Sets which categories may be predicted."""
         self.allowed.copy_(allowed)
         if self.head == "logits":
-            rest = self.allowed.new_zeros(len(self.mlp[-1].bias) - len(self.allowed))
-            masked = torch.cat([~self.allowed, rest])
+            masked = pad(~self.allowed, (0, len(self.mlp[-1].bias) - len(self.allowed)))
             self.mlp[-1].masked = masked if bool(masked.any()) else None
 
     def _load_from_state_dict(self, *args: Any, **options: Any) -> None:

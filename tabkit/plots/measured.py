@@ -28,12 +28,7 @@ def category_bars(
 ) -> Picture:
     """One value per category of a column, such as a gradient; one category is marked.
 
-    Parameters
-    ----------
-    marked
-        The code of the category that the row has.
-    label
-        What the values are, for the axis.
+    `marked`: the code of the category that the row has. `label`: what the values are, for the axis.
     """
     figure, (ax,) = panels_of(1, width=0.35 * len(labels) + 2.2, height=2.6)
     colours = [ORANGE if k == marked else BLUE for k in range(len(labels))]
@@ -48,10 +43,7 @@ def category_bars(
 def ruler(measured: pd.DataFrame) -> Picture:
     """Squared bias, variance and cosine of each estimator, with bars of two standard errors.
 
-    Parameters
-    ----------
-    measured
-        As `ruler.measure` returns it.
+    `measured`: as `ruler.measure` returns it.
     """
     ordered = measured.sort_values("cosine")
     figure, axes = panels_of(3, width=3.4, height=0.27 * len(ordered) + 0.8, columns=3)
@@ -76,25 +68,19 @@ def ruler(measured: pd.DataFrame) -> Picture:
 def gradient(found: Gradients, labels: Sequence[str], *, row: int, first: int) -> Picture:
     """One column of one row: the reference, the mean of the draws, and single draws.
 
-    Parameters
-    ----------
-    labels
-        The column's categories; those with the longest gradient are shown.
-    row
-        Which row of the logits.
-    first
-        Where the column's block begins in the logits.
+    `labels`: the column's categories; those with the longest gradient are shown. `row`: which row
+    of the logits. `first`: where the column's block begins in the logits.
     """
     figure = Figure(figsize=(8.2, 3.6), dpi=80, facecolor="white")
     ax = figure.add_axes((0, 0, 1, 1))
-    tilt = _draw(ax, found, labels, row, first)
+    words, tilt = _draw(ax, found, labels, row, first)
     ax.locator_params(axis="y", nbins=6)
     left, bottom = max(0.1, _tick_room(ax)), 0.2 if tilt else 0.1
     ax.set_position((left, bottom, 0.98 - left, 0.82 - bottom))
     figure.legend(loc="upper left", ncols=3, frameon=False, fontsize=9)
     ax.set_title(summary(found), fontsize=10, loc="left")
     ax.set_ylabel("gradient of the loss")
-    return Picture(figure, _words(found, labels, row, first))
+    return Picture(figure, words)
 
 
 def _tick_room(ax: Axes) -> float:
@@ -108,17 +94,17 @@ def gradients(
 ) -> Picture:
     """A panel for each of several estimators or settings, on one scale."""
     figure, axes = panels_of(len(found), width=3.6, height=2.5, columns=3)
+    parts = []
     for ax, (name, each) in zip(axes, found.items(), strict=True):
-        _draw(ax, each, labels, row, first)
+        words, _ = _draw(ax, each, labels, row, first)
+        parts.append(f"{name}: {words}")
         ax.set_title(f"{literal(name)}\n{summary(each)}", fontsize=8)
         ax.tick_params(labelsize=7)
     limit = max(np.abs(ax.get_ylim()).max() for ax in axes)
     for ax in axes:
         ax.set_ylim(-limit, limit)
     legend_above(figure)
-    return Picture(
-        figure, " ".join(f"{n}: {_words(each, labels, row, first)}" for n, each in found.items())
-    )
+    return Picture(figure, " ".join(parts))
 
 
 def summary(found: Gradients) -> str:
@@ -130,51 +116,29 @@ def summary(found: Gradients) -> str:
     )
 
 
-def _block(found: Gradients, row: int, first: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """The draws (M, K) and the reference (K,) of one column of one row."""
-    part = (row, slice(first, first + width))
-    draws = found.draws[(slice(None), *part)].detach().cpu().numpy()
-    return draws, found.reference.gradient[part].detach().cpu().numpy()
-
-
-def _kind(found: Gradients) -> str:
-    """What the draws are measured against."""
-    draws = len(found.reference.draws)
-    return "exact" if draws == 1 else f"reference from {draws} samples"
-
-
-def _draw(ax: Axes, found: Gradients, labels: Sequence[str], row: int, first: int) -> int:
-    """Returns the angle of the names: 0 where all are short."""
-    draws, exact = _block(found, row, first, len(labels))
+def _draw(
+    ax: Axes, found: Gradients, labels: Sequence[str], row: int, first: int
+) -> tuple[str, int]:
+    """Returns words, and the angle of the names: 0 where all are short."""
+    part = (..., row, slice(first, first + len(labels)))
+    draws = found.draws[part].detach().cpu().numpy()  # (M, K)
+    exact = found.reference.gradient[part].detach().cpu().numpy()  # (K,)
     mean, error = draws.mean(axis=0), 2 * draws.std(axis=0) / len(draws) ** 0.5
-    shown = np.sort(np.argsort(-np.abs(exact), kind="stable")[:SHOWN])
-    places = np.arange(len(shown))
+    longest = np.argsort(-np.abs(exact), kind="stable")
+    shown, samples = np.sort(longest[:SHOWN]), len(found.reference.draws)
+    kind = "exact" if samples == 1 else f"reference from {samples} samples"
+    places, some = np.arange(len(shown)), draws[:DOTS, shown]
     ax.axhline(0, color=GREY, linewidth=0.8)
-    some = draws[:DOTS, shown]
-    ax.plot(
-        np.tile(places + 0.2, len(some)), some.ravel(), ".", color=BLUE, alpha=0.25, ms=4,
-        label="single draws",
-    )  # fmt: skip
-    ax.vlines(places - 0.12, 0, exact[shown], color=ORANGE, linewidth=9, label=_kind(found))
-    ax.errorbar(
-        places + 0.2, mean[shown], yerr=error[shown], fmt="D", color=BLUE, ms=5,
-        label="mean of the draws (bar: 2 standard errors)",
-    )  # fmt: skip
+    dots = {"color": BLUE, "alpha": 0.25, "ms": 4, "label": "single draws"}
+    ax.plot(np.tile(places + 0.2, len(some)), some.ravel(), ".", **dots)
+    ax.vlines(places - 0.12, 0, exact[shown], color=ORANGE, linewidth=9, label=kind)
+    look = {"fmt": "D", "ms": 5, "label": "mean of the draws (bar: 2 standard errors)"}
+    ax.errorbar(places + 0.2, mean[shown], yerr=error[shown], color=BLUE, **look)
     tilt = 0 if max(map(len, labels)) * len(shown) < 70 else 30
-    ax.set_xticks(
-        places, [literal(labels[k]) for k in shown], rotation=tilt, ha="right" if tilt else "center"
-    )
+    side = "right" if tilt else "center"
+    ax.set_xticks(places, [literal(labels[k]) for k in shown], rotation=tilt, ha=side)
     ax.set_xlim(-0.6, len(shown) - 0.3)
     ax.spines[["top", "right"]].set_visible(False)
-    return tilt
-
-
-def _words(found: Gradients, labels: Sequence[str], row: int, first: int) -> str:
-    draws, exact = _block(found, row, first, len(labels))
-    top = np.argsort(-np.abs(exact), kind="stable")[:4]
-    mean = draws.mean(axis=0)
-    parts = [f"{labels[k]} {exact[k]:.2g}, {mean[k]:.2g}" for k in top]
-    return (
-        f"Gradient of row {row}, {_kind(found)} and mean of {len(draws)} draws: "
-        f"{'; '.join(parts)}. {summary(found).capitalize()}."
-    )
+    told = "; ".join(f"{labels[k]} {exact[k]:.2g}, {mean[k]:.2g}" for k in longest[:4])
+    words = f"Gradient of row {row}, {kind} and mean of {len(draws)} draws: {told}."
+    return f"{words} {summary(found).capitalize()}.", tilt

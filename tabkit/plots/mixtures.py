@@ -3,6 +3,7 @@
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from tabkit.inspection import Mixture, PredictedRow
 from tabkit.plots.palette import BLUE, GREEN, GREY, INK, ORANGE
 from tabkit.plots.panels import legend_above, panels_of
-from tabkit.plots.picture import Picture, literal
+from tabkit.plots.picture import Backdrop, Picture, literal
 
 BARS, FEW = 12, 5  # of one column; of each of many
 CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, 3**0.5 / 2]])
@@ -22,10 +23,7 @@ WAYS = {"to_nearest": GREEN, "to_first": BLUE, "to_second": ORANGE}
 def simplex(mixture: Mixture, labels: Sequence[str], *, truth: int | None = None) -> Picture:
     """The shares of the categories, the largest first; for three, all draws in the triangle.
 
-    Parameters
-    ----------
-    truth
-        The code of the row's own category, marked.
+    `truth`: the code of the row's own category, marked.
     """
     figure = Figure(figsize=(8.2, 3.4), dpi=80, facecolor="white")
     three = len(labels) == 3
@@ -51,12 +49,12 @@ def simplexes(
 
 
 def share_bars(ax: Axes, shares: pd.Series, *, true: int | None, room: int) -> None:
-    """Shares by name, one of them the true one; always room for as many bars: nothing jumps."""
+    """Shares by name, one of them the true one; there is room for as many bars: nothing jumps."""
     places = -np.arange(len(shares))
     colours = [ORANGE if k == true else BLUE for k in range(len(shares))]
     ax.hlines(places, 0, shares, colors=colours, linewidth=9)
-    names = [cut(name, 20) for name in shares.index]
-    ax.set_yticks(places, [f"{n} (true)" if k == true else n for k, n in enumerate(names)])
+    names = [f"{name} (true)" if k == true else name for k, name in enumerate(shares.index)]
+    ax.set_yticks(places, [literal(name) for name in names])
     ax.set(xlim=(0, 1), ylim=(0.8 - room, 0.8))
     ax.spines[["top", "right"]].set_visible(False)
 
@@ -115,19 +113,16 @@ def row_twin(row: PredictedRow) -> Picture:
 
 def _draw_shares(ax: Axes, shares: pd.Series, column: pd.Series) -> None:
     true = [k for k, label in enumerate(shares.index) if label == column["true"]]
-    share_bars(ax, shares, true=true[0] if true else None, room=FEW)
+    share_bars(ax, shares.rename(cut), true=true[0] if true else None, room=FEW)
     verdict = "hit" if column["hit"] else f"missed: {cut(column['true'])}"
-    ax.set_title(f"{cut(column.name)}: {verdict}", fontsize=8.5, loc="left")
+    ax.set_title(literal(f"{cut(column.name)}: {verdict}"), fontsize=8.5, loc="left")
     ax.tick_params(labelsize=7.5)
 
 
 def distance_words(row: PredictedRow, overruled: Sequence[str] = ()) -> str:
     """How far the mixture and the decoded row lie from the true one, and a row overruled by hand.
 
-    Parameters
-    ----------
-    overruled
-        Column and category that overrule what was decoded.
+    `overruled`: column and category that overrule what was decoded.
     """
     hits = int(row.columns["hit"].sum())
     words = (
@@ -169,20 +164,10 @@ def distance_bars(row: PredictedRow, overruled: Sequence[str] = ()) -> str:
 
 @dataclass(frozen=True, eq=False)
 class CategoryWalk:
-    """A walk from one category of a column to another.
+    """A walk from one category of a column to another."""
 
-    Attributes
-    ----------
-    path : DataFrame
-        As `inspection.walk` returns it.
-    labels : sequence of str
-        Of the column's categories.
-    first, second : str
-        The two ends.
-    """
-
-    path: pd.DataFrame
-    labels: Sequence[str]
+    path: pd.DataFrame  # as `inspection.walk` returns it
+    labels: Sequence[str]  # of the column's categories
     first: str
     second: str
 
@@ -204,14 +189,43 @@ class CategoryWalk:
             f"{self.nearest(share)}."
         )
 
+    def sign(self, share: float) -> str:
+        """Where net1 puts the mixture, in short."""
+        return f"nearest: {cut(self.nearest(share))}, {self.at(share).to_nearest:.2f} away"
+
+    @cached_property
+    def _drawn(self) -> Backdrop:
+        figure = Figure(figsize=(4.1, 2.55), dpi=72, facecolor="white")
+        self.draw(figure.add_axes((0.16, 0.18, 0.81, 0.6)))
+        figure.legend(loc="upper left", ncols=3, frameon=False, fontsize=8, columnspacing=1.0)
+        return Backdrop(figure)
+
+    def svg(self, share: float) -> str:
+        """The walk as an SVG element, with the mixture on top."""
+        here, frame = self.at(share), [(0, self.top), (0, 0)]
+        marks = [(here.name, here[name]) for name in WAYS]
+        (left, top), (_, bottom), *points = self._drawn.at([*frame, *marks])
+        x = points[0][0]
+        dots = [
+            f'<circle cx="{x}" cy="{y}" r="3" fill="{colour}" stroke="#fff"/>'
+            for (_, y), colour in zip(points, WAYS.values(), strict=True)
+        ]
+        sign = f'<text x="{left}" y="{top - 5}" style="font:9px sans-serif">'
+        over = f'<path d="M{x} {bottom}V{top}" stroke="{INK}"/>{"".join(dots)}{sign}'
+        return self._drawn.svg(self.words(share), f"{over}{html.escape(self.sign(share))}</text>")
+
+    @property
+    def top(self) -> float:
+        """Just above all distances to the two ends."""
+        return 1.08 * float(self.path[["to_first", "to_second"]].to_numpy().max()) or 1.0
+
     def draw(self, ax: Axes, share: float | None = None) -> None:
         """The distances along the walk; with a mixture if its share is given."""
-        first, second = cut(self.first), cut(self.second)
-        ends = self.path[["to_first", "to_second"]]
+        first, second = literal(cut(self.first)), literal(cut(self.second))
         ax.plot(self.path["to_nearest"], color=GREEN, lw=5, alpha=0.4, label="to the nearest")
         ax.plot(self.path["to_first"], color=BLUE, label=f"to {first}")
         ax.plot(self.path["to_second"], color=ORANGE, ls="--", label=f"to {second}")
-        ax.set(xlim=(0, 1), ylim=(0, 1.08 * float(ends.to_numpy().max()) or 1.0))
+        ax.set(xlim=(0, 1), ylim=(0, self.top))
         ax.set_xlabel(f"share of {second} in the mixture", fontsize=9)
         ax.set_ylabel("distance behind net1", fontsize=9)
         ax.tick_params(labelsize=8)
@@ -221,19 +235,13 @@ class CategoryWalk:
             ax.axvline(here.name, color=INK, linewidth=1.0)
             for name, colour in WAYS.items():
                 ax.plot(here.name, here[name], "o", color=colour, mec="white", clip_on=False)
-            nearest = f"nearest: {cut(self.nearest(share))}, {here.to_nearest:.2f} away"
-            ax.set_title(nearest, fontsize=9, loc="left", pad=4)
+            ax.set_title(literal(self.sign(share)), fontsize=9, loc="left", pad=4)
 
 
 def walk(path: pd.DataFrame, first: str, second: str) -> Picture:
     """net1's distance to two categories' outputs, along the mixtures of the two.
 
-    Parameters
-    ----------
-    path
-        As `inspection.walk` returns it.
-    first, second
-        The two categories.
+    `path`: as `inspection.walk` returns it. `first`, `second`: the two categories.
     """
     figure, (ax,) = panels_of(1, width=6.0, height=3.0)
     CategoryWalk(path, (), first, second).draw(ax)
@@ -246,14 +254,6 @@ def walk(path: pd.DataFrame, first: str, second: str) -> Picture:
     return Picture(figure, alt)
 
 
-def walk_at(walk: CategoryWalk, share: float) -> Picture:
-    """net1's distances along a walk, and the mixture at one share of the second category."""
-    figure = Figure(figsize=(4.1, 2.55), dpi=80, facecolor="white")
-    walk.draw(figure.add_axes((0.13, 0.18, 0.84, 0.6)), share)
-    figure.legend(loc="upper left", ncols=3, frameon=False, fontsize=8, columnspacing=1.0)
-    return Picture(figure, walk.words(share))
-
-
 def cut(name: str, width: int = 16) -> str:
-    """A name for matplotlib: not too long, and no formula."""
-    return literal(name if len(name) <= width else f"{name[: width - 1]}…")
+    """A name that is not too long."""
+    return name if len(name) <= width else f"{name[: width - 1]}…"

@@ -18,10 +18,7 @@ def panels_of(
 ) -> tuple[Figure, list[Axes]]:
     """Panels of `width` by `height` inches, at most `columns` of them side by side.
 
-    Raises
-    ------
-    ValueError
-        If there is none.
+    Raises ValueError if there is none.
     """
     if not panels:
         raise ValueError("there is nothing to draw: give one or more")

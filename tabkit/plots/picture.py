@@ -6,9 +6,11 @@ import io
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -33,25 +35,9 @@ class Picture:
         FigureCanvasAgg(self.figure).print_png(buffer, metadata={"Description": self.alt})
         return buffer.getvalue()
 
-    def svg(self, alt: str | None = None, *, over: str = "") -> str:
-        """The figure as an SVG element, described in words; quicker to draw than a PNG.
-
-        Parameters
-        ----------
-        alt
-            Other words than the picture's own.
-        over
-            SVG elements to put on top. The picture itself is drawn but once.
-        """
-        words = html.escape(self.alt if alt is None else alt)
-        return f'<svg role="img" aria-label="{words}" {self._drawn}{over}</svg>'
-
-    @cached_property
-    def _drawn(self) -> str:
-        buffer = io.StringIO()
-        with DRAWING, rc_context({"svg.fonttype": "none"}):
-            FigureCanvasSVG(self.figure).print_svg(buffer, metadata=UNSAID)
-        return buffer.getvalue().partition("<svg ")[2].rpartition("</svg>")[0]
+    def svg(self) -> str:
+        """The figure as an SVG element, described in words; quicker to draw than a PNG."""
+        return Backdrop(self.figure).svg(self.alt)
 
     def save(self, path: Path) -> None:
         """Writes the PNG, with the alternative text as its description."""
@@ -64,6 +50,27 @@ class Picture:
         tag = f'<img src="{source}" alt="{html.escape(self.alt)}">'
         data = {"text/html": tag, "image/png": png, "text/plain": self.alt}
         return data, {"image/png": {"alt": self.alt}}
+
+
+class Backdrop:
+    """A figure that is drawn once, as SVG, and let go; marks are put on it again and again."""
+
+    def __init__(self, figure: Figure) -> None:
+        buffer = io.StringIO()
+        with DRAWING, rc_context({"svg.fonttype": "none"}):
+            FigureCanvasSVG(figure).print_svg(buffer, metadata=UNSAID)
+        self.element = buffer.getvalue().partition("<svg ")[2].rpartition("</svg>")[0]
+        self.pixels = figure.axes[0].transData.frozen()
+        self.points, self.height = 72 / figure.dpi, 72 * figure.get_figheight()
+
+    def svg(self, words: str, over: str = "") -> str:
+        """The SVG element, described by words, with other elements on top."""
+        return f'<svg role="img" aria-label="{html.escape(words)}" {self.element}{over}</svg>'
+
+    def at(self, places: Sequence[Any]) -> list[list[float]]:
+        """Where places on the first panel lie in the SVG."""
+        x, y = (self.pixels.transform(places) * self.points).T
+        return np.stack([x, self.height - y], axis=1).round(2).tolist()
 
 
 def literal(name: object) -> str:
@@ -88,10 +95,7 @@ def text_widths(names: tuple[str, ...], size: float, weight: str = "normal") -> 
 def check_columns(table: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     """The columns, which are there, of a table that has rows.
 
-    Raises
-    ------
-    ValueError
-        If one is not, none is named, or there is no row.
+    Raises ValueError if one is not, none is named, or there is no row.
     """
     if isinstance(columns, str) or not columns:
         raise ValueError(f"columns is {columns!r}: give a list of one or more names")

@@ -21,21 +21,17 @@ WIDE, CLOSE = 8.0, (1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)  # a short axis has 
 def decoding_gap(summary: pd.DataFrame, *, random_row: float | None = None) -> Picture:
     """Relaxed and decoded test loss of each estimator, joined by a line: the decoding gap.
 
-    Parameters
-    ----------
-    summary
-        As `compare.summary` returns it: one row per estimator, best first.
-    random_row
-        Draw a line at the loss of a random row.
+    `summary`: as `compare.summary` returns it: one row per estimator, best first. `random_row`:
+    draw a line at the loss of a random row.
     """
     figure, (ax,) = panels_of(1, width=7.2, height=0.34 * len(summary) + 1.0)
-    looks = {"test_relaxed": (BLUE, RELAXED), "test_decoded": (ORANGE, "decoded: the row")}
+    bars = " (bar: 2 standard errors)" if "test_decoded_se" in summary else ""
+    looks = {"test_relaxed": (BLUE, RELAXED), "test_decoded": (ORANGE, f"decoded: the row{bars}")}
     _dumbbells(ax, summary[::-1], looks)
     if random_row is not None:
         ax.axvline(random_row, color=GREY, linestyle=":", label="a random training row")
     name_rows([ax], summary.index[::-1])
-    bars = " (bars: 2 standard errors)" if "test_decoded_se" in summary else ""
-    ax.set(xlabel=f"squared distance behind net1, test rows{bars}", xlim=(0, None))
+    ax.set(xlabel="squared distance behind net1, test rows", xlim=(0, None))
     legend_above(figure)
     rows = [
         f"{name} {row.test_relaxed:.2f} relaxed, {row.test_decoded:.2f} decoded"
@@ -49,17 +45,10 @@ def comparison(summary: pd.DataFrame, data: str) -> Picture:
 
     The second panel is of fewer test rows, those that `compare.decoders` decoded.
 
-    Parameters
-    ----------
-    summary
-        As `compare.sweep_summary` returns it.
-    data
-        Which part of it to draw, at equal steps.
+    `summary`: as `compare.sweep_summary` returns it. `data`: which part of it to draw, at equal
+    steps.
 
-    Raises
-    ------
-    ValueError
-        If the summary holds nothing of that data set.
+    Raises ValueError if the summary holds nothing of that data set.
     """
     part = _part(summary, data).sort_values("test_decoded", ascending=False)
     figure, axes = panels_of(2, width=4.9, height=0.23 * len(part) + 1.2, columns=2)
@@ -97,8 +86,10 @@ def _dumbbells(ax: Axes, table: pd.DataFrame, looks: Mapping[str, tuple[str, str
     places = np.arange(len(table))
     ax.hlines(places, *(table[name] for name in looks), color=GREY, linewidth=1.1)
     for (name, (colour, label)), mark in zip(looks.items(), "os", strict=True):
-        error = 2 * table[f"{name}_se"].fillna(0.0) if f"{name}_se" in table else None
-        ax.errorbar(table[name], places, xerr=error, fmt=mark, ms=5, color=colour, label=label)
+        ax.plot(table[name], places, mark, ms=5, color=colour, label=label)
+        if f"{name}_se" in table:
+            error = 2 * table[f"{name}_se"].fillna(0.0)
+            ax.errorbar(table[name], places, xerr=error, fmt="none", ecolor=colour)
     ax.set_ylim(-0.7, len(table) - 0.3)
 
 
@@ -112,10 +103,8 @@ def _part(summary: pd.DataFrame, data: str) -> pd.DataFrame:
 def temperatures(summary: pd.DataFrame, data: str, names: Sequence[str]) -> Picture:
     """Decoded and relaxed loss against the temperature tau, a panel for each estimator's name.
 
-    Raises
-    ------
-    ValueError
-        If the summary holds nothing of that data set, or of a name at constant temperatures.
+    Raises ValueError if the summary holds nothing of that data set, or of a name at constant
+    temperatures.
     """
     part = _part(summary, data)
     figure, axes = panels_of(len(names), width=2.9, height=2.8, columns=4)
@@ -143,7 +132,7 @@ def _draw_temperatures(ax: Axes, curve: pd.DataFrame, name: str) -> None:
     ax.set_title(literal(name), fontsize=9)
     ax.set_xticks(curve.index, [f"{t:g}" for t in curve.index])
     ax.minorticks_off()
-    number_logs(ax.yaxis)
+    ax.set_yticks([0.5, 1, 2, 5], ["0.5", "1", "2", "5"])
 
 
 def _temperature_curve(part: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -178,10 +167,7 @@ def distance_scatter(
 def race(tables: Mapping[str, pd.DataFrame]) -> Picture:
     """Each contestant's time over that of the first, a panel for each race; lines are quartiles.
 
-    Parameters
-    ----------
-    tables
-        By title, races of the same contestants, as `ruler.race` returns them.
+    `tables`: by title, races of the same contestants, as `ruler.race` returns them.
 
     Raises
     ------
@@ -204,7 +190,13 @@ def race(tables: Mapping[str, pd.DataFrame]) -> Picture:
     for ax in axes:
         number_logs(ax.xaxis, ROUND if high / low > WIDE else CLOSE)
     figure.supxlabel(f"times as long as {literal(names[0])} (log scale)", fontsize=9)
-    parts = [f"{title}: {_ratios(table.loc[order[::-1]])}" for title, table in tables.items()]
+    parts = []
+    for title, table in tables.items():
+        told = (
+            f"{r.Index} {r.ratio:.2f} ({r.ratio_q1:.2f} to {r.ratio_q3:.2f})"
+            for r in table.loc[order[::-1]].itertuples()
+        )
+        parts.append(f"{title}: {', '.join(told)}")
     alt = f"Time over that of {names[0]}, median and quartiles. {'; '.join(parts)}."
     return Picture(figure, alt)
 
@@ -222,10 +214,3 @@ def _draw_race(ax: Axes, table: pd.DataFrame) -> None:
     ax.hlines(places, table["ratio_q1"], table["ratio_q3"], color=BLUE, linewidth=2.0)
     ax.plot(table["ratio"], places, "o", color=BLUE, ms=5)
     ax.set(xscale="log", ylim=(-0.7, len(table) - 0.3))
-
-
-def _ratios(table: pd.DataFrame) -> str:
-    return ", ".join(
-        f"{name} {row.ratio:.2f} ({row.ratio_q1:.2f} to {row.ratio_q3:.2f})"
-        for name, row in table.iterrows()
-    )

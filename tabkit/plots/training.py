@@ -90,10 +90,7 @@ def loss_curve(steps: Sequence[Step], *, title: str = "Training loss") -> Pictur
 def gap_opens(named: Mapping[str, Sequence[Step]]) -> Picture:
     """Relaxed and decoded loss during training, one panel per estimator, on one scale.
 
-    Raises
-    ------
-    ValueError
-        If a loop never measured the decoded loss.
+    Raises ValueError if a loop never measured the decoded loss.
     """
     figure, axes = panels_of(len(named), width=2.9, height=2.7, columns=4)
     last = []
@@ -129,10 +126,7 @@ def runs(named: Mapping[str, Sequence[Step]]) -> Picture:
     Always of one size, on a log scale whose limits move by rungs, so that a page may show it
     again and again while a run goes on.
 
-    Parameters
-    ----------
-    named
-        The steps so far by the run's name, the latest run last; there may be none.
+    `named`: the steps so far by the run's name, the latest run last; there may be none.
     """
     figure = Figure(figsize=(8.75, 3.5), dpi=80, facecolor="white")
     latest, together = (figure.add_axes((left, 0.15, 0.275, 0.7)) for left in (0.085, 0.405))
@@ -141,7 +135,9 @@ def runs(named: Mapping[str, Sequence[Step]]) -> Picture:
         _draw(together, run, width=1.2)
     for run in shown[-1:]:
         _draw(latest, run, width=2.0)
-        _shade_gap(latest, run)
+        at, decoded = run.curves.decoded
+        relaxed = np.interp(at, *run.curves.relaxed) if len(at) else at
+        latest.fill_between(at, relaxed, decoded, color=run.look.colour, alpha=0.15, linewidth=0)
     _scale((latest, together), shown)
     latest.set_ylabel("squared distance behind net1")
     title = _two_lines(shown[-1].name) if shown else "no run yet"
@@ -169,13 +165,6 @@ def _draw(ax: Axes, run: Drawn, *, width: float) -> None:
     for (at, losses), line in zip(run.curves, ("-", "--"), strict=True):
         ax.plot(at, losses, line, color=colour, linewidth=width)
         ax.plot(at[-1:], losses[-1:], marker, color=colour, **HOLLOW, clip_on=False)
-
-
-def _shade_gap(ax: Axes, run: Drawn) -> None:
-    at, decoded = run.curves.decoded
-    if len(at):
-        relaxed = np.interp(at, *run.curves.relaxed)
-        ax.fill_between(at, relaxed, decoded, color=run.look.colour, alpha=0.15, linewidth=0)
 
 
 def _scale(axes: Sequence[Axes], shown: Sequence[Drawn]) -> None:
@@ -208,9 +197,8 @@ def ladder(losses: np.ndarray) -> np.ndarray:
 
 def _legend(figure: Figure, shown: Sequence[Drawn]) -> None:
     looks = {"relaxed: what is trained": {"ls": "-"}, "decoded: the row": {"ls": "--"}}
-    for run in shown:
-        mark = {"color": run.look.colour, "marker": run.look.marker}
-        looks[_two_lines(run.name)] = mark | HOLLOW
+    for name, _, _, (colour, marker, _) in shown:
+        looks[_two_lines(name)] = {"color": colour, "marker": marker, **HOLLOW}
     lines = [Line2D([], [], **{"color": BLACK} | look, label=n) for n, look in looks.items()]
     room = {"bbox_to_anchor": (0.69, 0.98), "labelspacing": 0.4, "handlelength": 1.6}
     figure.legend(handles=lines, loc="upper left", frameon=False, fontsize=8, **room)

@@ -31,15 +31,9 @@ SIGNIFICANT = 0.05
 def scores(table: pd.DataFrame) -> Picture:
     """How well each view of the categories matches each truth; filled where p < .05.
 
-    Parameters
-    ----------
-    table
-        As `inspection.truth_scores` returns it.
+    `table`: as `inspection.truth_scores` returns it.
 
-    Raises
-    ------
-    ValueError
-        If a column is missing, there is no row, or a view is unknown.
+    Raises ValueError if a column is missing, there is no row, or a view is unknown.
     """
     needed = ["column", "truth", "view", "correlation", "correlation_p"]
     check_columns(table, [*needed, "neighbour_ratio", "neighbour_p"])
@@ -65,10 +59,7 @@ def scores(table: pd.DataFrame) -> Picture:
 def agreement(table: pd.DataFrame) -> Picture:
     """The share of each category's neighbours that two seeds have in common, and by chance.
 
-    Parameters
-    ----------
-    table
-        With the columns `column`, `view`, `overlap`, `chance` and `distance_correlation`.
+    `table`: with the columns `column`, `view`, `overlap`, `chance` and `distance_correlation`.
 
     Raises
     ------
@@ -99,10 +90,7 @@ def agreement(table: pd.DataFrame) -> Picture:
 def movement(tables: Mapping[str, pd.DataFrame]) -> Picture:
     """How far training moved each category from its start, against its count; a panel a column.
 
-    Parameters
-    ----------
-    tables
-        For each column, a frame with `count` and `moved`.
+    `tables`: for each column, a frame with `count` and `moved`.
 
     Raises
     ------

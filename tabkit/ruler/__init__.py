@@ -16,7 +16,6 @@ from tabkit.ruler.timing import race
 __all__ = [
     "LAYOUTS",
     "Gradients",
-    "Layout",
     "Reference",
     "embedding_works",
     "estimate",

@@ -1,6 +1,7 @@
 """Contestants for `race`: net1's input by each layout, and training steps of net0."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -22,6 +23,7 @@ from tabkit.nets.mlp import mlp
 from tabkit.ruler.layouts import LAYOUTS
 from tabkit.ruler.timing import Work
 
+Signal, Target = Float[Tensor, "B S"], Float[Tensor, "B Z"]
 STEPS = ("softmax", "straight_through_argmax", "gumbel_softmax", "straight_through_gumbel")
 
 
@@ -72,12 +74,10 @@ def embedding_works(
     def looked_up() -> Tensor:
         return torch.cat([W[codes[:, c]] for c, W in enumerate(trained)], dim=1)
 
-    def laid_out(name: str) -> Work:
-        layout = LAYOUTS[name]
-        operands = layout.prepare(tables)
-        return there_and_back(lambda: layout.mix(leaf, operands), leaf)
-
-    return {"index": there_and_back(looked_up, *trained)} | {n: laid_out(n) for n in LAYOUTS}
+    works = {"index": there_and_back(looked_up, *trained)}
+    for name, layout in LAYOUTS.items():
+        works[name] = there_and_back(partial(layout.mix, leaf, layout.prepare(tables)), leaf)
+    return works
 
 
 def first_layer_works(
@@ -114,28 +114,17 @@ def step_works(
     """
     some = data.train[:rows]
     given = net1, data.signal[some].to(device_of(net1)), encode_rows(net1, data.rows[some]), width
-    works = {"plain MLP": plain_step(*given)}
-    works |= {name: estimator_step(name, *given) for name in names}
-    works |= {f"plain: {name}": plainly(estimator_step(name, *given)) for name in names}
-    return works | {
+    plainly = fast.use("plain")  # the same by the formulas alone, as `tabkit.simplex` has them
+    return {
+        "plain MLP": plain_step(*given),
+        **{name: estimator_step(*given, name) for name in names},
+        **{f"plain: {name}": plainly(estimator_step(*given, name)) for name in names},
         "loop: softmax": loop_step(*given, noisy=False),
         "loop: gumbel_softmax": loop_step(*given, noisy=True),
     }
 
 
-def plainly(work: Work) -> Work:
-    """The same by the formulas alone, as `tabkit.simplex` has them."""
-
-    def formulas() -> object:
-        with fast.use("plain"):
-            return work()
-
-    return formulas
-
-
-def plain_step(
-    net1: RowEncoder, signal: Float[Tensor, "B S"], target: Float[Tensor, "B Z"], width: int
-) -> Work:
+def plain_step(net1: RowEncoder, signal: Signal, target: Target, width: int) -> Work:
     """The MLP with the same matrices."""
     between = sum(net1.cardinalities) + net1.continuous_features
     sizes = {"width": width, "depth": 2, "generator": torch.Generator().manual_seed(0)}
@@ -144,38 +133,23 @@ def plain_step(
     return training_step(net0, lambda: _loss(behind(net0(signal)), target))
 
 
-def estimator_step(
-    name: str,
-    net1: RowEncoder,
-    signal: Float[Tensor, "B S"],
-    target: Float[Tensor, "B Z"],
-    width: int,
-) -> Work:
+def estimator_step(net1: RowEncoder, signal: Signal, target: Target, width: int, name: str) -> Work:
     """net0 through an estimator and the folded net1."""
-    net0 = RowPredictor(signal.shape[1], net1, width=width)
-    behind = folded(net1)
-    estimator, noise = estimators.make(name), torch.Generator(signal.device).manual_seed(0)
+    net0, behind = RowPredictor(signal.shape[1], net1, width=width), folded(net1)
+    noise = torch.Generator(signal.device).manual_seed(0)
+    options = {"cardinalities": net1.cardinalities, "generator": noise}
+    estimator = estimators.make(name)
 
     def loss() -> Tensor:
         logits, continuous = net0(signal)
-        objective = SquaredDistance(behind, continuous, target)
-        K = net1.cardinalities
-        return estimator(logits, objective, cardinalities=K, generator=noise)
+        return estimator(logits, SquaredDistance(behind, continuous, target), **options)
 
     return training_step(net0, loss)
 
 
-def loop_step(
-    net1: RowEncoder,
-    signal: Float[Tensor, "B S"],
-    target: Float[Tensor, "B Z"],
-    width: int,
-    *,
-    noisy: bool,
-) -> Work:
+def loop_step(net1: RowEncoder, signal: Signal, target: Target, width: int, *, noisy: bool) -> Work:
     """The loop over columns: relax, multiply with the table, concatenate."""
     net0 = RowPredictor(signal.shape[1], net1, width=width)
-    widths = net1.cardinalities
     noise = torch.Generator(signal.device).manual_seed(0)
 
     def relaxed(logits: Tensor) -> Tensor:
@@ -186,12 +160,12 @@ def loop_step(
     def loss() -> Tensor:
         with fast.use("plain"):
             logits, continuous = net0(signal)
-        pairs = zip(logits.split(widths, dim=1), net1.embedding.weights, strict=True)
+        pairs = zip(logits.split(net1.cardinalities, dim=1), net1.embedding.weights, strict=True)
         mixed = [relaxed(block) @ W for block, W in pairs]
         return _loss(embedded(net1, torch.cat(mixed, dim=1), continuous), target)
 
     return training_step(net0, loss)
 
 
-def _loss(output: Float[Tensor, "B Z"], target: Float[Tensor, "B Z"]) -> Float[Tensor, ""]:
+def _loss(output: Target, target: Target) -> Float[Tensor, ""]:
     return (output - target).square().sum(dim=1).mean()

@@ -26,10 +26,7 @@ def graph_nodes(output: Tensor) -> int:
 def kept_bytes(forward: Callable[[], Tensor], *, but: Sequence[Tensor] = ()) -> int:
     """Bytes that the graph keeps for the backward pass, each piece of memory once.
 
-    Parameters
-    ----------
-    but
-        What is there anyway, such as weights.
+    Not counted is what is there anyway, such as weights (`but`).
 
     Examples
     --------

@@ -75,12 +75,9 @@ def by_bucket(simplex: Tensor, operands: tuple[Tensor, ...]) -> Tensor:
     *stacks, order = operands
     sizes = torch.cat([torch.full((len(s),), s.shape[1]) for s in stacks])
     columns = blocks(simplex, sizes[order.argsort()].tolist())
-    found, done = [], 0
-    for stack in stacks:
-        bucket = torch.stack([columns[c] for c in order[done : done + len(stack)]])  # (n, B, K)
-        found.append(torch.bmm(bucket, stack))
-        done += len(stack)
-    return torch.cat(found)[order.argsort()].transpose(0, 1).flatten(1)
+    alike = zip(order.split(list(map(len, stacks))), stacks, strict=True)
+    found = [torch.stack([columns[c] for c in bucket]) @ stack for bucket, stack in alike]
+    return torch.cat(found)[order.argsort()].transpose(0, 1).flatten(1)  # of (n, B, D) each
 
 
 def bags(simplex: Tensor, operands: tuple[Tensor, ...]) -> Tensor:

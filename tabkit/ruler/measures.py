@@ -1,10 +1,11 @@
 """The ruler: how far an estimator's gradient lies from the exact one of the expected loss."""
 
 import math
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
+from typing import Any
 
 import pandas as pd
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from tabkit.estimators import Estimator
 from tabkit.objective import Function, Objective
 from tabkit.ruler.reference import Reference, check_head, draw, draw_many, exact_gradient
+from tabkit.ruler.timing import milliseconds
 
 GROUPS = 20  # of draws, left out one at a time for the standard errors
 
@@ -35,21 +37,14 @@ def measure(
 
     Columns
     -------
-    squared_bias
-        ``|E g - g*|^2 / |g*|^2``, g* the reference: estimated without bias, so it may fall a
-        little below 0.
-    variance
-        Sum of the variances of g, over ``|g*|^2``.
-    cosine
-        Mean cosine of one draw with g*: how well a single step points.
-    mean_cosine
-        Cosine of the mean of all draws with g*: what is left when noise averages out.
-    signal_to_noise
-        ``|E g|`` over the square root of the summed variances; infinite without noise.
-    evaluations
-        Of the objective, a row and call.
-    milliseconds
-        Median of a call, forward and backward; noisy, and of this machine.
+    squared_bias : ``|E g - g*|^2 / |g*|^2``, g* the reference: estimated without bias, so it may
+        fall a little below 0
+    variance : sum of the variances of g, over ``|g*|^2``
+    cosine : mean cosine of one draw with g*: how well a single step points
+    mean_cosine : cosine of the mean of all draws with g*: what is left when noise averages out
+    signal_to_noise : ``|E g|`` over the root of the summed variances; infinite without noise
+    evaluations : of the objective, a row and call
+    milliseconds : median of a call, forward and backward; noisy, and of this machine
 
     A column NAME_se is the standard error by the jackknife over groups of draws, those of a sampled
     reference included; it says how well these rows' gradients are measured, not how other rows'
@@ -59,21 +54,16 @@ def measure(
 
     Parameters
     ----------
-    chosen
-        Estimators by the names under which they shall be listed.
-    reference
-        The exact gradient if not given, which needs a joint table of at most 10,000 rows.
-    warm_up
-        Calls that do not count, for an estimator that learns from call to call.
+    chosen : estimators by the names under which they shall be listed
+    reference : the exact gradient if not given, which needs a joint table of at most 10,000 rows
+    warm_up : calls that do not count, for an estimator that learns from call to call
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         If there are fewer than 40 draws, an estimator takes embeddings, the objective does not
-        return one loss per row, the joint table is too big and no reference is given, or the
-        reference is little but noise.
-    TypeError
-        If the objective lacks what an estimator needs.
+        return one loss per row or lacks what an estimator needs, the joint table is too big and no
+        reference is given, or the reference is little but noise.
 
     Source
     ------
@@ -81,32 +71,19 @@ def measure(
     """
     if draws < 2 * GROUPS:
         raise ValueError(f"draws must be at least {2 * GROUPS}, not {draws}")
+    given = logits, objective, cardinalities
     for estimator in chosen.values():
         check_head(estimator)
-        draw(estimator.fresh(), logits, objective, cardinalities, None)
-    if reference is None:
-        reference = exact_gradient(logits, objective, cardinalities)
+        draw(estimator.fresh(), *given, None)
+    reference = reference or exact_gradient(*given)
     if reference.variance.sum() > reference.gradient.square().sum() / 4:
         raise ValueError("the reference is little but noise: give sampled_gradient more draws")
-    rows = []
+    options, rows = {"draws": draws, "seed": seed, "warm_up": warm_up}, {}
     for name, estimator in chosen.items():
-        found = estimate(
-            estimator,
-            logits,
-            objective,
-            cardinalities,
-            reference=reference,
-            draws=draws,
-            seed=seed,
-            warm_up=warm_up,
-        )
-        alone = estimator.fresh()
-        cost = {
-            "evaluations": estimator.evaluations(cardinalities),
-            "milliseconds": 1e3 * seconds_a_call(alone, logits, objective, cardinalities),
-        }
-        rows.append({"estimator": name, **found.measures, **cost})
-    return pd.DataFrame(rows).set_index("estimator")
+        rows[name] = against(draw_many(estimator, *given, **options), reference)
+        rows[name]["evaluations"] = estimator.evaluations(cardinalities)
+        rows[name]["milliseconds"] = milliseconds_a_call(estimator.fresh(), *given)
+    return pd.DataFrame(rows.values(), pd.Index(list(rows), name="estimator"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,11 +92,9 @@ class Gradients:
 
     Attributes
     ----------
-    draws : Tensor
-        (M, B, F).
-    reference : Reference
-    measures : dict
-        As the columns of `measure`, cost left out.
+    draws : (M, B, F)
+    reference : what they are compared with
+    measures : as the columns of `measure`, cost left out
     """
 
     draws: Float[Tensor, "M B F"]
@@ -135,10 +110,11 @@ def estimate(
     *,
     reference: Reference,
     draws: int = 100,
-    seed: int = 0,
-    warm_up: int = 200,
+    **options: int,
 ) -> Gradients:
     """What `measure` measures, for one estimator, with the estimates themselves.
+
+    `options` are the seed and the calls to `warm_up`, as there.
 
     Raises
     ------
@@ -147,25 +123,20 @@ def estimate(
     """
     if draws < 2:
         raise ValueError(f"draws must be at least 2, not {draws}")
-    found = draw_many(
-        estimator, logits, objective, cardinalities, draws=draws, seed=seed, warm_up=warm_up
-    )
+    found = draw_many(estimator, logits, objective, cardinalities, draws=draws, **options)
     return Gradients(found, reference, against(found, reference))
 
 
 def against(found: Float[Tensor, "M B F"], reference: Reference) -> dict[str, float]:
     """The measures of many estimates, and their standard errors."""
-    whole = measures(found, reference)
-    variances = dict.fromkeys(whole, 0.0)
-    for left_out in (
+    left_out = (
         [measures(rest, reference) for rest in without_each_group(found)],
         [measures(found, Reference(rest)) for rest in without_each_group(reference.draws)],
-    ):
-        for name in whole:
-            variances[name] += jackknife([m[name] for m in left_out])
+    )
     columns = {}
-    for name, value in whole.items():
-        columns |= {name: value, f"{name}_se": variances[name] ** 0.5}
+    for name, value in measures(found, reference).items():
+        variance = sum(jackknife([m[name] for m in groups]) for groups in left_out)
+        columns |= {name: value, f"{name}_se": variance**0.5}
     return columns
 
 
@@ -206,23 +177,9 @@ def jackknife(left_out: Sequence[float]) -> float:
     return ((len(values) - 1) * values.var(correction=0)).item()
 
 
-def seconds_a_call(
-    estimator: Estimator,
-    logits: Float[Tensor, "B F"],
-    objective: Function | Objective,
-    cardinalities: Sequence[int],
-    *,
-    calls: int = 11,
+def milliseconds_a_call(
+    estimator: Estimator, logits: Float[Tensor, "B F"], *given: Any, calls: int = 11
 ) -> float:
-    """The median time of a call with its backward pass; of its launch only, on a GPU."""
-    generator = torch.Generator(logits.device).manual_seed(0)
-
-    def timed(call: Callable[[], object]) -> float:
-        started = time.perf_counter()
-        call()
-        return time.perf_counter() - started
-
-    return median(
-        timed(lambda: draw(estimator, logits, objective, cardinalities, generator))
-        for _ in range(calls)
-    )
+    """The median time of a call with its backward pass."""
+    work = partial(draw, estimator, logits, *given, torch.Generator(logits.device).manual_seed(0))
+    return median(milliseconds(work, logits.device) for _ in range(calls))

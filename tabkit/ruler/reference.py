@@ -6,6 +6,8 @@ the hard rows that softmax(logits) draws, columns independent.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -24,8 +26,8 @@ class Reference:
 
     Attributes
     ----------
-    draws : (R, B, F), unbiased estimates of the gradient of each row's expected loss in its
-        logits; a single one if it is exact
+    draws : unbiased estimates of the gradient of each row's expected loss in its logits; a single
+        one if it is exact
     """
 
     draws: Float[Tensor, "R B F"]
@@ -91,9 +93,8 @@ def sampled_gradient(
     """
     if draws < 2:
         raise ValueError(f"draws must be at least 2, not {draws}")
-    estimator, stream = estimators.make("indecater"), REFERENCE_STREAM + seed
-    found = draw_many(estimator, logits, objective, cardinalities, draws=draws, seed=stream)
-    return Reference(found)
+    given, stream = (logits, objective, cardinalities), REFERENCE_STREAM + seed
+    return Reference(draw_many(estimators.make("indecater"), *given, draws=draws, seed=stream))
 
 
 def draw(
@@ -115,26 +116,19 @@ def draw(
 def draw_many(
     estimator: Estimator,
     logits: Float[Tensor, "B F"],
-    objective: Function | Objective,
-    cardinalities: Sequence[int],
-    *,
+    *given: Any,
     draws: int,
     seed: int = 0,
     warm_up: int = 200,
 ) -> Float[Tensor, "M B F"]:
-    """Many estimates by one seed; the estimator is left as it was.
+    """Many estimates by `draw`, given its arguments, and one seed; the estimator stays as it was.
 
     If it learns from call to call, it starts afresh and makes `warm_up` calls that do not count.
-
-    Raises ValueError if the estimator takes embeddings: its gradient is not one for logits.
     """
     check_head(estimator)
+    noise = torch.Generator(logits.device).manual_seed(seed)
     estimator = estimator.fresh()
-    generator = torch.Generator(logits.device).manual_seed(seed)
-
-    def once() -> Float[Tensor, "B F"]:
-        return draw(estimator, logits, objective, cardinalities, generator)
-
+    once = partial(draw, estimator, logits, *given, noise)
     once()
     for _ in range(warm_up - 1 if estimator.state else 0):
         once()
@@ -142,9 +136,6 @@ def draw_many(
 
 
 def check_head(estimator: Estimator) -> None:
-    """The ruler measures gradients for logits.
-
-    Raises ValueError if the estimator takes embeddings.
-    """
+    """Raises ValueError if the estimator takes embeddings: the ruler measures logits' gradients."""
     if estimator.head != "logits":
         raise ValueError(f"{estimator!r} has no gradient for logits: it takes an embedding")

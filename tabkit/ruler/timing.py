@@ -24,16 +24,8 @@ def race(
     has an order of its own, drawn from `seed`: in a fixed order a contestant would always find the
     caches as its neighbour left them. Two rounds before the first warm up and are not counted.
 
-    Parameters
-    ----------
-    works
-        By name, functions without arguments.
-    device
-        Where they compute; on CUDA the clock waits until each is done.
-
-    Returns
-    -------
-    A row for each contestant: its median time `ms` in milliseconds, its `ratio` to the first, the
+    `works` are functions without arguments, by name. On CUDA the clock waits until each is done.
+    Returned are, by contestant, its median time `ms` in milliseconds, its `ratio` to the first, the
     ratio's quartiles `ratio_q1` and `ratio_q3`, and the number of `rounds`.
 
     Raises
@@ -71,15 +63,10 @@ def race_times(
 def race_summary(times: pd.DataFrame) -> pd.DataFrame:
     """What `race` returns, from what `race_times` does."""
     ratios = times.div(times.iloc[:, 0], axis=0).quantile([0.25, 0.5, 0.75])
-    return pd.DataFrame(
-        {
-            "ms": times.median(),
-            "ratio": ratios.loc[0.5],
-            "ratio_q1": ratios.loc[0.25],
-            "ratio_q3": ratios.loc[0.75],
-            "rounds": len(times),
-        }
-    ).rename_axis("contestant")
+    ratios.index = ["ratio_q1", "ratio", "ratio_q3"]
+    table = ratios.T[["ratio", "ratio_q1", "ratio_q3"]].assign(rounds=len(times))
+    table.insert(0, "ms", times.median())
+    return table.rename_axis("contestant")
 
 
 def milliseconds(work: Work, device: torch.device) -> float:

@@ -10,17 +10,4 @@ from tabkit.schema.errors import DataError
 from tabkit.schema.frames import check_frame, check_names, check_overflow, list_names
 from tabkit.schema.table import Rows, Schema
 
-__all__ = [
-    "Categorical",
-    "Continuous",
-    "DataError",
-    "Rows",
-    "Schema",
-    "check_cardinalities",
-    "check_codes",
-    "check_frame",
-    "check_names",
-    "check_overflow",
-    "check_simplex",
-    "list_names",
-]
+__all__ = ["Categorical", "Continuous", "DataError", "Rows", "Schema"]

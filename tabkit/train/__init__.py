@@ -15,18 +15,12 @@ from tabkit.train.schedules import Constant, Cosine, Exponential, Schedule, pars
 
 __all__ = [
     "BackgroundRun",
-    "Constant",
     "Cosine",
-    "Distances",
     "Exponential",
     "Fit",
-    "Predicting",
     "Schedule",
     "Step",
-    "encoder_loss",
     "fit_encoder",
     "fit_jointly",
     "fit_predictor",
-    "parse_schedule",
-    "watch",
 ]

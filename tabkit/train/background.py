@@ -4,13 +4,13 @@ import atexit
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, nullcontext
 from copy import deepcopy
 from typing import Literal
 from weakref import WeakSet
 
 from tabkit.estimators import Estimator, Knob
-from tabkit.train.fit import Fit
 from tabkit.train.progress import Step
 
 RECENT = 3.0  # seconds of training over which the rate is measured
@@ -61,9 +61,7 @@ class BackgroundRun:
     def state(self) -> State:
         """Where it stands; "finished", "stopped" and "failed" are for ever."""
         if self._ended.is_set():
-            if self.error is not None:
-                return "failed"
-            return "finished" if self._exhausted else "stopped"
+            return "failed" if self.error else "finished" if self._exhausted else "stopped"
         if self._thread.ident is None:
             return "ready"
         if self._stopping:
@@ -92,13 +90,7 @@ class BackgroundRun:
         return (steps[-1].steps - steps[-1].step) / speed if steps and speed else None
 
     def start(self) -> None:
-        """Starts the thread; a run starts once.
-
-        Raises
-        ------
-        RuntimeError
-            If it was started before.
-        """
+        """Starts the thread; raises RuntimeError if it was started before."""
         if self._thread.ident is not None:
             raise RuntimeError(f"this run was started before and is {self.state}: make another")
         _STARTED.add(self)
@@ -159,21 +151,15 @@ class BackgroundRun:
 
     def _drive(self) -> None:
         try:
-            self._take_steps()
+            with closing(self._loop) if hasattr(self._loop, "close") else nullcontext():
+                while self._last_is_done or self._may_go_on():
+                    self._steps.append(next(self._loop))
+        except StopIteration:
+            self._exhausted = True
         except Exception as error:  # shown by whoever asks; the thread has no other reader
             self.error = error
         finally:
             self._ended.set()
-
-    def _take_steps(self) -> None:
-        try:
-            while self._last_is_done or self._may_go_on():
-                self._steps.append(next(self._loop))
-        except StopIteration:
-            self._exhausted = True
-        finally:
-            if isinstance(self._loop, Fit | Generator):
-                self._loop.close()
 
     @property
     def _last_is_done(self) -> bool:

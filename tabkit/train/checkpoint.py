@@ -10,24 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tabkit.data import Dataset
-
 
 @dataclass
 class Checkpoint:
     """The file of one run; without a path it keeps nothing.
 
-    Attributes
-    ----------
-    path : of the file
-    identity : what must be equal for the file to belong to this run
-    modules : the nets in training; they must start as those of the file did, or be where it left
-        them
+    The nets must start as those of the file did, or be where it left them.
     """
 
     path: str | os.PathLike[str] | None
-    identity: dict[str, Any]
-    modules: dict[str, nn.Module]
+    identity: dict[str, Any]  # what must be equal for the file to belong to this run
+    modules: dict[str, nn.Module]  # the nets in training
     start: dict[str, str] = field(default_factory=dict)
     seen: tuple[int, int] | None = None
 
@@ -50,13 +43,7 @@ class Checkpoint:
         self.seen = self._signature()
 
     def read(self, device: torch.device) -> dict[str, Any] | None:
-        """Brings the nets to where the file has them, and returns the rest; None without a file.
-
-        Raises
-        ------
-        ValueError
-            If the file belongs to another run.
-        """
+        """Sets the nets by the file and returns the rest; ValueError if it is another run's."""
         if self.file is None or not self.file.exists():
             return None
         found = torch.load(self.file, map_location=device, weights_only=True)
@@ -73,8 +60,9 @@ class Checkpoint:
                 now[f"{name}'s start"], saved[f"{name}'s start"] = start, found["start"].get(name)
         changed = [key for key in now | saved if now.get(key) != saved.get(key)]
         if changed:
-            there = ", ".join(f"{key}={saved.get(key)!r}" for key in changed)
-            here = ", ".join(f"{key}={now.get(key)!r}" for key in changed)
+            there, here = (
+                ", ".join(f"{key}={side.get(key)!r}" for key in changed) for side in (saved, now)
+            )
             raise ValueError(
                 f"{self.file} belongs to another run ({there}; now {here}): "
                 "delete it or name another checkpoint"
@@ -86,17 +74,6 @@ class Checkpoint:
             return None
         stat = self.file.stat()
         return stat.st_ino, stat.st_mtime_ns
-
-
-def identity_of(
-    checkpoint: str | os.PathLike[str] | None, dataset: Dataset, **nets: Any
-) -> dict[str, str]:
-    """Digests of the data and of the nets that a loop only reads; none without a checkpoint."""
-    if checkpoint is None:
-        return {}
-    rows = dataset.rows
-    data = [rows.codes, rows.continuous, dataset.outcomes, dataset.signal, dataset.train]
-    return {"data": digest(*data), **{name: digest_of(net) for name, net in nets.items()}}
 
 
 def digest_of(net: Any) -> str:

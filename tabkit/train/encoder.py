@@ -1,7 +1,6 @@
 """net1: siamese training from integer codes."""
 
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from tabkit.data import Dataset
 from tabkit.nets.interface import device_of, dtype_of, parameters_of
-from tabkit.train.fit import Fit, Part, PartsOf, Plan, check_sizes
+from tabkit.train.fit import Fit, Part, PartsOf, check_sizes
 
 
 def fit_encoder(
@@ -48,50 +47,28 @@ def fit_encoder(
     check_siamese(net1, batch, partners)
 
     def prepare(fit: Fit) -> PartsOf:
-        def parts_of(_: int) -> Iterator[Part]:
-            yield Part(encoder_loss(net1, dataset, fit.draw(dataset.train, batch), partners))
+        return lambda _: [Part(encoder_loss(net1, dataset, fit.draw(batch), partners))]
 
-        return parts_of
-
-    return Fit(
-        Plan(
-            "fit_encoder",
-            {"net1": net1},
-            dataset,
-            prepare,
-            steps=steps,
-            lr=lr,
-            seed=seed,
-            settings={"batch": batch, "partners": partners},
-            checkpoint=checkpoint,
-        )
-    )
+    settings = {"batch": batch, "partners": partners}
+    run = {"steps": steps, "lr": lr, "seed": seed, "checkpoint": checkpoint}
+    return Fit("fit_encoder", {"net1": net1}, dataset, prepare, settings, **run)
 
 
 def encoder_loss(net1: Any, dataset: Dataset, index: Tensor, partners: int) -> Float[Tensor, ""]:
     """The siamese loss of `fit_encoder` on the rows at `index`."""
-    device, dtype = device_of(net1), dtype_of(net1)
-    rows = dataset.rows[index]
-    outcomes = dataset.outcomes[index].to(device, dtype)
-    outputs = net1(rows.codes.to(device), rows.continuous.to(device, dtype))
-    errors = [
-        row_distances(outputs, outputs.roll(shift, 0))
-        - row_distances(outcomes, outcomes.roll(shift, 0))
-        for shift in range(1, partners + 1)
-    ]
+    where = device_of(net1), dtype_of(net1)
+    rows, y = dataset.rows[index].to(*where), dataset.outcomes[index].to(*where)
+    z = net1(rows.codes, rows.continuous)
+    shifts = range(1, partners + 1)
+    errors = [row_distances(z, z.roll(s, 0)) - row_distances(y, y.roll(s, 0)) for s in shifts]
     return torch.stack(errors).pow(2).mean()
 
 
 def check_siamese(net1: Any, batch: int, partners: int) -> None:
-    """net1 must have something to train, and no row may be its own partner.
-
-    Raises ValueError otherwise.
-    """
+    """net1 must have something to train, and no row may be its own partner; else ValueError."""
     if not any(p.requires_grad for p in parameters_of(net1)):
-        raise ValueError(
-            "net1 is frozen, or a function: net1.requires_grad_(True), or train net0 behind it by "
-            "fit_predictor"
-        )
+        remedy = "net1.requires_grad_(True), or train net0 behind it by fit_predictor"
+        raise ValueError(f"net1 is frozen, or a function: {remedy}")
     if partners >= batch:
         raise ValueError(f"partners ({partners}) must be fewer than the rows of a batch ({batch})")
 

@@ -5,17 +5,18 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import KW_ONLY, astuple, dataclass, field
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import OneCycleLR
 
 from tabkit.data import Dataset
 from tabkit.estimators import Estimator
 from tabkit.nets import device_of
-from tabkit.train.checkpoint import Checkpoint, identity_of
+from tabkit.train.checkpoint import Checkpoint, digest, digest_of
 from tabkit.train.progress import Step, watch
 from tabkit.train.schedules import Schedule, apply_schedules
 
@@ -23,63 +24,17 @@ CHECKPOINT_EVERY = 200  # steps
 
 
 class Part(NamedTuple):
-    """What one part of a batch contributes to a step.
+    """What one part of a batch contributes to a step."""
 
-    Attributes
-    ----------
-    loss : its loss, a mean over its rows
-    decoded : the decoded loss of the same rows, if it was measured
-    share : its share of the batch's rows
-    """
-
-    loss: Float[Tensor, ""]
-    decoded: float | None = None
-    share: float = 1.0
+    loss: Float[Tensor, ""]  # a mean over its rows
+    decoded: float | None = None  # the decoded loss of the same rows, if it was measured
+    share: float = 1.0  # of the batch's rows
 
 
 PartsOf = Callable[[int], Iterable[Part]]
 
 
-@dataclass(eq=False)
-class Plan:
-    """What a training trains, and by what.
-
-    Attributes
-    ----------
-    name : of the function that made it
-    modules : the nets in training, by name
-    dataset : whose rows it draws
-    prepare : called once, when the training is driven; returns the parts of each step
-    settings : what must be equal for a checkpoint to belong to this run, beside all here
-    reads : the nets that are only read, by name
-    """
-
-    name: str
-    modules: dict[str, nn.Module]
-    dataset: Dataset
-    prepare: Callable[["Fit"], PartsOf]
-    steps: int
-    lr: float
-    seed: int
-    settings: dict[str, Any]
-    checkpoint: str | os.PathLike[str] | None = None
-    reads: dict[str, Any] = field(default_factory=dict)
-    estimator: Estimator | None = None
-    schedules: Mapping[str, Schedule] | None = None
-
-    def set_knobs(self, step: int) -> None:
-        """Sets the scheduled knobs to their values in a step."""
-        if self.schedules:
-            apply_schedules(self.estimator, self.schedules, step, self.steps)
-
-    def identity(self) -> dict[str, Any]:
-        """What decides the run's result; the first values of the knobs must be set."""
-        own = {"kind": self.name, "steps": self.steps, "lr": self.lr, "seed": self.seed}
-        knobs = {"estimator": repr(self.estimator), "schedules": repr(self.schedules or {})}
-        read = identity_of(self.checkpoint, self.dataset, **self.reads)
-        return own | knobs | self.settings | read
-
-
+@dataclass(eq=False, repr=False)
 class Fit:
     """A training that was asked for: iterate over it, a `Step` a step, or `run` it.
 
@@ -100,24 +55,35 @@ class Fit:
     3
     """
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
+    name: str  # of the function that made it
+    modules: dict[str, nn.Module]  # the nets in training
+    dataset: Dataset  # whose rows it draws
+    prepare: Callable[["Fit"], PartsOf]  # called once, when it is driven
+    settings: dict[str, Any]  # what must be equal for a checkpoint to be its own, beside the below
+    _: KW_ONLY
+    steps: int
+    lr: float
+    seed: int
+    checkpoint: str | os.PathLike[str] | None
+    reads: dict[str, Any] = field(default_factory=dict)  # the nets that are only read
+    estimator: Estimator | None = None
+    schedules: Mapping[str, Schedule] | None = None
+
+    def __post_init__(self) -> None:
         self.records: list[Step] = []
         self._steps: Iterator[Step] | None = None
-        self.device = device_of(next(iter(plan.modules.values())))
-        self.batches = torch.Generator()
-        self.noise = torch.Generator(self.device)
+        self.device = device_of(next(iter(self.modules.values())))
+        self.batches, self.noise = torch.Generator(), torch.Generator(self.device)
 
     def __repr__(self) -> str:
-        state = f"{len(self.records)} done"
-        if self._steps is None:
-            state = "not started. Call .run(), or iterate over it"
-        return f"{self.plan.name}: {self.plan.steps} steps, {state}"
+        fresh, done = "not started. Call .run(), or iterate over it", f"{len(self.records)} done"
+        state = fresh if self._steps is None else done
+        return f"{self.name}: {self.steps} steps, {state}"
 
     def __del__(self) -> None:
         if getattr(self, "_steps", self) is None:
             warnings.warn(
-                f"{self.plan.name} was called, and nothing trained: call .run() on what it "
+                f"{self.name} was called, and nothing trained: call .run() on what it "
                 "returns, or iterate over it",
                 stacklevel=2,
             )
@@ -141,44 +107,56 @@ class Fit:
         self._steps = iter(()) if self._steps is None else self._steps
         getattr(self._steps, "close", lambda: None)()
 
-    def draw(self, index: Tensor, batch: int) -> Tensor:
-        """A batch of row positions, with replacement."""
+    def draw(self, batch: int) -> Tensor:
+        """Positions of so many training rows, with replacement."""
+        index = self.dataset.train
         return index[torch.randint(len(index), (batch,), generator=self.batches)]
 
     def _all(self) -> Iterator[Step]:
-        plan = self.plan
-        self.batches.manual_seed(plan.seed)
-        self.noise.manual_seed(plan.seed)
-        if plan.estimator is not None:
-            plan.estimator.state.clear()
-        plan.set_knobs(1)
-        parts_of = plan.prepare(self)
-        self.checkpoint = Checkpoint(plan.checkpoint, plan.identity(), plan.modules)
-        parameters = [p for m in plan.modules.values() for p in m.parameters()]
-        self.optimizer = torch.optim.Adam(parameters, lr=plan.lr)
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, plan.lr, total_steps=max(plan.steps, 2)
-        )
+        for stream in (self.batches, self.noise):
+            stream.manual_seed(self.seed)
+        self._learnt = {} if self.estimator is None else self.estimator.state
+        self._learnt.clear()
+        self._set_knobs(1)
+        parts_of = self.prepare(self)
+        self._file = Checkpoint(self.checkpoint, self._identity(), self.modules)
+        parameters = [p for m in self.modules.values() for p in m.parameters()]
+        self._optimizer = torch.optim.Adam(parameters, lr=self.lr)
+        self._rates = OneCycleLR(self._optimizer, self.lr, total_steps=max(self.steps, 2))
         done = self._restored()
-        for module in plan.modules.values():
+        for module in self.modules.values():
             module.train()
         try:
             for step in done:
                 self.records.append(step)
                 yield step
-            while len(self.records) < plan.steps:
+            while len(self.records) < self.steps:
                 yield self._step(parts_of)
         except GeneratorExit:
-            if len(self.records) > len(done) and self.checkpoint.is_ours():
+            if len(self.records) > len(done) and self._file.is_ours():
                 self._save(self._moment())
             raise
-        plan.set_knobs(plan.steps)
+        self._set_knobs(self.steps)
+
+    def _set_knobs(self, step: int) -> None:
+        apply_schedules(self.estimator, self.schedules, step, self.steps)
+
+    def _identity(self) -> dict[str, Any]:
+        """What decides the run's result, where it is kept; the first knobs must be set."""
+        if self.checkpoint is None:
+            return {}
+        data, rows = self.dataset, self.dataset.rows
+        read = {name: digest_of(net) for name, net in self.reads.items()}
+        read["data"] = digest(rows.codes, rows.continuous, data.outcomes, data.signal, data.train)
+        own = {"kind": self.name, "steps": self.steps, "lr": self.lr, "seed": self.seed}
+        knobs = {"estimator": repr(self.estimator), "schedules": repr(self.schedules or {})}
+        return own | knobs | self.settings | read
 
     def _step(self, parts_of: PartsOf) -> Step:
         started, before, step = time.perf_counter(), self._moment(), len(self.records) + 1
         try:
-            self.plan.set_knobs(step)
-            self.optimizer.zero_grad(set_to_none=True)
+            self._set_knobs(step)
+            self._optimizer.zero_grad(set_to_none=True)
             loss, decoded = self._backward(parts_of(step))
         except FloatingPointError as error:
             raise FloatingPointError(f"step {step}: {error}") from error
@@ -186,12 +164,12 @@ class Fit:
             if self.records:
                 self._save(before)
             raise
-        self.optimizer.step()
-        self.schedule.step()
+        self._optimizer.step()
+        self._rates.step()
         sat = self.records[-1].seconds if self.records else 0.0
         seconds = sat + time.perf_counter() - started
-        self.records.append(Step(step, self.plan.steps, loss, seconds, decoded))
-        if step % CHECKPOINT_EVERY == 0 or step == self.plan.steps:
+        self.records.append(Step(step, self.steps, loss, seconds, decoded))
+        if step % CHECKPOINT_EVERY == 0 or step == self.steps:
             self._save(self._moment())
         return self.records[-1]
 
@@ -202,7 +180,7 @@ class Fit:
             loss = part.loss.item()
             if not math.isfinite(loss):
                 raise FloatingPointError(
-                    f"the loss is {loss}: lower the learning rate (lr={self.plan.lr}) or look for "
+                    f"the loss is {loss}: lower the learning rate (lr={self.lr}) or look for "
                     "extreme values in the data"
                 )
             (part.loss * part.share).backward()
@@ -213,41 +191,32 @@ class Fit:
 
     def _moment(self) -> dict[str, Any]:
         """What a step uses up: the streams of draws, and what the estimator has learnt."""
-        if self.plan.checkpoint is None:
+        if self.checkpoint is None:
             return {}
-        learnt = {} if self.plan.estimator is None else dict(self.plan.estimator.state)
         draws = {"batches": self.batches.get_state(), "noise": self.noise.get_state()}
-        return {"draws": draws, "learnt": learnt}
+        return {"draws": draws, "learnt": dict(self._learnt)}
 
     def _save(self, moment: dict[str, Any]) -> None:
-        self.checkpoint.write(
-            {
-                "records": [astuple(record) for record in self.records],
-                "optimizer": self.optimizer.state_dict(),
-                "schedule": self.schedule.state_dict(),
-                **moment,
-            }
-        )
+        records = [astuple(record) for record in self.records]
+        trained = {"optimizer": self._optimizer, "schedule": self._rates}
+        states = {name: it.state_dict() for name, it in trained.items()}
+        self._file.write({"records": records, **states, **moment})
 
     def _restored(self) -> list[Step]:
         """The steps that the checkpoint holds; all else is set to where it stopped."""
-        state = self.checkpoint.read(self.device)
+        state = self._file.read(self.device)
         if state is None:
             return []
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._rates.load_state_dict(state["schedule"])
         self.batches.set_state(state["draws"]["batches"].cpu())
         self.noise.set_state(state["draws"]["noise"].cpu())
-        if self.plan.estimator is not None:
-            self.plan.estimator.state.update(state["learnt"])
+        self._learnt.update(state["learnt"])
         return [Step(*record) for record in state["records"]]
 
 
 def check_sizes(**sizes: int) -> None:
-    """Each named size must be at least 1.
-
-    Raises ValueError otherwise.
-    """
+    """Each named size must be at least 1; raises ValueError otherwise."""
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"{name} must be at least 1, not {size}")

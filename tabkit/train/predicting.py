@@ -1,5 +1,6 @@
 """What a step of net0's training is made of: its output, its objective, both losses."""
 
+from dataclasses import KW_ONLY, dataclass
 from functools import cache
 from typing import Any
 
@@ -7,20 +8,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from tabkit import nets
 from tabkit.data import Dataset
 from tabkit.estimators import Estimator
-from tabkit.nets import (
-    Batch,
-    ObjectiveOf,
-    Prediction,
-    SquaredDistance,
-    cardinalities_of,
-    device_of,
-    dtype_of,
-    encode_rows,
-    head_of,
-    logits_of,
-)
+from tabkit.nets import Batch, ObjectiveOf, Prediction, SquaredDistance
 from tabkit.objective import Objective
 from tabkit.simplex import argmax_codes
 
@@ -28,52 +19,45 @@ from tabkit.simplex import argmax_codes
 class Distances:
     """The default objective: the squared distance behind net1 to the true rows' outputs.
 
-    Parameters
-    ----------
-    all_at_once
-        Encode all rows of the data set when the first are needed, and keep their outputs.
+    With `all_at_once`, all rows of the data set are encoded when the first are needed, and kept.
     """
 
     def __init__(self, net1: Any, dataset: Dataset, *, all_at_once: bool = False) -> None:
-        self.all_at_once = all_at_once
-        self.outputs = cache(lambda: encode_rows(net1, dataset.rows))
+        self.outputs = cache(lambda: nets.encode_rows(net1, dataset.rows)) if all_at_once else None
 
     def __call__(self, net1: Any, batch: Batch) -> SquaredDistance:
-        if self.all_at_once:
-            outputs = self.outputs()
-            target = outputs[batch.index.to(outputs.device)]
+        if self.outputs is None:
+            target = nets.encode_rows(net1, batch.rows)
         else:
-            target = encode_rows(net1, batch.rows)
+            target = self.outputs()[batch.index.to(self.outputs().device)]
         return SquaredDistance(net1, batch.continuous, target, batch.rows.codes)
 
 
+@dataclass(eq=False)
 class Predicting:
     """net0, net1, the data and the estimator, as a step needs them; some as `fit_predictor` has."""
 
-    def __init__(
-        self,
-        net0: Any,
-        net1: Any,
-        dataset: Dataset,
-        estimator: Estimator,
-        *,
-        unseen: bool = False,
-        decode_every: int = 0,
-    ) -> None:
-        self.net0, self.net1, self.dataset, self.estimator = net0, net1, dataset, estimator
-        self.decode_every = decode_every
-        self.cardinalities = cardinalities_of(net1)
-        if not unseen and not bool(dataset.seen.all()):
-            allow(net0, dataset.seen)
+    net0: Any
+    net1: Any
+    dataset: Dataset
+    estimator: Estimator
+    _: KW_ONLY
+    unseen: bool = False
+    decode_every: int = 0
+
+    def __post_init__(self) -> None:
+        self.cardinalities = nets.cardinalities_of(self.net1)
+        if not self.unseen and not bool(self.dataset.seen.all()):
+            allow(self.net0, self.dataset.seen)
 
     def predict(self, index: Tensor) -> tuple[Prediction, Batch]:
         """net0's output for the rows at `index`, and the rows."""
-        device, dtype = device_of(self.net1), dtype_of(self.net1)
-        rows = self.dataset.rows[index].to(device, dtype)
-        signal = self.dataset.signal[index].to(device, dtype)
+        where = nets.device_of(self.net1), nets.dtype_of(self.net1)
+        rows, signal = self.dataset.rows[index].to(*where), self.dataset.signal[index].to(*where)
         prediction = Prediction(*self.net0(signal))
-        if head_of(self.net0) == "logits" and not hasattr(self.net0, "allow"):  # which would mask
-            logits = logits_of(self.net0, self.net1, prediction)
+        masks = hasattr(self.net0, "allow")
+        if nets.head_of(self.net0) == "logits" and not masks:
+            logits = nets.logits_of(self.net0, self.net1, prediction)
             prediction = prediction._replace(categorical=logits)
         return prediction, Batch(signal, prediction.continuous, rows, index)
 
@@ -97,14 +81,14 @@ class Predicting:
     @torch.no_grad()
     def decoded(self, prediction: Prediction, objective: Objective) -> float:
         """The loss of the argmax rows."""
-        codes = argmax_codes(logits_of(self.net0, self.net1, prediction), self.cardinalities)
-        given = objective.typed(prediction[0].dtype)
-        return given.hard(codes, self.cardinalities).mean().item()
+        K, given = self.cardinalities, objective.typed(prediction[0].dtype)
+        codes = argmax_codes(nets.logits_of(self.net0, self.net1, prediction), K)
+        return given.hard(codes, K).mean().item()
 
 
 def allow(net0: Any, seen: Bool[Tensor, " F"]) -> None:
     """Keeps net0, whatever it is, from what was never seen: now, and when it decodes."""
-    seen = seen.to(device_of(net0))
+    seen = seen.to(nets.device_of(net0))
     allowed = seen & getattr(net0, "allowed", seen)
     if hasattr(net0, "allow"):
         net0.allow(allowed)

@@ -7,8 +7,9 @@ from typing import Any
 from tabkit.data import Dataset
 from tabkit.estimators import Estimator
 from tabkit.nets import ObjectiveOf, cardinalities_of, folded, head_of, is_frozen
+from tabkit.train.checkpoint import digest_of
 from tabkit.train.encoder import check_siamese, encoder_loss
-from tabkit.train.fit import Fit, Part, PartsOf, Plan, check_sizes
+from tabkit.train.fit import Fit, Part, PartsOf, check_sizes
 from tabkit.train.predicting import Distances, Predicting
 from tabkit.train.schedules import Schedule, check_schedules
 
@@ -77,43 +78,25 @@ def fit_predictor(
     if not is_frozen(net1):
         raise ValueError("net1 still trains: call tabkit.freeze(net1) first")
     check_schedules(estimator, schedules, steps)
+    rules = {"decode_every": decode_every, "unseen": unseen}
 
     def prepare(fit: Fit) -> PartsOf:
         behind = folded(net1)  # the estimators hand over simplexes
-        loop = Predicting(
-            net0, behind, dataset, estimator, unseen=unseen, decode_every=decode_every
-        )
+        loop = Predicting(net0, behind, dataset, estimator, **rules)
         often = steps * batch >= len(dataset)  # each row is needed once: encode all of them
         make = objective or Distances(behind, dataset, all_at_once=often)
 
         def parts_of(step: int) -> Iterator[Part]:
-            for part in fit.draw(dataset.train, batch).split(micro_batch or batch):
+            for part in fit.draw(batch).split(micro_batch or batch):
                 loss, decoded = loop.losses(step, part, make, fit.noise)
                 yield Part(loss, decoded, len(part) / batch)
 
         return parts_of
 
-    return Fit(
-        Plan(
-            "fit_predictor",
-            {"net0": net0},
-            dataset,
-            prepare,
-            steps=steps,
-            lr=lr,
-            seed=seed,
-            settings={
-                "batch": batch,
-                "objective": getattr(objective, "__qualname__", type(objective).__qualname__),
-                "decode_every": decode_every,
-                "unseen": unseen,
-            },
-            checkpoint=checkpoint,
-            reads={"net1": net1},
-            estimator=estimator,
-            schedules=schedules,
-        )
-    )
+    settings = {"batch": batch, "objective": digest_of(objective), **rules}
+    run = {"steps": steps, "lr": lr, "seed": seed, "checkpoint": checkpoint}
+    by = {"reads": {"net1": net1}, "estimator": estimator, "schedules": schedules}
+    return Fit("fit_predictor", {"net0": net0}, dataset, prepare, settings, **run, **by)
 
 
 def fit_jointly(
@@ -155,62 +138,39 @@ def fit_jointly(
     check_predictor(net0, net1, dataset, estimator, decode_every)
     check_siamese(net1, batch, partners)
     check_schedules(estimator, schedules, steps)
+    rules = {"decode_every": decode_every, "unseen": unseen}
 
     def prepare(fit: Fit) -> PartsOf:
-        loop = Predicting(net0, net1, dataset, estimator, unseen=unseen, decode_every=decode_every)
+        loop = Predicting(net0, net1, dataset, estimator, **rules)
         make = Distances(net1, dataset)
 
-        def parts_of(step: int) -> Iterator[Part]:
-            index = fit.draw(dataset.train, batch)
+        def parts_of(step: int) -> list[Part]:
+            index = fit.draw(batch)
             relaxed, decoded = loop.losses(step, index, make, fit.noise)
             loss = encoder_loss(net1, dataset, index, partners) + weight * relaxed
-            yield Part(loss, decoded)
+            return [Part(loss, decoded)]
 
         return parts_of
 
-    return Fit(
-        Plan(
-            "fit_jointly",
-            {"net0": net0, "net1": net1},
-            dataset,
-            prepare,
-            steps=steps,
-            lr=lr,
-            seed=seed,
-            settings={
-                "batch": batch,
-                "partners": partners,
-                "weight": weight,
-                "decode_every": decode_every,
-                "unseen": unseen,
-            },
-            checkpoint=checkpoint,
-            estimator=estimator,
-            schedules=schedules,
-        )
-    )
+    nets, settings = {"net0": net0, "net1": net1}, {"batch": batch, "partners": partners}
+    settings |= {"weight": weight, **rules}
+    run = {"steps": steps, "lr": lr, "seed": seed, "checkpoint": checkpoint}
+    by = {"estimator": estimator, "schedules": schedules}
+    return Fit("fit_jointly", nets, dataset, prepare, settings, **run, **by)
 
 
 def check_predictor(
     net0: Any, net1: Any, dataset: Dataset, estimator: Estimator, decode_every: int
 ) -> None:
-    """net0's head must be the one that the estimator takes, and net1's columns those of the data.
-
-    Raises
-    ------
-    ValueError
-        Otherwise, or if `decode_every` is negative.
-    """
-    head = head_of(net0)
-    if head != estimator.head:
+    """net0 has the head that the estimator takes, net1 the data's columns; else ValueError."""
+    if head_of(net0) != estimator.head:
         raise ValueError(
-            f"{estimator!r} takes the {estimator.head!r} head, but net0 has the {head!r} "
+            f"{estimator!r} takes the {estimator.head!r} head, but net0 has the {head_of(net0)!r} "
             f"head: RowPredictor(..., head={estimator.head!r})"
         )
-    if cardinalities_of(net1) != tuple(dataset.schema.cardinalities):
-        raise ValueError(
-            f"net1's cardinalities are {cardinalities_of(net1)}, those of the data "
-            f"{tuple(dataset.schema.cardinalities)}: it is a net of other columns"
-        )
+    own, wanted = cardinalities_of(net1), tuple(dataset.schema.cardinalities)
+    if own != wanted:
+        both = f"net1's cardinalities are {own}, those of the data {wanted}"
+        raise ValueError(f"{both}: it is a net of other columns")
     if decode_every < 0:
         raise ValueError(f"decode_every must be at least 0, not {decode_every}")

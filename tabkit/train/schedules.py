@@ -118,21 +118,15 @@ def parse_schedule(text: str) -> Schedule:
 def check_schedules(
     estimator: Estimator, schedules: Mapping[str, Schedule] | None, steps: int
 ) -> None:
-    """Sees to it that all values are good before anything trains; changes nothing.
-
-    Raises ValueError if a knob is unknown, or a value is bad.
-    """
+    """Raises ValueError before anything trains if a knob is unknown, or some value bad."""
     trial = deepcopy(estimator)
     for step in range(1, steps + 1):
         apply_schedules(trial, schedules, step, steps)
 
 
 def apply_schedules(
-    estimator: Estimator, schedules: Mapping[str, Schedule] | None, step: int, steps: int
+    estimator: Estimator | None, schedules: Mapping[str, Schedule] | None, step: int, steps: int
 ) -> None:
-    """Sets the scheduled knobs to their values in this step.
-
-    Raises ValueError if a knob is unknown, or the value is bad.
-    """
+    """Sets the scheduled knobs to their values in this step; ValueError if one cannot be."""
     if schedules:
         estimator.change(**{knob: plan(step, steps) for knob, plan in schedules.items()})

@@ -9,7 +9,7 @@ import asyncio
 import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -35,6 +35,14 @@ KERNELS = {
     "cull_connected": False,
     "transport_encryption": "auto",  # else each kernel tells the terminal that it lacks it
 }
+SERVER = {  # loopback only, for whoever calls it by a name of this machine
+    "ip": "127.0.0.1",
+    "port_retries": 0,
+    "log_level": "ERROR",
+    "config_file_paths": [],  # what the reader set for pages of his own does not open this one
+    # A foreign Host is refused; the words for it need the path.
+    "tornado_settings": {"allow_remote_access": False, "static_path": DEFAULT_STATIC_FILES_PATH},
+}
 PATIENCE = 8  # seconds for a page that was left to be gone, as when it is loaded again
 FULL = "There are {} pages open, and no more fit. Close one of them, then load this page again."
 ELSEWHERE = "Another site asked for this page. Type its address into the browser yourself."
@@ -46,9 +54,8 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--port", type=int, default=8866, help="(8866)")
     found.add_argument("--no-browser", action="store_true", help="only serve")
     found.add_argument("--pages", type=int, default=4, help="open at the same time, at most (4)")
-    found.add_argument(
-        "--folder", type=Path, default=Path("runs/app"), help="of the trained nets (runs/app)"
-    )
+    nets = {"type": Path, "default": Path("runs/app"), "help": "of the trained nets (runs/app)"}
+    found.add_argument("--folder", **nets)
     sizes = found.add_argument_group("for a quick look, with a folder of its own")
     sizes.add_argument("--rows", type=int, default=0, help="a random subset of so many flights")
     sizes.add_argument("--encoder-steps", type=int, default=1500, help="of net1 (1500)")
@@ -59,10 +66,9 @@ def parser() -> argparse.ArgumentParser:
 def write_page(folder: Path, nets: Path, sizes: dict[str, int]) -> Path:
     """The notebook that is served: one cell."""
     cell = nbformat.v4.new_code_cell(CELL.format(folder=str(nets.resolve()), sizes=sizes))
-    notebook = nbformat.v4.new_notebook(cells=[cell])
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-    notebook.metadata.title = "tabkit"
-    path = folder / "tabkit.ipynb"
+    kernel = {"name": "python3", "display_name": "Python 3"}
+    about = {"kernelspec": kernel, "title": "tabkit"}
+    notebook, path = nbformat.v4.new_notebook(cells=[cell], metadata=about), folder / "tabkit.ipynb"
     nbformat.write(notebook, path)
     return path
 
@@ -92,58 +98,35 @@ class Bounded(AsyncMappingKernelManager):
 
 
 def welcome(handler: Any, **_: Any) -> None:
-    """Lets a reader in and sends other sites away, before a kernel starts.
+    """Lets a reader in before a kernel starts; raises HTTPError if a page of another site asks.
 
-    Raises
-    ------
-    HTTPError
-        If a page of another site asked.
+    That may want this one as its image or frame; a link leads here.
     """
-    if not handler.check_origin() or foreign(handler.request.headers):
+    asked = handler.request.headers
+    linked = (asked.get("Sec-Fetch-Mode"), asked.get("Sec-Fetch-Dest")) == ("navigate", "document")
+    own = asked.get("Sec-Fetch-Site", "none") in {"none", "same-origin"}
+    if not (handler.check_origin() and (own or linked)):
         raise HTTPError(403, ELSEWHERE)
     handler.xsrf_token  # noqa: B018 - makes the cookie without which the page's goodbye is refused
 
 
-def foreign(headers: Mapping[str, str]) -> bool:
-    """Another site's page asks, to have this one as its image or frame; a link leads here."""
-    followed = (headers.get("Sec-Fetch-Mode"), headers.get("Sec-Fetch-Dest"))
-    outside = headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}
-    return outside and followed != ("navigate", "document")
-
-
-def settings(port: int, pages: int, *, browser: bool) -> Config:
-    """Voila's: loopback only, for whoever calls it by a name of this machine."""
-    server = {
-        "ip": "127.0.0.1",
-        "port": port,
-        "port_retries": 0,
-        "open_browser": browser,
-        "log_level": "ERROR",
-        "config_file_paths": [],  # what the reader set for pages of his own does not open this one
-        # A foreign Host is refused; the words for it need the path.
-        "tornado_settings": {
-            "allow_remote_access": False,
-            "static_path": DEFAULT_STATIC_FILES_PATH,
-        },
-    }
-    page = {
-        "template": "tabkit",
-        "show_tracebacks": True,
-        "extension_allowlist": EXTENSIONS,
-        "prelaunch_hook": welcome,
-        "multi_kernel_manager_class": Bounded,
-    }
-    return Config(Voila=server, VoilaConfiguration=page, Bounded=KERNELS | {"most": pages})
-
-
 def serve(notebook: Path, port: int, *, pages: int, browser: bool) -> None:
     """Serves the notebook's output by Voila until interrupted."""
-    os.environ["JUPYTER_PATH"] = os.pathsep.join(
-        [str(SHARE), *filter(None, [os.environ.get("JUPYTER_PATH")])]
-    )
+    paths = filter(None, [str(SHARE), os.environ.get("JUPYTER_PATH")])
+    os.environ["JUPYTER_PATH"] = os.pathsep.join(paths)
     from voila.app import Voila  # noqa: PLC0415 - reads JUPYTER_PATH when imported
 
-    chosen = settings(port, pages, browser=browser)
+    chosen = Config(
+        Voila=SERVER | {"port": port, "open_browser": browser},
+        VoilaConfiguration={
+            "template": "tabkit",
+            "show_tracebacks": True,
+            "extension_allowlist": EXTENSIONS,
+            "prelaunch_hook": welcome,
+            "multi_kernel_manager_class": Bounded,
+        },
+        Bounded=KERNELS | {"most": pages},
+    )
     Voila.launch_instance(argv=[str(notebook)], config=chosen)
 
 
@@ -159,8 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         print(f"tabkit's widgets: http://127.0.0.1:{arguments.port} (Ctrl-C ends)", flush=True)
         notebook = write_page(Path(folder), arguments.folder, sizes)
-        browser = not arguments.no_browser
-        serve(notebook, arguments.port, pages=arguments.pages, browser=browser)
+        serve(notebook, arguments.port, pages=arguments.pages, browser=not arguments.no_browser)
     return 0
 
 

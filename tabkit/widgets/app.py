@@ -3,7 +3,8 @@
 import html
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tabkit.estimators import make
 from tabkit.inspection import doubtful, problem_of
 from tabkit.nets import RowEncoder, RowPredictor, freeze
 from tabkit.train import Fit, fit_encoder, fit_predictor
-from tabkit.widgets.explorer import Explorer, alert
+from tabkit.widgets.explorer import Explorer, alert, style
 
 Nets = tuple[RowPredictor, RowEncoder, Dataset]
 Drive = Callable[[Fit, str], object]
@@ -27,13 +28,6 @@ from tabkit.widgets.app import ready_nets
 
 net0, net1, dataset = ready_nets(Path({folder!r}), {sizes})"""
 PROBLEM = "logits, objective, cardinalities, labels = problem_of(net0, net1, dataset, {!r})"
-# For a projector: everything larger, as far as its width allows.
-STYLE = """<style>
-.tabkit-app { zoom: 1.2 }
-@media (min-width: 1700px) { .tabkit-app { zoom: 1.6 } }
-.tabkit-app .lm-TabBar-tab { min-width: 8em }
-.tabkit-app .widget-tab-contents { overflow: auto }
-</style>"""
 
 
 class Lazy(ipywidgets.VBox):
@@ -48,24 +42,23 @@ class Lazy(ipywidgets.VBox):
             return
         self.children = [ipywidgets.Label("one moment ...")]
         try:
-            self.children = [self.maker()]
-            self.made = True
+            self.children, self.made = [self.maker()], True
         except Exception as error:
             self.children = [ipywidgets.HTML(alert(error))]
 
 
 def dashboard(net0: RowPredictor, net1: RowEncoder, dataset: Dataset) -> ipywidgets.Widget:
     """A tab for each widget, made when it is first opened."""
-    pages = {
-        "simplex": Lazy(lambda: widgets.simplex_explorer(net0, net1, dataset)),
-        "gradient": Lazy(lambda: gradient_of(net0, net1, dataset)),
-        "training": Lazy(lambda: widgets.training_cockpit(net1, dataset)),
-        "embedding": Lazy(lambda: widgets.embedding_explorer(net1, dataset)),
-        "row": Lazy(lambda: widgets.row_explorer(net0, net1, dataset)),
+    makers = {
+        "simplex": lambda: widgets.simplex_explorer(net0, net1, dataset),
+        "gradient": lambda: gradient_of(net0, net1, dataset),
+        "training": lambda: widgets.training_cockpit(net1, dataset),
+        "embedding": lambda: widgets.embedding_explorer(net1, dataset),
+        "row": lambda: widgets.row_explorer(net0, net1, dataset),
     }
-    tabs = ipywidgets.Tab(list(pages.values()), titles=list(pages), selected_index=0)
+    tabs = ipywidgets.Tab([*map(Lazy, makers.values())], titles=[*makers], selected_index=0)
     tabs.observe(lambda change: tabs.children[change.new].visit(), "selected_index")
-    pages["simplex"].visit()
+    tabs.children[0].visit()
     return tabs
 
 
@@ -76,21 +69,12 @@ def gradient_of(net0: RowPredictor, net1: RowEncoder, dataset: Dataset) -> Explo
     explorer = widgets.gradient_explorer(
         logits, objective, cardinalities, labels=labels, draws=GRADIENT_DRAWS
     )
-    words, names = (ipywidgets.HTML(line) for line in (where(columns), names_of(columns)))
+    numbered = ", ".join(f"{number} is {name}" for number, name in enumerate(columns))
+    where = f"Where net0 is least sure: column {numbered}; the others stay as net0 decodes them."
+    words = ipywidgets.HTML(f'<p style="margin:0">{html.escape(where)}</p>')
+    names = ipywidgets.HTML(code_line(PROBLEM.format(columns)))
     explorer.children = [words, *explorer.children, names]
     return explorer
-
-
-def where(columns: Sequence[str]) -> str:
-    """What the gradient explorer looks at, as HTML."""
-    numbered = ", ".join(f"{number} is {name}" for number, name in enumerate(columns))
-    words = f"Where net0 is least sure: column {numbered}; the others stay as net0 decodes them."
-    return f'<p style="margin:0">{html.escape(words)}</p>'
-
-
-def names_of(columns: Sequence[str]) -> str:
-    """What the names in the gradient explorer's call are, as HTML."""
-    return code_line(PROBLEM.format(tuple(columns)))
 
 
 def code_line(code: str) -> str:
@@ -108,23 +92,16 @@ def ready_nets(
 ) -> Nets:
     """net0, net1 and the flights that trained them: the first time, then from `folder`.
 
-    Parameters
-    ----------
-    rows
-        Take so many flights at random; all if 0.
-    encoder_steps, steps
-        Of net1 and net0.
-    drive
-        Drains a training loop that has the given name; under a progress bar if not given.
+    `rows`: take so many flights at random; all if 0. `encoder_steps`, `steps`: of net1 and net0.
+    `drive`: drains a training loop that has the given name; under a progress bar if not given.
     """
+    files = [folder / "net1.pt", folder / "net0.pt"]
     dataset = compare.load_data("flights", rows)
     net1 = RowEncoder(dataset.schema, embedding_std=0.03)
-    file = folder / "net1.pt"
-    drive(fit_encoder(net1, dataset, steps=encoder_steps, checkpoint=file), "net1")
+    drive(fit_encoder(net1, dataset, steps=encoder_steps, checkpoint=files[0]), "net1")
     net1 = freeze(net1)
-    net0 = RowPredictor(dataset.signal.shape[1], net1)
-    chosen, file = make("straight_through_gumbel"), folder / "net0.pt"
-    drive(fit_predictor(net0, net1, dataset, chosen, steps=steps, checkpoint=file), "net0")
+    net0, chosen = RowPredictor(dataset.signal.shape[1], net1), make("straight_through_gumbel")
+    drive(fit_predictor(net0, net1, dataset, chosen, steps=steps, checkpoint=files[1]), "net0")
     return net0, net1, dataset
 
 
@@ -132,21 +109,13 @@ def page(shell: Any, folder: str, **sizes: int) -> ipywidgets.Widget:
     """What the server shows: the dashboard, and any error, which Voila would drop."""
     errors = ipywidgets.HTML()
     show_errors(shell, errors)
-    board = Lazy(lambda: dashboard(*ready_nets(Path(folder), drive=quietly, **sizes)))
+    options = {"drive": lambda fit, _name: deque(fit, maxlen=0), **sizes}  # without a bar
+    board = Lazy(lambda: dashboard(*ready_nets(Path(folder), **options)))
     board.visit()
     chosen = ", ".join(f"{name}={size}" for name, size in sizes.items())
-    names = NETS.format(folder=folder, sizes=chosen)
-    below = ipywidgets.HTML(
-        f"<details><summary>names in code</summary>{code_line(names)}</details>"
-    )
-    whole = ipywidgets.VBox([ipywidgets.HTML(STYLE), errors, board, below])
-    return whole.add_class("tabkit-app")
-
-
-def quietly(fit: Fit, _name: str) -> None:
-    """Drives a training without a bar."""
-    for _ in fit:
-        pass
+    names = code_line(NETS.format(folder=folder, sizes=chosen))
+    below = ipywidgets.HTML(f"<details><summary>names in code</summary>{names}</details>")
+    return ipywidgets.VBox([style("app"), errors, board, below]).add_class("tabkit-app")
 
 
 def show_errors(shell: Any, place: ipywidgets.HTML) -> None:

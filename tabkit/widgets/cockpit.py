@@ -14,7 +14,6 @@ from tabkit.estimators import Knob
 from tabkit.widgets.explorer import Control, Explorer, Twin, alert, log_slider, number_field
 from tabkit.widgets.trainings import (
     Training,
-    prepare,
     runs_table,
     schedule_of,
     sentence,
@@ -40,121 +39,91 @@ def training_cockpit(
     Start, pause, continue, stop; tau may move while a run goes on and acts from the next step.
     Runs stay beside each other until reset. Training has a thread of its own.
 
-    Parameters
-    ----------
-    schedule
-        Of tau, such as ``"cosine/2/0.25"``; it takes the place of `tau`.
+    `schedule`: of tau, such as ``"cosine/2/0.25"``; it takes the place of `tau`.
 
-    Raises
-    ------
-    ValueError
-        If the estimator cannot train behind this net1, or a value is out of its range.
+    Raises ValueError if the estimator cannot train behind this net1, or a value is out of its
+    range.
     """
     offered = trainable(net1)
     if estimator not in offered:
         raise ValueError(f"estimator must be one of {', '.join(offered)}, not {estimator!r}")
+    schedule_of(schedule)
+    typed = {"placeholder": "of tau: cosine/2/0.25", "continuous_update": False}
     controls = {
         "estimator": ipywidgets.Dropdown(options=offered, value=estimator),
         "tau": log_slider("tau", tau, low=0.01, high=10.0, step=0.05),
-        "schedule": ipywidgets.Text(
-            schedule, placeholder="of tau: cosine/2/0.25", continuous_update=False
-        ),
+        "schedule": ipywidgets.Text(schedule, **typed),
         "lr": log_slider("lr", lr, low=1e-5, high=10.0, step=0.1, description="learning rate"),
         "batch": number_field("batch", batch, low=1, high=4096),
         "steps": number_field("steps", steps, low=1, high=5_000),
         "seed": number_field("seed", seed, low=0, high=2**31 - 1),
     }
-    schedule_of(schedule)
     return Cockpit(net1, dataset, controls)
 
 
 class Cockpit(Explorer):
-    """Controls, buttons, the curves of all runs, and their table.
+    """Controls, buttons, the curves of all runs, drawn aside at their own pace, and their table.
 
-    `trainings` are the runs since the last reset, each with its net0. Closing the widget stops
-    what goes on. The curves are drawn aside while a run goes on, at their own pace.
+    `trainings` are the runs since the last reset, each with its net0. Closing stops what goes on.
     """
 
     def __init__(self, net1: Any, dataset: Dataset, controls: dict[str, Control]) -> None:
         self.net1, self.dataset = net1, dataset
         self.trainings: list[Training] = []
         self.tickets, self.newest = itertools.count(1), 0  # of drawings, and of the one shown
-        self.buttons = {
-            "start": self.button("start", "train with these settings", self.launch),
-            "pause": self.button("pause", "pause or continue the run", self.pause_or_continue),
-            "stop": self.button("stop", "end the run and keep it", self.halt),
-        }
+        self.buttons = {}
+        self.add_button("start", "train with these settings", self.launch)
+        self.add_button("pause", "pause or continue the run", self.pause_or_continue)
+        self.add_button("stop", "end the run and keep it", self.halt)
         self.note, self.status, self.table = (ipywidgets.HTML() for _ in range(3))
         self.note.layout.min_height = self.status.layout.min_height = "2em"
-        super().__init__(
-            "training_cockpit",
-            ("net1", "dataset"),
-            controls,
-            self.checked,
-            height=340,
-            adjust=self.steer,
-            still=self.stand_still,
-        )
+        given, options = ("net1", "dataset"), {"adjust": self.steer, "still": self.stand_still}
+        super().__init__("training_cockpit", given, controls, self.checked, height=340, **options)
         above, row, *below = self.children
         row.children = [self.reset_button, *self.buttons.values(), *row.children[1:]]
         self.children = [above, row, self.note, self.status, *below, self.table]
 
-    def button(self, name: str, tooltip: str, action: Callable[[], None]) -> ipywidgets.Button:
+    def add_button(self, name: str, tooltip: str, action: Callable[[], None]) -> None:
         """A button whose errors are shown."""
-        made = ipywidgets.Button(description=name, tooltip=tooltip)
-        made.add_class(f"tabkit-{name}")
-        made.on_click(lambda _: self.attempt(action))
-        return made
+        self.buttons[name] = ipywidgets.Button(description=name, tooltip=tooltip)
+        self.buttons[name].add_class(f"tabkit-{name}").on_click(lambda _: self.press(action))
 
     @property
     def current(self) -> Training | None:
         """The run that goes on, paused or not."""
-        going = [training for training in self.trainings if training.going]
-        return going[-1] if going else None
+        return next((training for training in self.trainings if training.going), None)
 
     @property
     def trains(self) -> bool:
         """Whether a run takes steps, so that its follower is about to show them."""
-        going = self.current
-        return going is not None and going.run.state == "running"
+        return any(training.run.state == "running" for training in self.trainings)
 
     def launch(self) -> None:
-        """Starts a run with the settings.
-
-        Raises
-        ------
-        RuntimeError
-            If one goes on.
-        """
-        going = self.current
-        if going is not None:
+        """Starts a run with the settings; raises RuntimeError if one goes on."""
+        if (going := self.current) is not None:
             raise RuntimeError(f"{going.name} goes on: stop it first")
         number = self.trainings[-1].number + 1 if self.trainings else 1
-        training = prepare(self.net1, self.dataset, self.state, number=number)
+        training = Training(self.net1, self.dataset, self.state, number)
         self.trainings.append(training)
         training.run.start()
         training.run.follow(lambda: self.follow(training))
 
     def pause_or_continue(self) -> None:
         """Pauses the run, or goes on with it."""
-        going = self.current
-        if going is None:
-            return
-        if going.run.state == "paused":
-            going.run.resume()
-        else:
-            going.run.pause()
+        for training in self.trainings:
+            if training.run.state == "paused":
+                training.run.resume()
+            elif training.going:
+                training.run.pause()
 
     def halt(self) -> None:
         """Ends the run after the step in progress, and keeps it."""
-        going = self.current
-        if going is not None:
-            going.run.stop()
+        for training in getattr(self, "trainings", ()):  # none in a widget that was never made
+            training.run.stop()
 
     def steer(self) -> None:
         """Hands tau to the run that goes on, and says how things stand."""
-        going = self.current
-        if going is not None:
+        if (going := self.current) is not None:
             going.steer(self.state["tau"])
         if self.trains:  # its follower soon says all, in a thread of its own
             self.status.value = line(sentence(self.trainings))
@@ -170,21 +139,19 @@ class Cockpit(Explorer):
 
     def close(self) -> None:
         """Ends the run too."""
-        for training in getattr(self, "trainings", ()):
-            training.run.stop()
+        self.halt()
         super().close()
 
-    def attempt(self, action: Callable[[], None]) -> None:
+    def press(self, action: Callable[[], None]) -> None:
         """Does something and shows what came of it, or the error in words."""
+
+        def act_and_show() -> None:
+            action()
+            self.draw()
+            self.report()
+
         with self.turn:
-            try:
-                action()
-                self.draw()
-                self.report()
-            except Exception as error:
-                self.message.value = alert(error)
-            else:
-                self.message.value = ""
+            self.attempt(act_and_show)
 
     def checked(self, **settings: Any) -> str:
         """The picture, if the settings are sound."""
@@ -223,8 +190,8 @@ class Cockpit(Explorer):
         going = self.current
         state = going.run.state if going else "ready"
         self.buttons["start"].disabled = going is not None
-        self.buttons["pause"].disabled = state not in {"running", "paused"}
-        self.buttons["stop"].disabled = state not in {"running", "paused"}
+        for name in ("pause", "stop"):
+            self.buttons[name].disabled = state not in {"running", "paused"}
         self.buttons["pause"].description = "continue" if state == "paused" else "pause"
         fixed = why_fixed(self.state)
         for name, control in self.controls.items():
@@ -234,21 +201,18 @@ class Cockpit(Explorer):
         self.status.value = line(sentence(self.trainings))
         self.table.value = runs_table(self.trainings)
 
-    def stand_still(self) -> Twin:
+    def stand_still(self, **settings: Any) -> Twin:
         """All runs that have steps; without any, one with the settings, trained here and now."""
-        done = [training for training in self.trainings if training.run.steps] or [self.trained()]
+        done = [training for training in self.trainings if training.run.steps]
+        if not done:
+            done = [Training(self.net1, self.dataset, settings)]
+            done[0].run.start()
+            done[0].run.join()
+            if done[0].run.error is not None:
+                raise done[0].run.error
         named = {training.name: training.run.steps for training in done}
         rows = pd.DataFrame([training.record for training in done], index=list(named))
         return Twin(plots.gap_opens(named), rows.round(3))
-
-    def trained(self) -> Training:
-        """A run with the settings, at its end; it stays out of the widget."""
-        training = prepare(self.net1, self.dataset, self.state)
-        training.run.start()
-        training.run.join()
-        if training.run.error is not None:
-            raise training.run.error
-        return training
 
 
 def line(text: str) -> str:

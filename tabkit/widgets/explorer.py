@@ -5,6 +5,7 @@ import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import ipywidgets
@@ -16,37 +17,12 @@ from tabkit.plots import Picture
 Control = ipywidgets.ValueWidget
 FIELD, NAME = "21.3em", "6.8em"  # three fields side by side in a notebook's 848 pixels
 ALERT = "color:#b00020;background:#fff;margin:0;padding:2px 6px"
-# A style's load event is the way to run a script without a front-end extension: whenever the recipe
-# changes, and so after every move.
-# JupyterLab takes keys for its own wherever no text is typed, such as arrows on a dropdown, or d
-# twice, which deletes the cell. It looks at the focused element only, and first of all at this
-# attribute; what goes with Ctrl, and Shift+Enter, stays Lab's.
-KEYS = (
-    "if (!window.tabkitKeys) window.addEventListener('keydown', window.tabkitKeys = event => {"
-    " if (!event.target.closest?.('.tabkit-widget')) return;"
-    " const run = event.shiftKey && event.key === 'Enter';"
-    " const lab = event.ctrlKey || event.metaKey || event.altKey || run;"
-    " event.target.toggleAttribute('data-lm-suppress-shortcuts', !lab) }, true);"
-)
-# ipywidgets gives a slider's handle no name, and its value as the exponent where the scale is
-# logarithmic; a screen reader needs both.
-SPOKEN = (
-    "for (const slider of this.closest('.tabkit-widget').querySelectorAll('.widget-slider')) {"
-    " const handle = slider.querySelector('[role=slider]');"
-    " handle?.setAttribute('aria-label', slider.querySelector('.widget-label').textContent);"
-    " const shown = slider.querySelector('.widget-readout')?.textContent;"
-    " if (shown) handle?.setAttribute('aria-valuetext', shown) }"
-)
-# The arrow of a dropdown is black, on a dark page too; a picture is never wider than its page.
-STYLE = (
-    "<style>"
-    ".tabkit-widget .widget-html-content > svg { max-width: 100%; height: auto }"
-    "body[data-jp-theme-light=false] .tabkit-widget select { background-image: url("
-    "'data:image/svg+xml,"
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 18 18">'
-    '<path fill="%23ddd" d="M5.2 5.9L9 9.7l3.8-3.8l1.2 1.2l-4.9 5l-4.9-5z"/></svg>'
-    "') }</style>"
-)
+SHARE = Path(__file__).parent / "share"
+COPY = "navigator.clipboard.writeText(this.nextElementSibling.innerText)"
+BUTTON = f'<button type="button" onclick="{COPY}">copy as code</button>'
+# A style's load event runs a script without a front-end extension: whenever the recipe changes, and
+# so after every move.
+SCRIPT = html.escape((SHARE / "explorer.js").read_text("utf-8"))
 
 
 class Explorer(ipywidgets.VBox):
@@ -55,8 +31,8 @@ class Explorer(ipywidgets.VBox):
     Whatever `show` raises is shown in words below the picture; the next change that works takes it
     away. `state` and `code` say how things stand, `reset` brings back the start.
 
-    Front ends may let several threads deal with controls and buttons, and results may come from
-    others: whoever changes what is shown holds `turn`.
+    Several threads may deal with controls and buttons, and results may come from others: whoever
+    changes what is shown holds `turn`.
 
     Parameters
     ----------
@@ -74,7 +50,7 @@ class Explorer(ipywidgets.VBox):
         Called before `show` whenever a control has changed, such as to offer another column's
         categories.
     still
-        Returns the static twin.
+        Takes what `show` takes and returns the static twin.
     """
 
     def __init__(
@@ -85,13 +61,12 @@ class Explorer(ipywidgets.VBox):
         show: Callable[..., str],
         *,
         height: int,
-        adjust: Callable[[], None] | None = None,
-        still: Callable[[], "Twin"] | None = None,
+        adjust: Callable[[], object] = lambda: None,
+        still: Callable[..., "Twin"] | None = None,
     ) -> None:
         self.name, self.given, self.controls = name, tuple(given), dict(controls)
         self.show, self.adjust, self.still = show, adjust, still
-        self.turn = threading.RLock()
-        self.held = False
+        self.turn, self.held = threading.RLock(), False
         self.picture = ipywidgets.HTML(layout={"min_height": f"{height}px"})
         self.message = ipywidgets.HTML(layout={"min_height": "2em"})
         self.recipe = ipywidgets.HTML()
@@ -100,9 +75,9 @@ class Explorer(ipywidgets.VBox):
         for key, control in self.controls.items():
             dress(control, key)
             control.observe(lambda _: self.update(), "value")
-        fields = ipywidgets.HBox(list(self.controls.values()), layout={"flex_flow": "row wrap"})
-        self.buttons_row = ipywidgets.HBox([self.reset_button, ipywidgets.HTML(STYLE)])
-        super().__init__([fields, self.buttons_row, self.picture, self.message, self.recipe])
+        fields = ipywidgets.HBox([*self.controls.values()], layout={"flex_flow": "row wrap"})
+        buttons = ipywidgets.HBox([self.reset_button, style("explorer")])
+        super().__init__([fields, buttons, self.picture, self.message, self.recipe])
         self.add_class("tabkit-widget").add_class(f"tabkit-{name.replace('_', '-')}")
         self.start = self.state
         self.update()
@@ -123,19 +98,23 @@ class Explorer(ipywidgets.VBox):
         """Shows the state, or the error that it leads to."""
         with self.turn:
             if not self.held:
-                self._show_state()
+                self.attempt(self._show_state)
+                code = f"<code>{html.escape(self.code)}</code>"
+                self.recipe.value = f'{BUTTON} {code}<style onload="{SCRIPT}"></style>'
 
     def _show_state(self) -> None:
+        with self.hold():
+            self.adjust()
+        self.picture.value = self.show(**self.state)
+
+    def attempt(self, action: Callable[[], object]) -> None:
+        """Does something, and shows in words the error that it raises, or that there is none."""
+        said = ""
         try:
-            with self.hold():
-                if self.adjust is not None:
-                    self.adjust()
-            self.picture.value = self.show(**self.state)
+            action()
         except Exception as error:
-            self.message.value = alert(error)
-        else:
-            self.message.value = ""
-        self.recipe.value = recipe(self.code)
+            said = alert(error)
+        self.message.value = said
 
     def reset(self) -> None:
         """Brings back the controls' first values."""
@@ -143,15 +122,14 @@ class Explorer(ipywidgets.VBox):
             with self.hold():
                 for key, value in self.start.items():
                     self.controls[key].value = value
-                    if self.adjust is not None:
-                        self.adjust()
+                    self.adjust()
             self.update()
 
     def twin(self) -> "Twin":
         """The same in a static figure and a table, for pages where nothing can move."""
         if self.still is None:
             raise NotImplementedError(f"{self.name} has no static twin")
-        return self.still()
+        return self.still(**self.state)
 
     @contextmanager
     def hold(self) -> Iterator[None]:
@@ -187,12 +165,9 @@ def dress(control: Control, name: str) -> None:
 def log_slider(
     name: str, value: Knob, *, low: float, high: float, step: float, description: str = ""
 ) -> ipywidgets.FloatLogSlider:
-    """A slider over powers of ten, `step` apart, one of which is `value`.
+    """A slider over powers of ten, `step` apart; raises ValueError if its value is out of range.
 
-    A browser moves a slider to the nearest of its places when it first shows it; were `value` none
-    of them, it would be changed.
-
-    Raises ValueError if the value is out of range.
+    The value is one of its places, or a browser would move it to the nearest at first sight.
     """
     check_range(name, value, low, high)
     at = math.log10(value)
@@ -203,33 +178,23 @@ def log_slider(
 
 
 def number_field(name: str, value: int, *, low: int, high: int) -> ipywidgets.BoundedIntText:
-    """A field for a whole number.
-
-    Raises ValueError if the value is out of range.
-    """
+    """A field for a whole number; raises ValueError if that is out of range."""
     check_range(name, value, low, high)
     return ipywidgets.BoundedIntText(value, min=low, max=high)
 
 
 def check_range(name: str, value: Knob, low: Knob, high: Knob) -> None:
-    """A value must lie between its ends.
-
-    Raises ValueError otherwise.
-    """
+    """Raises ValueError if a value does not lie between its ends."""
     if not low <= value <= high:
         raise ValueError(f"{name} must lie between {low:g} and {high:g}, not {value:g}")
 
 
 def alert(error: Exception) -> str:
     """An error in words, for eyes and screen readers."""
-    text = html.escape(f"{type(error).__name__}: {error}")
-    return f'<p role="alert" style="{ALERT}">{text}</p>'
+    words = html.escape(f"{type(error).__name__}: {error}")
+    return f'<p role="alert" style="{ALERT}">{words}</p>'
 
 
-def recipe(code: str) -> str:
-    """A button that copies the call, and the call; with the script for keys and names."""
-    copy = "navigator.clipboard.writeText(this.nextElementSibling.innerText)"
-    return (
-        f'<button type="button" onclick="{copy}">copy as code</button> '
-        f'<code>{html.escape(code)}</code><style onload="{html.escape(KEYS + SPOKEN)}"></style>'
-    )
+def style(name: str) -> ipywidgets.HTML:
+    """A style sheet of that name."""
+    return ipywidgets.HTML(f"<style>{(SHARE / f'{name}.css').read_text('utf-8')}</style>")

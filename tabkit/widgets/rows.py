@@ -34,33 +34,24 @@ def row_explorer(
     Shows the squared distances behind net1 from the true row, what overruling one category of the
     decoded row by hand makes of them, and which single overruling would help most.
 
-    Parameters
-    ----------
-    row
-        Position among the test rows.
-    column, category
-        What is overruled, and by which label; as decoded if not given.
+    `row`: position among the test rows. `column`, `category`: what is overruled, and by which
+    label; as decoded if not given.
 
-    Raises
-    ------
-    DataError
-        If the column or the category does not exist.
-    ValueError
-        If the row does not.
+    Raises DataError if the column or the category does not exist. Raises ValueError if the row does
+    not.
     """
-    columns = [c.name for c in dataset.schema.categorical]
-    column = columns[0] if column is None else column
-    labels = find_column(dataset, column)[1].labels
+    offered = {c.name: (AS_DECODED, *c.labels) for c in dataset.schema.categorical}
+    column = next(iter(offered)) if column is None else column
     category = AS_DECODED if category is None else category
     check_row(dataset, row)
+    find_column(dataset, column)
     if category != AS_DECODED:
         check_category(dataset, column, category)
+    overruled = {"options": offered[column], "value": category, "description": "by category"}
     controls = {
         "row": ipywidgets.BoundedIntText(row, min=0, max=len(dataset.test) - 1),
-        "column": ipywidgets.Dropdown(options=columns, value=column, description="overrule"),
-        "category": ipywidgets.Dropdown(
-            options=(AS_DECODED, *labels), value=category, description="by category"
-        ),
+        "column": ipywidgets.Dropdown(options=[*offered], value=column, description="overrule"),
+        "category": ipywidgets.Dropdown(**overruled),
     }
     predicted = lru_cache(64)(lambda row: predicted_row(net0, net1, dataset, row))
     shown = [column]
@@ -69,32 +60,32 @@ def row_explorer(
         chosen = controls["column"].value
         if chosen != shown[0]:
             shown[0] = chosen
-            controls["category"].options = (AS_DECODED, *find_column(dataset, chosen)[1].labels)
+            controls["category"].options = offered[chosen]
             controls["category"].value = AS_DECODED
 
     def show(row: int, column: str, category: str) -> str:
         return row_page(predicted(row), () if category == AS_DECODED else (column, category))
 
-    def still() -> Twin:
-        found = predicted(controls["row"].value)
-        return Twin(row_twin(found), row_table(found))
+    def still(row: int, **_: str) -> Twin:
+        found = predicted(row)
+        best = found.best.rename(columns={"category": "best overruled by"})
+        return Twin(row_twin(found), found.columns.join(best).round(3))
 
-    given = ("net0", "net1", "dataset")
-    return Explorer(
-        "row_explorer",
-        given,
-        controls,
-        show,
-        height=COLUMNS + SIGNAL + 20,
-        adjust=adjust,
-        still=still,
-    )
+    given, options = ("net0", "net1", "dataset"), {"adjust": adjust, "still": still}
+    return Explorer("row_explorer", given, controls, show, height=COLUMNS + SIGNAL + 20, **options)
 
 
 def row_page(row: PredictedRow, overruled: tuple[str, ...]) -> str:
-    """All that is shown of a row, as HTML."""
+    """All that is shown of a row, as HTML; what net0 sees in own units where they are known."""
+    values = [
+        (str(name), "" if pd.isna(s.own) else f"{s.own:.4g}", f"{s.deviations:+.2f}")
+        for name, s in row.signal.iterrows()
+    ]
+    seen = table(
+        f"Signal: {len(values)} values", ("name", "own unit", "standard deviations"), values
+    )
     columns = scrolled(column_table(row), "predicted columns", height=COLUMNS)
-    signal = scrolled(signal_table(row.signal), "signal", height=SIGNAL)
+    signal = scrolled(seen, "signal", height=SIGNAL)
     words = html.escape(f"{overruling_words(row, overruled)} {best_words(row)}")
     return (
         f'<div style="{CARD}">{columns}'
@@ -103,15 +94,6 @@ def row_page(row: PredictedRow, overruled: tuple[str, ...]) -> str:
         f'<p style="margin:8px 0">{words}</p></div>'
         f'<div style="flex:1 1 320px;min-width:0">{signal}</div></div></div>'
     )
-
-
-def signal_table(signal: pd.DataFrame) -> str:
-    """What net0 sees, in own units where they are known."""
-    rows = [
-        (str(name), "" if pd.isna(s.own) else f"{s.own:.4g}", f"{s.deviations:+.2f}")
-        for name, s in signal.iterrows()
-    ]
-    return table(f"Signal: {len(rows)} values", ("name", "own unit", "standard deviations"), rows)
 
 
 def column_table(row: PredictedRow) -> str:
@@ -134,14 +116,11 @@ def column_table(row: PredictedRow) -> str:
 def largest(shares: pd.Series, true: str) -> list[Markup]:
     """The largest shares with bars; fewer where there are fewer categories."""
     top = shares.sort_values(ascending=False, kind="stable")[:TOP]
-    cells = [
-        Markup(
-            f"{bar(share, ORANGE if label == true else BLUE)}{cut(label, pixels=74)}"
-            f"{' ✓&ensp;' if label == true else ''}"
-        )
-        for label, share in top.items()
-    ]
-    return [*cells, *[Markup("")] * (TOP - len(cells))]
+    cells = [Markup("")] * TOP
+    for place, (label, share) in enumerate(top.items()):
+        colour, mark = (ORANGE, " ✓&ensp;") if label == true else (BLUE, "")
+        cells[place] = Markup(f"{bar(share, colour)}{cut(label, pixels=74)}{mark}")
+    return cells
 
 
 def overruling_words(row: PredictedRow, overruled: tuple[str, ...]) -> str:
@@ -171,9 +150,3 @@ def best_words(row: PredictedRow) -> str:
         f"Of all {len(row.overrulings) - len(row.columns)} single overrulings the best is "
         f"{change}: {row.decoded:.3f} becomes {best.distance:.3f}."
     )
-
-
-def row_table(row: PredictedRow) -> pd.DataFrame:
-    """The columns with the best overruling of each."""
-    best = row.best.rename(columns={"category": "best overruled by"})
-    return row.columns.join(best).round(3)

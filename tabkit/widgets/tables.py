@@ -7,7 +7,7 @@ CARD = "background:#fff;color:#222;font-size:13px;line-height:1.45;padding:6px"
 TABLE = "border-collapse:collapse;color:#222;background:#fff;margin:0"
 CELL = "padding:1px 6px 1px 0;text-align:left;white-space:nowrap;color:#222;background:#fff"
 CUT = (
-    "display:inline-block;max-width:{}px;overflow:hidden;text-overflow:ellipsis;vertical-align:top"
+    "display:inline-block;vertical-align:top;max-width:{}px;overflow:hidden;text-overflow:ellipsis"
 )
 LINE = "border-bottom:1px solid #999"
 
@@ -20,22 +20,17 @@ class Markup(str):
 
 def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table with a caption; the first cell of each row is its heading."""
-    heads = "".join(f'<th scope="col" style="{CELL};{LINE}">{cell(h)}</th>' for h in head)
-    body = "".join(_row(row) for row in rows)
-    words = f'<caption style="{CELL};font-weight:bold;caption-side:top">{cell(caption)}</caption>'
-    return (
-        f'<table style="{TABLE}">{words}<thead><tr>{heads}</tr></thead>'
-        f"<tbody>{body}</tbody></table>"
-    )
+    words = f'<caption style="{CELL};font-weight:bold;caption-side:top">{safe(caption)}</caption>'
+    heads = "".join(f'<th scope="col" style="{CELL};{LINE}">{safe(h)}</th>' for h in head)
+    body = ""
+    for first, *others in rows:
+        values = "".join(f'<td style="{CELL}">{safe(other)}</td>' for other in others)
+        body += f'<tr><th scope="row" style="{CELL}">{safe(first)}</th>{values}</tr>'
+    content = f"{words}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody>"
+    return f'<table style="{TABLE}">{content}</table>'
 
 
-def _row(cells: Sequence[str]) -> str:
-    first, *others = cells
-    values = "".join(f'<td style="{CELL}">{cell(other)}</td>' for other in others)
-    return f'<tr><th scope="row" style="{CELL}">{cell(first)}</th>{values}</tr>'
-
-
-def cell(text: str) -> str:
+def safe(text: str) -> str:
     """Text made safe for HTML."""
     return text if isinstance(text, Markup) else html.escape(text)
 
@@ -43,17 +38,15 @@ def cell(text: str) -> str:
 def bar(share: float, colour: str, *, pixels: int = 16) -> Markup:
     """A share in numbers, and as a bar of which `pixels` are the whole."""
     filled, rest = share * pixels, (1 - share) * pixels
-    return Markup(
-        f'{share:.2f}<span aria-hidden="true" style="display:inline-block;height:8px;'
-        f"margin:0 {rest + 4:.1f}px 0 4px;width:{filled:.1f}px;background:{colour}"
-        '"></span>'
-    )
+    box = f"display:inline-block;height:8px;margin:0 {rest + 4:.1f}px 0 4px;width:{filled:.1f}px"
+    span = f'<span aria-hidden="true" style="{box};background:{colour}"></span>'
+    return Markup(f"{share:.2f}{span}")
 
 
 def cut(text: str, *, pixels: int = 100) -> Markup:
     """Text in no more than so much room; the mouse shows the rest."""
-    safe = html.escape(text)
-    return Markup(f'<span style="{CUT.format(pixels)}" title="{safe}">{safe}</span>')
+    words = html.escape(text)
+    return Markup(f'<span style="{CUT.format(pixels)}" title="{words}">{words}</span>')
 
 
 def scrolled(content: str, name: str, *, height: int) -> str:

@@ -7,7 +7,7 @@ import pytest
 from browser.harness import NETS, expect
 
 MADE = "widget = widgets.embedding_explorer(net1, dataset)\nwidget"
-ASK = "from tabkit import compare, inspection\nfrom tabkit.widgets.later import Later"
+ASK = "from tabkit import compare, inspection\nfrom tabkit.widgets.embedding import Later"
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from tabkit.plots.maps.labels import name_points, settle
 from tabkit.plots.mixtures import CategoryWalk
 from tabkit.plots.palette import BLUE, FAINT, INK, ORANGE
 from tabkit.plots.panels import panels_of
-from tabkit.plots.picture import Picture, literal
+from tabkit.plots.picture import Backdrop, Picture, literal
 
 SIZE = np.array([414.0, 376.0])  # pixels, of a map on a page
 PIXELS = 96  # of a page, to the inch
@@ -25,23 +25,12 @@ NAMED = 6  # how many of the most frequent categories the description speaks of
 
 @dataclass(frozen=True, eq=False)
 class CategoryMap:
-    """A map of one column's categories, drawn once; mixtures of two are put on top.
+    """A map of one column's categories, drawn once; mixtures of two are put on top."""
 
-    Parameters
-    ----------
-    projection
-        The first two dimensions are drawn.
-    category, other
-        Two to mark.
-    near
-        The nearest of `category`, as `inspection.nearest` returns them; nothing is marked if not
-        given.
-    """
-
-    projection: Projection
-    category: str = ""
+    projection: Projection  # the first two dimensions are drawn
+    category: str = ""  # to be marked, with another one
     other: str = ""
-    near: pd.DataFrame | None = None
+    near: pd.DataFrame | None = None  # as `inspection.nearest` returns them; or nothing is marked
 
     @property
     def at(self) -> Float[np.ndarray, "n 2"]:
@@ -62,6 +51,10 @@ class CategoryMap:
         position = self.projection.vectors.position
         return self.at[[position(self.category), position(self.other)]]
 
+    def mixed(self, share: float) -> Float[np.ndarray, " 2"]:
+        """Where a mixture lies on a PCA, which is linear: on the straight line between the two."""
+        return self.ends[0] + share * (self.ends[1] - self.ends[0])
+
     @property
     def words(self) -> str:
         """The map in words: nearest by the embedding, of the category or of the most frequent."""
@@ -77,7 +70,7 @@ class CategoryMap:
         ]
         return f"{heading} Nearest to the most frequent, with distances: {'; '.join(pairs)}."
 
-    @cached_property
+    @property
     def picture(self) -> Picture:
         """The map alone, of always the same size."""
         figure = Figure(figsize=tuple(SIZE / PIXELS), dpi=72, facecolor="white")
@@ -86,27 +79,18 @@ class CategoryMap:
         name_all([ax], [self])
         return Picture(figure, self.words)
 
+    @cached_property
+    def _drawn(self) -> Backdrop:
+        return Backdrop(self.picture.figure)
+
     def svg(self, words: str, share: float | None = None) -> str:
-        """The map as an SVG element described by `words`, with a mixture on top.
-
-        Of a PCA, which is linear: a mixture lies on the straight line between the two.
-
-        Parameters
-        ----------
-        share
-            Of the other one in the mixture; no mixture is shown if not given.
-        """
-        (ax,) = self.picture.figure.axes
-        over = ""
-        if share is not None:
-            start, end = ax.transData.transform(self.ends) * (1, -1) + (0, 72 * SIZE[1] / PIXELS)
-            (x1, y1), (x2, y2), (x, y) = start, end, start + share * (end - start)
-            over = (
-                f'<path d="M{x1:.2f} {y1:.2f}L{x2:.2f} {y2:.2f}" stroke="{INK}" '
-                f'stroke-dasharray="4 3"/><circle class="mixture" cx="{x:.2f}" cy="{y:.2f}" '
-                'r="5" fill="#000" stroke="#fff" stroke-width="2"/>'
-            )
-        return self.picture.svg(words, over=over)
+        """The map as an SVG element described by words; on top a mixture of that share, if any."""
+        if share is None:
+            return self._drawn.svg(words)
+        (x1, y1), (x2, y2), (x, y) = self._drawn.at([*self.ends, self.mixed(share)])
+        way = f'<path d="M{x1} {y1}L{x2} {y2}" stroke="{INK}" stroke-dasharray="4 3"/>'
+        look = 'r="5" fill="#000" stroke="#fff" stroke-width="2"'
+        return self._drawn.svg(words, f'{way}<circle class="mixture" cx="{x}" cy="{y}" {look}/>')
 
     def draw(self, ax: Axes, share: float | None = None) -> None:
         """The map without names, which go by where everything lies; with a mixture if given."""
@@ -117,9 +101,8 @@ class CategoryMap:
         if self.marked:
             self._mark(ax)
         if share is not None:
-            start, end = self.ends
             ax.plot(*self.ends.T, color=INK, linestyle="--", linewidth=1.0)
-            ax.plot(*start + share * (end - start), "o", ms=8, color="black", mec="white")
+            ax.plot(*self.mixed(share), "o", ms=8, color="black", mec="white")
         vectors, quality = self.projection.vectors, quality_line(self.projection)
         title = f"{vectors.title}{_flat(self.projection)}\n{quality}".replace("; ", "\n")
         bare(ax, title, equal=equal_scales(self.projection))
@@ -211,7 +194,7 @@ def frequent_first(facts: pd.DataFrame) -> list[int]:
 def bare(ax: Axes, title: str, *, equal: bool) -> None:
     """No ticks: a map's axes mean nothing by themselves. `equal` scales, where lengths do."""
     ax.set(xticks=[], yticks=[])
-    ax.set_title(literal(title), fontsize=8)
+    ax.set_title(literal(title), fontsize=8, y=1.0)  # where it is: looking for room takes time
     if equal:
         ax.set_aspect("equal", adjustable="datalim")
     ax.margins(0.06)

@@ -31,15 +31,9 @@ def category_maps(projections: Mapping[str, Projection], *, k: int = 5) -> Inter
     Nearest by the embedding, not by the map. On the map a diamond marks the category, and its
     nearest have the numbers by which the table lists them. Fewer than k others: all.
 
-    Parameters
-    ----------
-    projections
-        By column; to two or three dimensions.
+    `projections`: by column; to two or three dimensions.
 
-    Raises
-    ------
-    ValueError
-        If there is no projection, or k is below 1.
+    Raises ValueError if there is no projection, or k is below 1.
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, not {k}")

@@ -23,19 +23,10 @@ def geography(
 
     Places of unknown position are left out.
 
-    Parameters
-    ----------
-    facts
-        One row a place, indexed by its name.
-    nearest
-        For each view, frames with `name` and `neighbour`.
-    latitude, longitude
-        Columns of the facts, in degrees.
+    `facts`: one row a place, indexed by its name. `nearest`: for each view, frames with `name` and
+    `neighbour`. `latitude`, `longitude`: columns of the facts, in degrees.
 
-    Raises
-    ------
-    ValueError
-        If a column is missing, there is no view, or a name is unknown.
+    Raises ValueError if a column is missing, there is no view, or a name is unknown.
     """
     check_columns(facts, [latitude, longitude])
     places = facts.set_axis(facts.index.map(str)).dropna(subset=[latitude, longitude])
@@ -90,17 +81,10 @@ def landings(projection: Projection, points: Mapping[str, pd.DataFrame]) -> Pict
 
     A faint line joins each to the category that it is decoded to.
 
-    Parameters
-    ----------
-    projection
-        Of the categories; a PCA, which has a place for further points.
-    points
-        For each estimator a frame with `x`, `y`, and `to_x`, `to_y`, the decoded category.
+    `projection`: of the categories; a PCA, which has a place for further points. `points`: for each
+    estimator a frame with `x`, `y`, and `to_x`, `to_y`, the decoded category.
 
-    Raises
-    ------
-    ValueError
-        If there is no estimator, or a column is missing.
+    Raises ValueError if there is no estimator, or a column is missing.
     """
     columns = ["x", "y", "to_x", "to_y"]
     ways = {

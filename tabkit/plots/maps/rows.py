@@ -45,16 +45,10 @@ def row_map(projection: Projection, *, columns: Sequence[str] | None = None) -> 
     Numbers are drawn in cividis from their 1st to their 99th percentile, whole numbers of few
     values from first to last; of other values the 7 most frequent have a colour, the rest is grey.
 
-    Parameters
-    ----------
-    columns
-        Columns of the facts to colour by; all if not given. The first eight are shown beside a row
-        that is pointed at.
+    `columns`: columns of the facts to colour by; all if not given. The first eight are shown beside
+    a row that is pointed at.
 
-    Raises
-    ------
-    ValueError
-        If the facts have no such column.
+    Raises ValueError if the facts have no such column.
     """
     facts = projection.vectors.facts
     columns = check_columns(facts, list(facts.columns) if columns is None else columns)
