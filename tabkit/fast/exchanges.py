@@ -89,5 +89,5 @@ class Exchanges:
             slopes = [torch.autograd.grad(z.sum(), leaf, retain_graph=True)[0] for z in output.T]
         moves = torch.stack(slopes, dim=1) @ self.first.categories.T  # (A, Z, F)
         gone = moves.gather(2, own[:, None].expand(-1, moves.shape[1], -1))  # (A, Z, C)
-        after = (output - target).detach()[:, :, None] + moves - gone[:, :, self.first.columns]
-        return after.square().sum(dim=1)
+        gone -= (output - target).detach()[:, :, None]
+        return moves.sub_(gone.index_select(2, self.first.columns)).square_().sum(dim=1)
