@@ -3,7 +3,7 @@
 GNU OpenMP, which torch uses on Linux, lets a waiting thread spin 300,000 times before it sleeps. As
 long as it spins it holds a core, and where another program wants the cores as well that is the core
 that the others need to get there: both programs take many times as long. After 1,000 spins they
-take about twice as long, as two programs on the same cores must.
+take less than twice as long, as two programs on the same cores may.
 
 The library reads GOMP_SPINCOUNT when torch is loaded. So this module comes before torch, and what
 the environment says already is left as it is.
