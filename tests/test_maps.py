@@ -163,15 +163,16 @@ def test_names_never_overlap_whether_something_is_marked_or_not(names):
 
 
 def test_the_names_of_what_is_not_marked_lie_on_no_line():
-    crowd = marked(projection(vectors([f"N{i}" for i in range(60)])), "N30", "N1", k=6)
-    figure = crowd.picture.figure
+    names = [f"N{i}" for i in range(9)]
+    apart = Vectors("t", np.arange(9.0)[:, None] ** 2, pd.DataFrame(index=names))
+    row = np.array([[0.0, 0.0], [8.0, 0.0], *([i, 0.0] for i in range(1, 8))])  # all on the line
+    one = marked(Projection(apart, "pca", row, 0.91, 0.82, 4), "N0", "N1", k=1)
+    figure = one.picture.figure
     boxes, (ax,) = boxes_on(figure), figure.axes
+    _, height = ax.transData.transform((0, 0))
     soft = [boxes[t.get_text()] for t in ax.texts if t.get_weight() == "normal"]
-    here, *ends = ax.transData.transform(crowd.at[crowd.marked])
-    assert len(soft) > 10
-    for end in ends:
-        for x, y in here + np.linspace(0, 1, 400)[:, None] * (end - here):
-            assert not any(box.contains(x, y) for box in soft)
+    assert len(soft) == 7
+    assert not any(box.y0 < height < box.y1 for box in soft)
 
 
 def test_room_goes_to_the_first_in_order_and_none_is_forced():

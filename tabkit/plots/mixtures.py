@@ -230,12 +230,13 @@ class CategoryWalk:
         ax.set_ylabel("distance behind net1", fontsize=9)
         ax.tick_params(labelsize=8)
         ax.spines[["top", "right"]].set_visible(False)
+        title = "" if share is None else literal(self.sign(share))
+        ax.set_title(title, fontsize=9, loc="left", pad=4, y=1.0)  # no time to look for its place
         if share is not None:
             here = self.at(share)
             ax.axvline(here.name, color=INK, linewidth=1.0)
             for name, colour in WAYS.items():
                 ax.plot(here.name, here[name], "o", color=colour, mec="white", clip_on=False)
-            ax.set_title(literal(self.sign(share)), fontsize=9, loc="left", pad=4)
 
 
 def walk(path: pd.DataFrame, first: str, second: str) -> Picture:
