@@ -119,7 +119,7 @@ def gumbel_noise(
     """
     dtype, device = torch.promote_types(logits.dtype, torch.float32), logits.device
     u = torch.rand(logits.shape, dtype=dtype, device=device, generator=generator)
-    return u.clamp(min=torch.finfo(dtype).tiny).log_().neg_().log_().neg_().to(logits.dtype)
+    return u.clamp_(min=torch.finfo(dtype).tiny).log_().neg_().log_().neg_().to(logits.dtype)
 
 
 def sample(

@@ -24,6 +24,7 @@ from tabkit.fast.choice import Pair
 from tabkit.fast.folding import FoldedLinear
 from tabkit.nets import FoldedEncoder, encode_rows, folded, is_frozen
 
+BLOCKWISE = ("softmax", "argmax", "embed")
 COLUMNS = {
     "unlike": (3, 1, 4, 2, 4),
     "alike": (4, 4, 4),
@@ -76,6 +77,8 @@ def cases(pair, C, rows):
         case "argmax":
             yield [values], lambda f, x: f(x, C)
             yield [values.round()], lambda f, x: f(x, C)  # full of ties
+        case "straight_through":
+            yield [values], lambda f, x: f(2 * x, x) * x  # no gradient flows to the first
         case "embed":
             tables = [normal(k, 1 + c % 3, seed=c) for c, k in enumerate(C)]
             yield [values, *tables], lambda f, x, *tables: f(x, tables)
@@ -136,14 +139,14 @@ def test_plain_and_fast_are_equal_in_narrow_types(pair, dtype):
         torch.testing.assert_close(found, expected, rtol=eps, atol=eps * scale)
 
 
-@pytest.mark.parametrize("pair", [p for p in fast.PAIRS if p.fast.__name__ != "heads"], ids=label)
+@pytest.mark.parametrize("pair", [p for p in fast.PAIRS if p.fast.__name__ in BLOCKWISE], ids=label)
 def test_the_fast_one_refuses_blocks_that_do_not_sum_to_the_row(pair):
     second = [normal(3, 2), normal(4, 2)] if pair.fast.__name__ == "embed" else (3, 4)
     with pytest.raises(ValueError, match=r"8 wide.*\(3, 4\) sum to 7"):
         pair.fast(normal(2, 8), second)
 
 
-@pytest.mark.parametrize("name", ["softmax", "argmax", "embed", "heads"])
+@pytest.mark.parametrize("name", [*BLOCKWISE, "heads", "straight_through"])
 def test_what_torch_compiles_exports_or_transforms_is_plain(name, plain_torch):
     """There the fast ones are forced, and broken: without torch at work, they raise."""
     found = dict(plain_torch["fast"][name])

@@ -5,8 +5,8 @@ from torch import Tensor
 
 from tabkit.estimators.door import Count, Logits, Noise, Positive, Simplex, Temperature
 from tabkit.estimators.registry import relaxation
-from tabkit.fast import argmax, softmax
-from tabkit.simplex import Cardinalities, each, gumbel_noise, jacobian_product, straight_through
+from tabkit.fast import argmax, softmax, straight_through
+from tabkit.simplex import Cardinalities, each, gumbel_noise, jacobian_product
 
 
 def drawn(logits: Logits, cardinalities: Cardinalities, generator: Noise) -> Simplex:

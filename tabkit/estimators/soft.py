@@ -5,10 +5,10 @@ from torch.nn.functional import cross_entropy as nats_of
 
 from tabkit.estimators.door import Logits, Scalar, Simplex, Temperature
 from tabkit.estimators.registry import estimator, relaxation
-from tabkit.fast import argmax
+from tabkit.fast import argmax, straight_through
 from tabkit.fast import softmax as softmax_of
 from tabkit.objective import Objective
-from tabkit.simplex import Cardinalities, blocks, each, straight_through
+from tabkit.simplex import Cardinalities, blocks, each
 
 
 @relaxation(gradient="exact, of the mixture's loss", source="Bridle 1990")

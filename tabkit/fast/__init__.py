@@ -1,8 +1,9 @@
 """Speed: the functions of `tabkit.simplex` once more, and what a frozen net1 lets one precompute.
 
 Each file begins with the formula that it replaces, why it is faster, and where that pays; a test
-holds every pair together in value, gradient and second gradient. `softmax`, `argmax`, `embed` and
-`heads` here are the formula or the faster function, whichever pays; `use` lets a reader choose.
+holds every pair together in value, gradient and second gradient. `softmax`, `argmax`, `embed`,
+`heads` and `straight_through` here are the formula or the faster function, whichever pays; `use`
+lets a reader choose.
 """
 
 from tabkit import simplex
@@ -15,5 +16,7 @@ softmax = paired(
 argmax = paired(paired(simplex.argmax, padded.argmax, padded.pays), columns.argmax, columns.pays)
 embed = paired(simplex.embed, products.embed, products.pays)
 heads = paired(linear.plain, linear.heads, linear.pays)
+straight_through = paired(simplex.straight_through, columns.straight_through, columns.pays)
 
-__all__ = ["PAIRS", "argmax", "chosen", "eager", "embed", "heads", "softmax", "use"]
+__all__ = ["PAIRS", "argmax", "chosen", "eager", "embed", "heads", "softmax"]
+__all__ += ["straight_through", "use"]

@@ -1,9 +1,10 @@
-"""`simplex.softmax` and `simplex.argmax`, of all columns at once.
+"""`simplex.softmax`, `simplex.argmax` and `simplex.straight_through`, of all columns at once.
 
-**Formula:** ``each(softmax, cardinalities, logits / tau)``, ``each(vertex, cardinalities, v)``.
+**Formula:** ``each(softmax, cardinalities, logits / tau)``, ``each(vertex, cardinalities, v)``,
+``hard.detach() + (soft - soft.detach())``.
 **Faster:** the values are laid out feature by feature, (F, B). A block is then one piece of memory,
 each operation on it runs along B numbers in place of K, the results are written to their places,
-and all columns are one node of the graph.
+and all columns are one node of the graph. The sum and its difference are not worked out at all.
 **Pays:** on a CPU, from some ten columns and some hundred rows on (`pays`).
 """
 
@@ -44,6 +45,23 @@ def argmax(values: Float[Tensor, "B F"], cardinalities: Sequence[int]) -> Float[
         for block, place in blocks:
             place.zero_().scatter_(0, block.argmax(dim=0, keepdim=True), 1.0)
     return hot.T
+
+
+def straight_through(
+    hard: Float[Tensor, "B F"], soft: Float[Tensor, "B F"]
+) -> Float[Tensor, "B F"]:
+    """As `simplex.straight_through`."""
+    return _StraightThrough.apply(hard, soft)
+
+
+class _StraightThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hard: Tensor, soft: Tensor) -> Float[Tensor, "B F"]:
+        return hard.view_as(hard)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Float[Tensor, "B F"]) -> tuple[None, Float[Tensor, "B F"]]:
+        return None, gradient
 
 
 class _Softmax(torch.autograd.Function):
