@@ -18,6 +18,7 @@ from tabkit.extras import DISTRIBUTION
 from tabkit.nets import RowEncoder, RowPredictor, SquaredDistance, freeze
 from tabkit.objective import Objective
 from tabkit.schema import DataError, Rows, Schema
+from tabkit.soften import NotFollowed, Softened, soften
 from tabkit.train import Fit, Step, fit_encoder, fit_jointly, fit_predictor
 
 __version__ = version(DISTRIBUTION)
@@ -29,6 +30,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "Fit",
+    "NotFollowed",
     "Objective",
     "RowEncoder",
     "RowPredictor",
@@ -37,6 +39,7 @@ __all__ = [
     "Schema",
     "SoftEmbedding",
     "SquaredDistance",
+    "Softened",
     "Step",
     "decode",
     "decoders",
@@ -50,6 +53,7 @@ __all__ = [
     "from_frame",
     "planted",
     "simplex",
+    "soften",
 ]
 
 

@@ -20,6 +20,16 @@ settings.register_profile("tabkit", deadline=None, derandomize=True)
 settings.load_profile("tabkit")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """For several processes: one takes all that shares a browser, or what torch made of tabkit."""
+    for item in items:
+        shared = {"browser", "plain_torch"}.intersection(item.fixturenames)
+        if shared:
+            item.add_marker(pytest.mark.xdist_group(min(shared)))
+    items.sort(key=lambda item: "top_to_bottom" not in item.name)  # the longest begin first
+
+
 @pytest.fixture(scope="session")
 def dataset():
     """600 planted rows: 4 categorical and 2 continuous columns."""

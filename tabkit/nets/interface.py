@@ -20,6 +20,7 @@ MAY_HAVE = {
     "embedding": "its tables, a SoftEmbedding (SoftEmbedding.from_embeddings wraps yours)",
     "first_layer": "the nn.Linear that takes the embeddings and then the continuous columns",
     "behind": "a method behind(hidden), its output from the first layer's",
+    "embedded": "in place of both a method embedded(e, continuous), its output from embeddings",
 }
 KINDS = {"embedding": SoftEmbedding, "first_layer": nn.Linear}  # others of the name are not meant
 
@@ -105,6 +106,8 @@ def embedded(
 
     Raises TypeError if net1 does not show what stands behind them.
     """
+    if has(net1, "embedded"):
+        return net1.embedded(e, continuous)
     why = "what takes embeddings in place of categories"
     first, behind = ask(net1, "first_layer", why), ask(net1, "behind", why)
     return behind(first(torch.cat([e, continuous], dim=1)))

@@ -1,0 +1,130 @@
+"""What a lookup finds for a simplex: the rows of its table, mixed."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tabkit.soften.lookups import Lookup
+from tabkit.soften.rules import Rule
+
+Point = Sequence[Tensor]  # of each column a block of a simplex (B, K), or codes (B,)
+
+
+def mix(lookup: Lookup, rule: Rule, point: Point) -> Tensor:
+    """What the lookup finds, mixed from what it would find for each category.
+
+    Exact at a vertex; linear in each column's block.
+    """
+    if lookup.index.dim() == 1 and lookup.table is not None and len(rule.columns) == 1:
+        return mixed(values_of(lookup, rule)[0], rule.columns[0], point)
+    if lookup.hot is not None:
+        return mixed_scatter(lookup, rule, point)
+    if lookup.table is None and not rule.alone:
+        return one_after_another(lookup, rule, point)
+    rows = len(point[0])
+    values = [
+        mixed(V, c, point) for V, c in zip(values_of(lookup, rule), rule.columns, strict=True)
+    ]
+    values = [V.expand(rows, *V.shape[1:]) for V in values]
+    by_row = values[0].unsqueeze(1) if len(values) == 1 else torch.stack(values, dim=1)
+    found = rule.layout.back(by_row, lookup.index.shape)  # (index's axes, tail, lead)
+    if lookup.reduce is not None:
+        return lookup.reduce(found)
+    return (
+        found.movedim(tuple(range(-lookup.lead, 0)), tuple(range(lookup.lead)))
+        if lookup.lead
+        else found
+    )
+
+
+def values_of(lookup: Lookup, rule: Rule) -> list[Tensor]:
+    """Of each position, what is found for each category: (K, tail, lead)."""
+    if lookup.table is not None:
+        table, pairs = lookup.table, zip(rule.first, rule.maps, strict=True)
+        return [table[f] if a is None else table[a : a + len(f)] for a, f in pairs]
+    most = max(len(f) for f in rule.maps)
+    index = torch.stack(
+        [f[torch.arange(most, device=f.device).clamp(max=len(f) - 1)] for f in rule.maps], dim=1
+    )
+    found = lookup.again(rule.layout.back(index, rule.layout.shape(lookup.index.shape, most)))
+    if lookup.lead:
+        found = found.movedim(tuple(range(lookup.lead)), tuple(range(-lookup.lead, 0)))
+    by_row = rule.layout.by_row(found, lookup.index.dim())  # (K, m, ...)
+    return [by_row[: len(f), j] for j, f in enumerate(rule.maps)]
+
+
+def mixed(values: Tensor, column: int | None, point: Point) -> Tensor:
+    """Values (K, ...) -> (B, ...), or (1, ...) if no column picks among them."""
+    if column is None:
+        return values
+    block = point[column]
+    if not block.is_floating_point():
+        return values[block]
+    if not values.is_floating_point():  # one-hots
+        values = values.to(block.dtype)
+    if torch.is_autocast_enabled(values.device.type):
+        with torch.autocast(values.device.type, enabled=False):
+            return mixed(values, column, point)
+    flat = block.to(values.dtype) @ values.flatten(1)
+    return flat.unflatten(1, values.shape[1:]) if values.dim() > 1 else flat[:, 0]
+
+
+def mixed_scatter(lookup: Lookup, rule: Rule, point: Point) -> Tensor:
+    """Of a scatter of one code a row: written to each place with its category's share."""
+    given, _, written = lookup.hot
+    (column,), (f,) = rule.columns, rule.maps
+    hot = (f[:, None] == torch.arange(given.shape[1], device=f.device)).to(given.dtype)  # (K, S)
+    share = mixed(hot, column, point)
+    found = given * (1 - share) + written * share
+    return given.copy_(found) if lookup.in_place else found
+
+
+def one_after_another(lookup: Lookup, rule: Rule, point: Point) -> Tensor:
+    """The lookup for each category in turn, of all rows, weighted and summed."""
+    rows, total = len(point[0]), 0
+    pairs = list(zip(rule.columns, rule.maps, strict=True))
+    for k in range(max(len(f) for f in rule.maps)):
+        index = torch.stack([f[min(k, len(f) - 1)].expand(rows) for _, f in pairs], dim=1)
+        found = lookup.again(rule.layout.back(index, lookup.index.shape))
+        weights = torch.stack([weight(c, k, point, found) for c, _ in pairs], dim=1)  # (B, m)
+        weights = rule.layout.back(weights, lookup.index.shape)
+        tail = found.dim() - lookup.lead - weights.dim()
+        total = total + found * weights[(..., *(None,) * tail)]
+    return total
+
+
+def weight(column: int | None, k: int, point: Point, like: Tensor) -> Tensor:
+    """The share (B,) of the k-th category in a column; all at the first if there is no column."""
+    if column is None:
+        return like.new_full((len(point[0]),), float(k == 0))
+    block = point[column]
+    if not block.is_floating_point():
+        return (block == k).to(like.dtype)
+    return block[:, k].to(like.dtype) if k < block.shape[1] else like.new_zeros(len(block))
+
+
+def alone(lookup: Lookup, rule: Rule, codes: Tensor) -> bool:
+    """Whether what is found depends on the index only, not on the row that asks."""
+    if lookup.along not in (None, rule.layout.axis):
+        return False
+    try:
+        values = values_of(lookup, rule)
+        found = mix_codes(lookup, rule, values, codes)
+    except (RuntimeError, IndexError, ValueError):
+        return False
+    return found.shape == lookup.found.shape and torch.equal(found, lookup.found)
+
+
+def mix_codes(lookup: Lookup, rule: Rule, values: list[Tensor], codes: Tensor) -> Tensor:
+    """What is found for codes, of such values."""
+    picked = [
+        V.expand(len(codes), *V.shape[1:]) if c is None else V[codes[:, c]]
+        for V, c in zip(values, rule.columns, strict=True)
+    ]
+    found = rule.layout.back(torch.stack(picked, dim=1), lookup.index.shape)
+    return (
+        found.movedim(tuple(range(-lookup.lead, 0)), tuple(range(lookup.lead)))
+        if lookup.lead
+        else found
+    )
