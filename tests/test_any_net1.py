@@ -14,6 +14,7 @@ import tabkit
 from tabkit import (
     RowEncoder,
     RowPredictor,
+    Rows,
     SoftEmbedding,
     SquaredDistance,
     compare,
@@ -25,6 +26,7 @@ from tabkit import (
     freeze,
     inspection,
     ruler,
+    soften,
     widgets,
 )
 from tabkit.nets import FoldedEncoder, encode_rows, folded
@@ -36,7 +38,10 @@ ABLE = {
     "other_kinds": (),
     "tables": ("table",),
     "shown": ("table", "first_layer"),
+    "softened": ("table", "first_layer"),
+    "softened_one_hot": (),
 }
+SHOWS = ("shown", "softened")
 KINDS = list(ABLE)
 
 
@@ -89,6 +94,38 @@ class Shown(Tables):
         return self.body[1:](hidden)
 
 
+class Codes(nn.Module):
+    """Takes integer codes, and nothing else."""
+
+    def __init__(self, tables, body):
+        super().__init__()
+        self.tables, self.body = nn.ModuleList(tables), body
+
+    def forward(self, x, *codes):
+        found = [table(column) for table, column in zip(self.tables, codes, strict=True)]
+        return self.body(torch.cat([*found, x], dim=1))
+
+
+class HotCodes(nn.Module):
+    """The same, which makes one-hots of them."""
+
+    def __init__(self, cardinalities, body):
+        super().__init__()
+        self.cardinalities, self.body = cardinalities, body
+
+    def forward(self, x, *codes):
+        columns = zip(codes, self.cardinalities, strict=True)
+        hot = [nn.functional.one_hot(column, K) for column, K in columns]
+        return self.body(torch.cat([torch.cat(hot, dim=1).to(x), x], dim=1))
+
+
+def softened(net, cardinalities):
+    """What takes codes only, made a net1."""
+    codes = torch.stack([torch.arange(60) % K for K in cardinalities], dim=1)
+    rows = Rows(codes, torch.randn(60, 2, generator=torch.Generator().manual_seed(0)))
+    return soften(freeze(net), rows, cardinalities, lambda net, codes, x: net(x, *codes.T))
+
+
 def product_layer(net1):
     """Tables and first layer as one layer from one-hots and numbers."""
     tables, layer = net1.embedding.weights, net1.first_layer
@@ -111,6 +148,11 @@ def as_function(module):
 
 def clothed(kind, net1):
     """net1's function as a net of another kind; it trains where net1 does."""
+    if kind == "softened":
+        return softened(Codes(net1.embedding.tables, net1.mlp), net1.cardinalities)
+    if kind == "softened_one_hot":
+        body = nn.Sequential(product_layer(net1), *net1.mlp[1:])
+        return softened(HotCodes(net1.cardinalities, body), net1.cardinalities)
     if kind in ("tables", "shown"):
         net = {"tables": Tables, "shown": Shown}[kind](net1.embedding.tables, net1.mlp)
     else:
@@ -155,12 +197,14 @@ def close(ours, other, rtol=1e-3, atol=1e-4):
 def test_the_clothes_do_not_change_the_function(theirs, net1, dataset):
     rows = dataset.rows[:50]
     close(theirs(rows.codes, rows.continuous), net1(rows.codes, rows.continuous))
-    assert isinstance(folded(theirs), FoldedEncoder) == isinstance(theirs, Shown)
+    assert isinstance(folded(theirs), FoldedEncoder) == (
+        theirs.first_layer is not None if hasattr(theirs, "why_not") else isinstance(theirs, Shown)
+    )
 
 
 FEW = ["softmax", "straight_through_gumbel", "indecater", "cross_entropy", "direct_embedding"]
 EVERY = [n for n in estimators.names() if n != "exact"]  # which is slow, and is in the ruler's test
-CASES = [(k, n) for k in KINDS for n in (EVERY if k in ("one_hot", "shown") else FEW)]
+CASES = [(k, n) for k in KINDS for n in (EVERY if k in ("one_hot", "shown", "softened") else FEW)]
 
 
 @pytest.mark.parametrize(("kind", "name"), CASES)
@@ -176,7 +220,7 @@ def test_net0_learns_behind_it_as_behind_a_row_encoder(net1, dataset, kind, name
         steps = fit.run()
         return torch.tensor([[s.loss, s.decoded or 0.0] for s in steps])
 
-    if estimators.make(name).head == "embedding" and kind != "shown":
+    if estimators.make(name).head == "embedding" and kind not in SHOWS:
         missing = "net1.first_layer" if kind == "tables" else "net1.embedding"
         with pytest.raises(TypeError, match=missing):
             losses(theirs)
@@ -189,7 +233,7 @@ def trainable(kind, dataset):
 
 
 def test_it_trains_as_a_siamese_net_and_together_with_net0(kind, dataset):
-    if kind == "function":
+    if kind == "function" or kind.startswith("softened"):
         net1 = trainable(kind, dataset)
         assert freeze(net1) is net1
         with pytest.raises(ValueError, match="net1 is frozen, or a function"):
@@ -377,14 +421,14 @@ def test_the_cockpit_offers_what_can_train_behind_it_and_trains(theirs, dataset,
     widget = widgets.training_cockpit(theirs, dataset, steps=3, batch=16)
     offered = set(widget.controls["estimator"].options)
     missing = {n for n in estimators.names() if estimators.make(n).head == "embedding"}
-    assert set(estimators.names()) - offered == (set() if kind == "shown" else missing)
+    assert set(estimators.names()) - offered == (set() if kind in SHOWS else missing)
     assert widget.twin().table["steps"].tolist() == [3]
     widget.close()
 
 
 def test_the_embedding_explorer_shows_the_views_that_there_are(theirs, dataset, kind):
     widget = widgets.embedding_explorer(theirs, dataset)
-    assert widget.state["view"] == ("first_layer" if kind == "shown" else "output")
+    assert widget.state["view"] == ("first_layer" if kind in SHOWS else "output")
     widget = widgets.embedding_explorer(theirs, dataset, view="output")
     assert said(widget) == ""
     assert "Nearest to" in widget.picture.value

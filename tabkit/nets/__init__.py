@@ -13,6 +13,7 @@ from tabkit.nets.interface import (
     freeze,
     has,
     is_frozen,
+    takes_embeddings,
 )
 from tabkit.nets.objective import Batch, ObjectiveOf, SquaredDistance
 from tabkit.nets.predictor import Prediction, RowPredictor, head_of, logits_of

@@ -36,13 +36,21 @@ def ask(net1: Any, name: str, why: str) -> Any:
     found = shown(net1, name)
     if found is None:
         own = type(net1).__name__
-        raise TypeError(f"{why} needs net1.{name}, {MAY_HAVE[name]}; {own} has none")
+        reason = getattr(net1, "why_not", None)
+        because = f": {reason}" if reason else ""
+        raise TypeError(f"{why} needs net1.{name}, {MAY_HAVE[name]}; {own} has none{because}")
     return found
 
 
 def has(net1: Any, *names: str) -> bool:
     """Whether net1 has something under all names."""
     return all(shown(net1, name) is not None for name in names)
+
+
+def takes_embeddings(net1: Any) -> bool:
+    """Whether net1 can be asked for its output from embeddings (`embedded`)."""
+    shows = has(net1, "embedding", "first_layer", "behind")
+    return shows or has(net1, "embedding", "embedded")
 
 
 def cardinalities_of(net1: Any) -> tuple[int, ...]:
@@ -106,7 +114,7 @@ def embedded(
 
     Raises TypeError if net1 does not show what stands behind them.
     """
-    if has(net1, "embedded"):
+    if has(net1, "embedding", "embedded"):
         return net1.embedded(e, continuous)
     why = "what takes embeddings in place of categories"
     first, behind = ask(net1, "first_layer", why), ask(net1, "behind", why)

@@ -17,9 +17,9 @@ from tabkit.schema import Rows, Schema, check_codes
 from tabkit.soften.errors import NotFollowed
 from tabkit.soften.probing import Call, Probe, explain
 from tabkit.soften.proving import prove
-from tabkit.soften.softened import Softened
+from tabkit.soften.softened import STAND, Softened
 
-STANDING, MOST = 13, 4096  # rows that stand in; of the given ones those that are tried
+MOST = 4096  # of the given rows those that are tried
 
 
 def soften(
@@ -98,8 +98,8 @@ def soften(
     probe = Probe(net1, call, names, cardinalities, some.continuous)
     check_output(probe, some)
     rules = explain(probe)
-    standing = probe.every(STANDING)
-    soft = Softened(net1, call, rules, names, cardinalities, standing, probe.numbers(STANDING))
+    standing = probe.every(STAND)
+    soft = Softened(net1, call, rules, names, cardinalities, standing, probe.numbers(STAND))
     prove(soft, probe, some.codes)
     for name, tensor in (*net1.named_parameters(), *net1.named_buffers()):
         if tensor._version != versions.get(name, tensor._version):

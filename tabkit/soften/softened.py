@@ -12,12 +12,13 @@ from tabkit.embedding import SoftEmbedding
 from tabkit.schema import check_codes
 from tabkit.simplex import blocks
 from tabkit.soften.errors import NotFollowed, place
+from tabkit.soften.layers import Linears, layer_of
 from tabkit.soften.lookups import Lookup, Watched
 from tabkit.soften.mixing import Point, mix, values_of
 from tabkit.soften.probing import Call
 from tabkit.soften.rules import Rule
 
-KEPT = 8  # numbers of rows for which the stand-ins are kept
+KEPT, STAND = 8, 13  # numbers of rows for which the stand-ins are kept; rows that stand in
 
 
 class StandIn:
@@ -52,6 +53,7 @@ class Softened(nn.Module):
     cardinalities, continuous_features : as the net1 of this table
     rules : what reads which column, by which map
     embedding : the tables, where each column has one; None otherwise
+    first_layer : the layer that takes them and the numbers; None otherwise
 
     Raises
     ------
@@ -153,6 +155,53 @@ class Softened(nn.Module):
                 self._kept.pop(next(iter(self._kept)), None)
             self._kept[key] = StandIn(codes, self.rules)
         return self._kept[key]
+
+    def behind(self, hidden: Float[Tensor, "*B R"]) -> Tensor:
+        """The output from the first layer's; TypeError if there is no such layer."""
+        if self._first is None:
+            raise TypeError(f"what asks for behind() needs net1.first_layer: {self.why_not}")
+        number, flat = self._first[0], hidden.flatten(0, -2)
+        calls = iter(range(number + 1))
+        numbers = flat.new_zeros(len(flat), self.continuous_features)
+        codes = self._standing(len(flat), flat.device).codes.clone()
+        with Linears(lambda *_: flat if next(calls, -1) == number else None):
+            return self.call(self.net, codes, numbers).unflatten(0, hidden.shape[:-1])
+
+    @property
+    def first_layer(self) -> nn.Linear | None:
+        """The linear layer that takes all tables and all numbers, put into this order.
+
+        None if there is no such layer, or something passes it by.
+        """
+        return None if self._first is None else self._first[1]
+
+    @cached_property
+    @torch.no_grad()
+    def _first(self) -> tuple[int, nn.Linear] | None:
+        """How manieth linear layer it is, and the layer; proved on points."""
+        if self.embedding is None:
+            return None
+        generator = torch.Generator().manual_seed(0)
+        sizes = (STAND, self.embedding.out_features), (STAND, self.continuous_features)
+        e, x = (
+            torch.randn(size, generator=generator).to(self.embedding.weights[0]) for size in sizes
+        )
+        layers: list[nn.Linear | None] = []
+        given = torch.cat([e, x], dim=1)
+        with Linears(lambda *layer: layers.append(layer_of(*(*layer, None)[:3], given))):
+            wanted = self.embedded(e, x)
+        for number, layer in enumerate(layers):
+            if layer is not None:
+                self.__dict__["_first"] = number, layer
+                found = self.behind(layer(given))
+                if torch.allclose(found, wanted, rtol=1e-4, atol=1e-5):
+                    return number, layer
+        return None
+
+    @property
+    def why_not(self) -> str:
+        """Why it has no tables, or no first layer."""
+        return self._no_tables or "no linear layer takes all tables and numbers as they are"
 
     @property
     def _readers(self) -> list[list[tuple[Rule, int]]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tabkit import estimators
 from tabkit.data import Dataset
-from tabkit.nets import RowPredictor, cardinalities_of, has
+from tabkit.nets import RowPredictor, cardinalities_of, takes_embeddings
 from tabkit.plots.training import ends, style
 from tabkit.train import BackgroundRun, Schedule, fit_predictor, parse_schedule
 from tabkit.widgets.tables import Markup, table
@@ -21,7 +21,7 @@ def trainable(net1: Any) -> list[str]:
 
     Not `exact` if its joint table is too big; none that takes embeddings if it shows no tables.
     """
-    shows, found = has(net1, "embedding", "first_layer", "behind"), []
+    shows, found = takes_embeddings(net1), []
     for name in estimators.names():
         chosen = estimators.make(name)
         if chosen.head == "logits" or shows:
