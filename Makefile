@@ -50,7 +50,7 @@ app: env
 test: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadgroup
 
 run: env
 	$(BIN)/python -m tabkit run

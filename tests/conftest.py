@@ -20,14 +20,22 @@ settings.register_profile("tabkit", deadline=None, derandomize=True)
 settings.load_profile("tabkit")
 
 
-@pytest.hookimpl(tryfirst=True)
+SHARED = ("browser", "plain_torch", "site", "missed", "finished", "grown", "server", "flights")
+SHARED += ("test_inspection_projection",)  # what umap compiles when it first runs
+
+
+def pytest_itemcollected(item):
+    """Of several processes one takes all tests that share something that is long in the making."""
+    names = {*getattr(item, "fixturenames", ()), item.path.stem}
+    for shared in SHARED:
+        if shared in names:
+            item.add_marker(pytest.mark.xdist_group(shared))
+            return
+
+
 def pytest_collection_modifyitems(items):
-    """For several processes: one takes all that shares a browser, or what torch made of tabkit."""
-    for item in items:
-        shared = {"browser", "plain_torch"}.intersection(item.fixturenames)
-        if shared:
-            item.add_marker(pytest.mark.xdist_group(min(shared)))
-    items.sort(key=lambda item: "top_to_bottom" not in item.name)  # the longest begin first
+    """The longest begin first."""
+    items.sort(key=lambda item: "top_to_bottom" not in item.name)
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,9 @@ from unittest.mock import patch
 import torch
 from torch import nn
 from torch.func import functional_call, grad, jacrev, jvp, vmap
+from torch.nn.functional import embedding
 
-from tabkit import RowEncoder, RowPredictor, estimators, fast, freeze, planted, simplex
+from tabkit import RowEncoder, RowPredictor, estimators, fast, freeze, planted, simplex, soften
 from tabkit.fast import columns, linear, padded, products
 from tabkit.nets import folded
 
@@ -252,6 +253,36 @@ def pair_ways(function, x):
         }
 
 
+class Reads(nn.Module):
+    """A net that takes codes only, by some lookup."""
+
+    def __init__(self, net1, read):
+        super().__init__()
+        self.net1, self.read = net1, read
+
+    def forward(self, codes, continuous):
+        found = self.read(self.net1.embedding.weights, codes)
+        return self.net1.mlp(torch.cat([found, continuous], dim=1))
+
+
+READ = {
+    "embedding": lambda W, q: torch.cat([embedding(q[:, c], w) for c, w in enumerate(W)], 1),
+    "[]": lambda W, q: torch.cat([w[q[:, c]] for c, w in enumerate(W)], 1),
+    "[:, codes]": lambda W, q: torch.cat([w.T[:, q[:, c]].T for c, w in enumerate(W)], 1),
+    "gather": lambda W, q: torch.cat(
+        [w.gather(0, q[:, c, None].expand(-1, w.shape[1])) for c, w in enumerate(W)], 1
+    ),
+}
+
+
+def softened(net1, data):
+    """Nets that take codes, softened."""
+    return {
+        f"softened {name}": soften(freeze(Reads(net1, read)), data.rows, data.schema)
+        for name, read in READ.items()
+    }
+
+
 def nets():
     """net1, as codes and as simplexes, folded or not, and net0."""
     data = planted(300, categorical=3, continuous=2, cardinality=(3, 5))
@@ -262,11 +293,18 @@ def nets():
     inputs = {"codes": (rows.codes, rows.continuous), "simplex": (soft, rows.continuous)}
     report = {}
     for label, net in {"net1": net1, "folded": folded(net1)}.items():
-        for kind, given in inputs.items():
+        for kind, both in inputs.items():
             report[f"{label} {kind}"] = {
-                "compile": verdict(partial(compiled, net, "aot_eager", *given)),
-                "export": verdict(partial(exported, net, *given, rows=True)),
+                "compile": verdict(partial(compiled, net, "aot_eager", *both)),
+                "export": verdict(partial(exported, net, *both, rows=True)),
             }
+    given = soft, rows.continuous
+    for label, net in softened(net1, data).items():
+        alone = vmap(lambda z, x, net=net: net(z[None], x[None])[0])
+        report[label] = {
+            "compile": verdict(partial(compiled, net, "aot_eager", *given)),
+            "vmap": verdict(lambda alone=alone, net=net: [(alone(*given), net(*given))]),
+        }
     weights, relax = dict(net0.named_parameters()), estimators.make("softmax").simplex
 
     def loss(weights, signal):

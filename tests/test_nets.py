@@ -183,3 +183,10 @@ def test_a_net0_without_its_masked_logits_learns_as_if_they_were_not_there(net1,
     assert gradient.isfinite().all()
     assert torch.equal(gradient != 0, allowed & (gradient != 0))
     assert (gradient != 0).any()
+
+
+def test_torch_compiles_exports_and_maps_the_nets(plain_torch):
+    """net1 by codes and simplexes, folded or softened, and net0."""
+    assert len(plain_torch["nets"]) == 9
+    for name, ways in plain_torch["nets"].items():
+        assert set(ways.values()) == {"equal"}, (name, ways)

@@ -4,9 +4,12 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+import jaxtyping
 import torch
 
-OURS, TORCH = (str(Path(module.__file__).parent) for module in (sys.modules[__package__], torch))
+SKIPPED = tuple(
+    str(Path(module.__file__).parent) for module in (sys.modules[__package__], torch, jaxtyping)
+)
 
 
 class NotFollowed(ValueError):
@@ -16,7 +19,7 @@ class NotFollowed(ValueError):
 def place() -> str:
     """File, line and text of the innermost call that is neither torch's nor ours."""
     frame: FrameType | None = sys._getframe(1)
-    while frame and frame.f_code.co_filename.startswith((OURS, TORCH, "<")):
+    while frame and frame.f_code.co_filename.startswith((*SKIPPED, "<")):
         frame = frame.f_back
     if frame is None:
         return "somewhere"

@@ -29,7 +29,7 @@ class Linears(TorchFunctionMode):
 
 
 def layer_of(
-    inputs: Float[Tensor, "B I"], weight: Tensor, bias: Tensor | None, given: Float[Tensor, "B J"]
+    inputs: Tensor, weight: Tensor, bias: Tensor | None, given: Float[Tensor, "B J"]
 ) -> nn.Linear | None:
     """The layer with its inputs in the order of `given`; None if it takes more, less or others."""
     if inputs.shape != given.shape:

@@ -48,8 +48,8 @@ class Lookup:
 
 
 def embedding(
-    input: Tensor, weight: Tensor, padding_idx: Any = None, max_norm: float | None = None,
-    norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False,
+    input: Tensor, weight: Tensor, padding_idx: Any = None, max_norm: Any = None,
+    norm_type: Any = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False,
 ) -> Lookup:  # fmt: skip
     """Rows of a table; with max_norm as a lookup would leave them, the table untouched."""
     if max_norm is None:
@@ -77,8 +77,8 @@ def torch_embedding(weight: Tensor, indices: Tensor, *_: Any, **__: Any) -> Look
 
 
 def embedding_bag(
-    input: Tensor, weight: Tensor, offsets: Tensor | None = None, max_norm: float | None = None,
-    norm_type: float = 2.0, scale_grad_by_freq: bool = False, mode: str = "mean",
+    input: Tensor, weight: Tensor, offsets: Tensor | None = None, max_norm: Any = None,
+    norm_type: Any = 2.0, scale_grad_by_freq: bool = False, mode: str = "mean",
     sparse: bool = False, per_sample_weights: Tensor | None = None,
     include_last_offset: bool = False, padding_idx: int | None = None,
 ) -> Lookup:  # fmt: skip

@@ -66,8 +66,8 @@ def mixed(values: Tensor, column: int | None, point: Point) -> Tensor:
     if torch.is_autocast_enabled(values.device.type):
         with torch.autocast(values.device.type, enabled=False):
             return mixed(values, column, point)
-    flat = block.to(values.dtype) @ values.flatten(1)
-    return flat.unflatten(1, values.shape[1:]) if values.dim() > 1 else flat[:, 0]
+    found = block.to(values.dtype) @ values.reshape(len(values), -1)
+    return found.reshape(len(found), *values.shape[1:])
 
 
 def mixed_scatter(lookup: Lookup, rule: Rule, point: Point) -> Tensor:
@@ -76,8 +76,9 @@ def mixed_scatter(lookup: Lookup, rule: Rule, point: Point) -> Tensor:
     (column,), (f,) = rule.columns, rule.maps
     hot = (f[:, None] == torch.arange(given.shape[1], device=f.device)).to(given.dtype)  # (K, S)
     share = mixed(hot, column, point)
-    found = given * (1 - share) + written * share
-    return given.copy_(found) if lookup.in_place else found
+    if not lookup.in_place:
+        return given * (1 - share) + written * share
+    return given.copy_(given.clone() * (1 - share) + written * share)
 
 
 def one_after_another(lookup: Lookup, rule: Rule, point: Point) -> Tensor:

@@ -52,8 +52,6 @@ class Softened(nn.Module):
     net : the net, as it is
     cardinalities, continuous_features : as the net1 of this table
     rules : what reads which column, by which map
-    embedding : the tables, where each column has one; None otherwise
-    first_layer : the layer that takes them and the numbers; None otherwise
 
     Raises
     ------

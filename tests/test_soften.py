@@ -1,0 +1,479 @@
+"""`soften`: nets that read codes are followed exactly, or refused by a sentence; nothing between.
+
+By hand, what real libraries' nets do with codes; the libraries themselves are in
+test_soften_libraries.py.
+"""
+
+import copy
+import threading
+import warnings
+
+import pytest
+import torch
+from torch import nn
+from torch.func import jacrev, jvp, vmap
+from torch.nn import functional
+
+import tabkit
+from tabkit import NotFollowed, Rows, freeze, soften
+from tabkit.simplex import blocks, one_hot
+
+K, N = (5, 3, 7, 4), 2
+C, F = len(K), sum(K)
+STARTS = torch.tensor([0, *K[:-1]]).cumsum(0)
+
+
+def rows_of(count, seed=0, dtype=torch.float64, cardinalities=K):
+    drawn = torch.Generator().manual_seed(seed)
+    codes = [torch.randint(k, (count,), generator=drawn) for k in cardinalities]
+    return Rows(torch.stack(codes, dim=1), torch.randn(count, N, generator=drawn).to(dtype))
+
+
+def points(count, seed=0):
+    drawn = torch.Generator().manual_seed(seed)
+    parts = [torch.randn(count, k, generator=drawn).double().softmax(1) for k in K]
+    return torch.cat(parts, dim=1)
+
+
+class Net(nn.Module):
+    """Tables of 3 features a column, and what stands behind them."""
+
+    def __init__(self, inputs=3 * C + N, **options):
+        super().__init__()
+        self.tables = nn.ModuleList(nn.Embedding(k, 3, **options) for k in K)
+        self.body = nn.Sequential(nn.Linear(inputs, 8), nn.Tanh(), nn.Linear(8, 2))
+
+    def embeddings(self, q):
+        return torch.cat([table(q[:, c]) for c, table in enumerate(self.tables)], dim=1)
+
+    def forward(self, q, x):
+        return self.body(torch.cat([self.read(q), x], dim=1))
+
+    def read(self, q):
+        return self.embeddings(q)
+
+    def mixed(self, z, x):
+        """What a simplex gives, by hand."""
+        pairs = zip(z.split(K, dim=1), self.tables, strict=True)
+        return self.body(torch.cat([*(block @ t.weight for block, t in pairs), x], dim=1))
+
+
+def net_of(read, inputs=3 * C + N, made=None, **options):
+    """A frozen net that reads codes in some way."""
+    torch.manual_seed(0)
+    net = Net(inputs, **options)
+    for name, value in (made or {}).items():
+        setattr(net, name, value)
+    net.read = read.__get__(net)
+    return freeze(net.double())
+
+
+WIDE = nn.Embedding(F, 3)
+FOLLOWED = {
+    "a table a column": lambda s, q: s.embeddings(q),
+    "one table with offsets": lambda s, q: s.wide(q + s.starts).flatten(1),
+    "offsets made on the fly": lambda s, q: s.wide(
+        q + torch.tensor([0, *K[:-1]]).cumsum(0)
+    ).flatten(1),
+    "flattened over rows and columns": lambda s, q: s.wide((q + s.starts).reshape(-1)).view(
+        len(q), -1
+    ),
+    "columns first": lambda s, q: s.wide((q + s.starts).T).movedim(0, 1).flatten(1),
+    "a bag": lambda s, q: s.bag(q + s.starts).repeat(1, C),
+    "a mean bag": lambda s, q: functional.embedding_bag(
+        q + s.starts, s.wide.weight, mode="mean"
+    ).repeat(1, C),
+    "one-hot": lambda s, q: torch.cat(
+        [functional.one_hot(q[:, c], 7).double() @ s.hot for c in range(C)], 1
+    ),
+    "rows of the identity": lambda s, q: torch.cat([s.eye[q[:, c]] @ s.hot for c in range(C)], 1),
+    "W[codes]": lambda s, q: torch.cat([t.weight[q[:, c]] for c, t in enumerate(s.tables)], 1),
+    "W[arange, codes]": lambda s, q: s.stacked[torch.arange(C), q].flatten(1),
+    "W[0, codes]": lambda s, q: torch.cat([s.stacked[c, q[:, c]] for c in range(C)], 1),
+    "W[:, codes]": lambda s, q: torch.cat([s.hot.T[:, q[:, c]].T for c in range(C)], 1),
+    "W[..., codes]": lambda s, q: torch.cat([s.hot.T[..., q[:, c]].T for c in range(C)], 1),
+    "index_select": lambda s, q: torch.cat(
+        [t.weight.index_select(0, q[:, c]) for c, t in enumerate(s.tables)], 1
+    ),
+    "index_select of columns": lambda s, q: torch.cat(
+        [s.hot.T.index_select(1, q[:, c]).T for c in range(C)], 1
+    ),
+    "gather of a table": lambda s, q: torch.cat(
+        [s.hot.gather(0, q[:, c, None].expand(-1, 3)) for c in range(C)], 1
+    ),
+    "gather of each row's own": lambda s, q: torch.cat(
+        [s.hot.T.expand(len(q), 3, 7).gather(2, q[:, c, None, None].expand(-1, 3, 1))[:, :, 0]
+         for c in range(C)], 1
+    ),
+    "take_along_dim": lambda s, q: torch.cat(
+        [torch.take_along_dim(s.hot, q[:, c, None], 0) for c in range(C)], 1
+    ),
+    "take": lambda s, q: torch.cat(
+        [torch.take(s.hot, 3 * q[:, c, None] + torch.arange(3)) for c in range(C)], 1
+    ),
+    "scatter": lambda s, q: torch.cat(
+        [torch.zeros(len(q), 7).double().scatter_(1, q[:, c, None], 1.0) @ s.hot
+         for c in range(C)], 1
+    ),
+    "a scatter out of place": lambda s, q: torch.cat(
+        [torch.zeros(len(q), 7).double().scatter(1, q[:, c, None], torch.ones(len(q), 1).double())
+         @ s.hot for c in range(C)], 1
+    ),
+    "codes + 1 with a padding row": lambda s, q: s.padded(q + 1).flatten(1),
+    "a buffer between": lambda s, q: s.wide(s.shuffle[q + s.starts]).flatten(1),
+    "rare ones hashed together": lambda s, q: s.wide(q % 2 + s.starts).flatten(1),
+    "clamped": lambda s, q: s.wide(q.clamp(max=1) + s.starts).flatten(1),
+    "only one category differs": lambda s, q: s.wide((q == 2).long() + s.starts).flatten(1),
+    "two reads of a column": lambda s, q: s.embeddings(q) + s.wide(q + s.starts).flatten(1),
+    "a product of two reads": lambda s, q: s.embeddings(q) * s.wide(q + s.starts).flatten(1),
+    "a factorisation machine": lambda s, q: (
+        s.wide(q + s.starts).sum(1).square() - s.wide(q + s.starts).square().sum(1)
+    ).repeat(1, C),
+    "twice over": lambda s, q: torch.cat([s.tables[0](q[:, 0].repeat(2)).view(2, len(q), 3)[c % 2]
+                                          + t(q[:, c]) for c, t in enumerate(s.tables)], 1),
+    "tables of low rank": lambda s, q: torch.cat(
+        [functional.embedding(q[:, c], s.hot @ s.square) for c in range(C)], 1
+    ),
+    "sorted afterwards": lambda s, q: s.embeddings(q).sort(dim=1).values,
+    "a lookup of its own": lambda s, q: s.embeddings(q) + s.bins(torch.tensor([1])).repeat(1, C),
+}  # fmt: skip
+
+
+def extras():
+    torch.manual_seed(1)
+    return {
+        "wide": nn.Embedding(F, 3),
+        "bag": nn.EmbeddingBag(F, 3, mode="sum"),
+        "starts": STARTS,
+        "hot": nn.Parameter(torch.randn(7, 3)),
+        "square": nn.Parameter(torch.randn(3, 3)),
+        "eye": torch.eye(7).double(),
+        "stacked": nn.Parameter(torch.randn(C, 7, 3)),
+        "padded": nn.Embedding(9, 3, padding_idx=0),
+        "shuffle": torch.randperm(F),
+        "bins": nn.Embedding(3, 3),
+    }
+
+
+def slope(soft, z, x):
+    """The gradient, and the differences that it must be, in a few directions."""
+    z = z.clone().requires_grad_()
+    weights = torch.randn(soft(z, x).shape, generator=torch.Generator().manual_seed(3)).double()
+    (gradient,) = torch.autograd.grad((soft(z, x) * weights).sum(), z)
+    ways = torch.randn(5, *z.shape, generator=torch.Generator().manual_seed(4)).double()
+    with torch.no_grad():
+        rises = [((soft(z + 1e-6 * w, x) - soft(z - 1e-6 * w, x)) * weights).sum() for w in ways]
+    return (ways * gradient).sum(dim=(1, 2)), torch.stack(rises) / 2e-6
+
+
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_a_vertex_gives_what_its_code_gives_and_the_gradient_is_the_slope(name):
+    net = net_of(FOLLOWED[name], made=extras())
+    state = copy.deepcopy(net.state_dict())
+    soft = soften(net, rows_of(200), K)
+    for count, seed in ((1, 1), (2, 2), (13, 3), (300, 4)):
+        rows = rows_of(count, seed)
+        expected = net(rows.codes, rows.continuous)
+        torch.testing.assert_close(
+            soft(one_hot(rows.codes, K, torch.float64), rows.continuous), expected
+        )
+        assert torch.equal(soft(rows.codes, rows.continuous), expected)
+    found, expected = slope(soft, points(6), rows_of(6).continuous)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+    assert all(torch.equal(net.state_dict()[key], value) for key, value in state.items())
+    assert all(p.grad is None for p in net.parameters())
+
+
+@pytest.mark.parametrize("name", ["a table a column", "W[codes]", "index_select"])
+def test_between_the_vertices_each_table_is_mixed(name):
+    net = net_of(FOLLOWED[name])
+    soft, x = soften(net, rows_of(99), K), rows_of(6).continuous
+    torch.testing.assert_close(soft(points(6), x), net.mixed(points(6), x))
+
+
+def branch(s, q):
+    return s.embeddings(q) + (s.wide(q[:, 2])[:, :1] if q.max() > 5 else 0)
+
+
+def unseen(s, q):
+    with torch.no_grad():
+        return s.embeddings(q)
+
+
+def scripted(s, q):
+    return s.script(q)
+
+
+REFUSED = {
+    "codes as numbers": (lambda s, q: s.embeddings(q) + q[:, :1] / 50, "past the 4.*div at.*py:"),
+    "a code of one category counts": (
+        lambda s, q: s.embeddings(q) + 1e-3 * (q[:, :1] == 3),
+        r"past the 4 lookups.*test_soften\.py:",
+    ),
+    "masked by a comparison": (
+        lambda s, q: s.embeddings(q) * (q != 0).repeat_interleave(3, dim=1),
+        "past the 4.*mul at",
+    ),
+    "crossed columns": (
+        lambda s, q: s.embeddings(q) + s.wide(q[:, 0] * 3 + q[:, 1]).repeat(1, C),
+        "columns 'column 0' and 'column 1' meet",
+    ),
+    "a branch on codes": (branch, "branches on codes.*test_soften.py"),
+    "a lookup under no_grad": (unseen, "no gradient comes back"),
+    "a lookup detached": (lambda s, q: s.embeddings(q).detach(), "no gradient comes back"),
+    "one column detached": (
+        lambda s, q: torch.cat([s.tables[0](q[:, 0]).detach(), s.embeddings(q)[:, 3:]], dim=1),
+        "no gradient reaches column 'column 0'",
+    ),
+    "noise": (lambda s, q: functional.dropout(s.embeddings(q), 0.5, True), "two calls"),
+    "a maximum over a bag": (
+        lambda s, q: functional.embedding_bag(q, s.padded.weight, mode="max").repeat(1, C),
+        "takes a maximum",
+    ),
+    "one_hot without a width": (
+        lambda s, q: s.embeddings(q) + functional.one_hot(q[:, 1])[:, :1],
+        "as wide as the largest code",
+    ),
+    "scripted": (scripted, "no lookup by the codes was seen"),
+    "counted": (
+        lambda s, q: s.embeddings(q) + torch.bincount(q[:, 0], minlength=5)[q[:, 0], None],
+        "past the 4 lookups",
+    ),
+}
+
+
+def jit_script(module):
+    with warnings.catch_warnings(action="ignore"):  # it is deprecated
+        return torch.jit.script(module)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_followed_is_refused_by_a_sentence(name):
+    read, message = REFUSED[name]
+    made = extras()
+    if name == "scripted":
+        made["script"] = jit_script(nn.Sequential(nn.Embedding(9, 3), nn.Flatten()).double())
+    net = net_of(read, made=made)
+    with pytest.raises(NotFollowed, match=message):
+        soften(net, rows_of(300), K)
+
+
+def test_a_column_that_net1_ignores_is_a_warning():
+    net = net_of(lambda s, q: torch.cat([s.embeddings(q)[:, :9], s.embeddings(q)[:, :3]], 1))
+    with pytest.warns(UserWarning, match="does not depend on column 'column 3'"):
+        soft = soften(net, rows_of(99), K)
+    assert soft(points(4), rows_of(4).continuous).shape == (4, 2)
+
+
+CALLS = {
+    "the numbers first": lambda net, q, x: net.swapped(x, q),
+    "columns apart": lambda net, q, x: net.apart(*q.unbind(1), x),
+    "a dict": lambda net, q, x: net.named({"x": x, **{str(c): q[:, c] for c in range(C)}}),
+    "one tensor of floats": lambda net, q, x: net.floats(torch.cat([q.to(x.dtype), x], dim=1)),
+    "codes from 1, missing as -1": lambda net, q, x: net.missing(torch.where(q == 0, -1, q), x),
+}
+
+
+class Called(Net):
+    def swapped(self, x, q):
+        return self(q, x)
+
+    def apart(self, a, b, c, d, x):
+        return self(torch.stack([a, b, c, d], dim=1), x)
+
+    def named(self, frame):
+        return self(torch.stack([frame[str(c)] for c in range(C)], dim=1), frame["x"])
+
+    def floats(self, both):
+        return self(both[:, :C].long(), both[:, C:])
+
+    def missing(self, q, x):
+        q[q < 0] = 0  # in place
+        return self(q, x)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_net_is_called_as_it_wants_to_be_called(name):
+    net, rows = freeze(Called().double()), rows_of(50)
+    soft = soften(net, rows, K, CALLS[name])
+    x = rows.continuous
+    torch.testing.assert_close(soft(one_hot(rows.codes, K, x.dtype), x), net(rows.codes, x))
+    torch.testing.assert_close(soft(points(50), x), net.mixed(points(50), x))
+    assert torch.equal(soft(rows.codes, x), net(rows.codes, x))
+
+
+def test_a_net_that_takes_no_numbers_gets_none():
+    net = freeze(nn.Sequential(nn.Embedding(7, 3), nn.Flatten(), nn.Linear(3, 2)).double())
+    rows = Rows(torch.arange(7)[:, None], torch.zeros(7, 0))
+    soft = soften(net, rows, [7])
+    torch.testing.assert_close(soft(torch.eye(7).double()), net(rows.codes))
+
+
+def test_max_norm_leaves_the_table_as_it_is():
+    net = net_of(lambda s, q: s.embeddings(q), max_norm=0.7)
+    before = copy.deepcopy(net.state_dict())
+    soft, rows = soften(net, rows_of(60), K), rows_of(9)
+    found = soft(one_hot(rows.codes, K, torch.float64), rows.continuous)
+    assert all(torch.equal(net.state_dict()[key], value) for key, value in before.items())
+    torch.testing.assert_close(found, net(rows.codes, rows.continuous))
+
+
+def test_many_categories_need_no_square_of_them():
+    many = 200_000
+    net = freeze(nn.Sequential(nn.Embedding(many, 2), nn.Flatten(), nn.Linear(2, 1)))
+    rows = Rows(torch.randint(many, (500, 1), generator=torch.Generator().manual_seed(0)),
+                torch.zeros(500, 0))  # fmt: skip
+    soft = soften(net, rows, [many])
+    torch.testing.assert_close(
+        soft(torch.full((1, many), 1 / many)), net[2](net[0].weight.mean(0))[None]
+    )
+
+
+def frozen(name="a table a column"):
+    return net_of(FOLLOWED[name], made=extras())
+
+
+@pytest.fixture
+def softened():
+    return soften(frozen(), rows_of(99), K)
+
+
+def test_it_behaves_as_any_module(softened):
+    """That it compiles is seen outside of pytest: tests/plain_torch.py."""
+    z, x = points(6), rows_of(6).continuous
+    expected = softened(z, x)
+    close = torch.testing.assert_close
+    close(vmap(lambda z, x: softened(z[None], x[None])[0])(z, x), expected)
+    with warnings.catch_warnings(action="ignore"):  # of what torch itself scripts
+        close(jvp(lambda z: softened(z, x), (z,), (z,))[0], expected)
+    assert jacrev(lambda z: softened(z, x).sum(0))(z).shape == (2, 6, F)
+    close(copy.deepcopy(softened)(z, x), expected)
+    with torch.inference_mode():
+        close(softened(z, x), expected)
+    close(softened.double()(z, x), expected)
+
+
+def test_in_threads_each_call_gets_its_own_rows(softened):
+    found, rows = [None] * 4, [(points(9, seed), rows_of(9, seed).continuous) for seed in range(4)]
+    expected = [softened(*row) for row in rows]
+
+    def work(number):
+        for _ in range(20):
+            found[number] = softened(*rows[number])
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    torch.testing.assert_close(found, expected)
+
+
+def test_tables_are_mixed_in_their_own_type_under_autocast():
+    net = freeze(Net().float())
+    soft, x = soften(net, rows_of(99, dtype=torch.float32), K), rows_of(6).continuous.float()
+    z, seen = points(6).float(), []
+    net.body[0].register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    with torch.autocast("cpu", torch.bfloat16):
+        soft(z, x)
+    (given,) = seen
+    expected = torch.cat([b @ t.weight for b, t in zip(z.split(K, 1), net.tables, strict=True)], 1)
+    assert given.dtype == torch.float32
+    torch.testing.assert_close(given[:, : 3 * C], expected)
+
+
+def test_the_tables_are_live_and_what_changed_too_much_is_refused(softened):
+    z, x = points(6), rows_of(6).continuous
+    net, before = softened.net, softened(z, x)
+    net.tables[0].weight.mul_(2)
+    torch.testing.assert_close(softened(z, x), net.mixed(z, x))
+    assert not torch.allclose(softened(z, x), before)
+    net.read = (lambda s, q: s.embeddings((q + 1) % 3)).__get__(net)
+    with pytest.raises(NotFollowed, match="otherwise than when it was softened"):
+        softened(z, x)
+    net.requires_grad_(True)
+    with pytest.raises(NotFollowed, match=r"it trains: call tabkit\.freeze"):
+        softened(z, x)
+
+
+def test_its_tables_and_first_layer_are_shown_where_it_has_them(softened):
+    z, x = points(6), rows_of(6).continuous
+    net, e = softened.net, softened.embedding(z)
+    expected = torch.cat([b @ t.weight for b, t in zip(blocks(z, K), net.tables, strict=True)], 1)
+    torch.testing.assert_close(e, expected)
+    torch.testing.assert_close(softened.embedded(e, x), net.mixed(z, x))
+    hidden = softened.first_layer(torch.cat([e, x], dim=1))
+    torch.testing.assert_close(hidden, net.body[0](torch.cat([e, x], dim=1)))
+    torch.testing.assert_close(softened.behind(hidden), net.mixed(z, x))
+    torch.testing.assert_close(softened.behind(hidden[:, None]), net.mixed(z, x)[:, None])
+    text = repr(softened)
+    assert "tables.2.weight: column 2: rows 0..6  [" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("one-hot", "is read by one_hot at"),
+        ("two reads of a column", "'column 0' is read by tables.0.weight at .*, wide.weight at"),
+    ],
+)
+def test_a_column_that_has_not_one_table_is_told_where_one_is_needed(name, why):
+    soft = soften(frozen(name), rows_of(99), K)
+    assert soft.embedding is None
+    assert soft.first_layer is None
+    data = tabkit.planted(60, categorical=2, continuous=1)
+    with pytest.raises(TypeError, match=why):
+        tabkit.RowPredictor(data.signal.shape[1], soft, head="embedding")
+
+
+def test_something_that_passes_the_first_layer_by_forbids_it():
+    net = net_of(lambda s, q: s.embeddings(q))
+    net.forward = lambda q, x: net.body(torch.cat([net.read(q), x], dim=1)) + x
+    soft = soften(net, rows_of(99), K)
+    assert soft.embedding is not None
+    assert soft.first_layer is None
+
+
+BAD = {
+    "no module": (lambda: abs, rows_of(9), K, TypeError, "Module"),
+    "it trains": (lambda: Net().double(), rows_of(9), K, NotFollowed, "tabkit.freeze"),
+    "other columns": (frozen, rows_of(9), K[:3], ValueError, r"codes \(B, 3\)"),
+    "a code too large": (frozen, rows_of(99), (5, 3, 6, 4), ValueError, "lies in 0 to 5"),
+    "no rows": (frozen, rows_of(9)[:0], K, ValueError, "at least 1"),
+    "another call": (
+        lambda: freeze(nn.Bilinear(2, 2, 2)), rows_of(9), K, NotFollowed, "give call="
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_told_at_once(name):
+    make, rows, cardinalities, error, message = BAD[name]
+    with pytest.raises(error, match=message):
+        soften(make(), rows, cardinalities)
+
+
+def test_a_net_that_returns_several_is_told_to_pick_one():
+    net = net_of(lambda s, q: s.embeddings(q))
+    net.forward = lambda q, x: (net.body(torch.cat([net.read(q), x], dim=1)), q)
+    with pytest.raises(NotFollowed, match=r"returns a tuple.*call="):
+        soften(net, rows_of(9), K)
+    soft = soften(net, rows_of(9), K, lambda net, q, x: net(q, x)[0])
+    assert soft(points(2), rows_of(2).continuous).shape == (2, 2)
+
+
+def test_columns_are_called_by_their_names(dataset):
+    class Crossed(nn.Module):
+        def __init__(self, cardinalities):
+            super().__init__()
+            self.table = nn.Embedding(cardinalities[0] * cardinalities[1], 2)
+
+        def forward(self, q, x):
+            return self.table(q[:, 0] * cardinalities[1] + q[:, 1])
+
+    cardinalities = dataset.schema.cardinalities
+    net = freeze(Crossed(cardinalities))
+    with pytest.raises(
+        NotFollowed, match="columns 'c00' and 'c01' meet in one index, in embedding"
+    ):
+        soften(net, dataset.rows, dataset.schema)
