@@ -9,6 +9,7 @@ DISTRIBUTION = "tabkit-softcodes"  # on PyPI, where `tabkit` is somebody else's
 NEEDS = {
     "a Dask cluster": ("cluster", ["distributed", "joblib"]),
     "inspection": ("inspect", ["scipy", "sklearn", "umap"]),
+    "other frames": ("data", ["pyarrow"]),
     "parquet files": ("data", ["pyarrow"]),
     "plots": ("plot", ["matplotlib", "plotly"]),
     "sweeps": ("sweep", ["joblib"]),

@@ -12,11 +12,17 @@ MIN_ROWS_PER_CATEGORY = 2
 FEW_CATEGORIES = 20
 MAX_WHOLE = 2**53  # beyond, float64 holds no longer every whole number
 KINDS = ("string", "integer", "boolean")
+WHOLE_COLUMN = {"b": "boolean", "i": "integer", "u": "integer"}  # what numpy's own dtypes hold
 DATES = ("datetime64", "datetime", "date")
 
 
 def value_kind(column: pd.Series) -> str:
     """What the values of a column are, missing ones aside (pandas' own names)."""
+    known = WHOLE_COLUMN.get(getattr(column.dtype, "kind", ""))
+    if known and isinstance(column.dtype, np.dtype) and len(column):
+        return known
+    if isinstance(column.dtype, pd.StringDtype) and len(column) and not column.hasnans:
+        return "string"
     present = column.dropna()
     if isinstance(column.dtype, pd.CategoricalDtype):
         present = present.cat.remove_unused_categories().cat.categories
