@@ -23,7 +23,7 @@ class Fixed:
     ----------
     values : by column, as they were given
     allowed : (F,), in a fixed column the one category, elsewhere all
-    numbers : (N,), in standard deviations; NaN where the column is not fixed
+    numbers : (N,), in standard deviations; infinity where the column is not
     """
 
     values: Mapping[str, Any]
@@ -47,7 +47,7 @@ class Fixed:
             if spec.name in values:
                 block[:] = torch.arange(len(block)) == _code(spec, values[spec.name])
         numbers = [
-            _number(spec, values[spec.name]) if spec.name in values else np.nan
+            _number(spec, values[spec.name]) if spec.name in values else np.inf
             for spec in continuous
         ]
         return cls(dict(values), torch.cat(blocks), torch.tensor(numbers, dtype=torch.float32))
