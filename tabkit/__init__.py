@@ -11,7 +11,7 @@ import lazy_loader
 
 import tabkit.openmp
 from tabkit import decoders, estimators, fast, simplex
-from tabkit.data import Dataset, flights, from_frame, planted
+from tabkit.data import Dataset, flights, from_frame, planted, read_table
 from tabkit.decoders import decode
 from tabkit.embedding import SampledSoftEmbedding, SoftEmbedding
 from tabkit.extras import DISTRIBUTION
@@ -49,6 +49,7 @@ __all__ = [
     "freeze",
     "from_frame",
     "planted",
+    "read_table",
     "simplex",
 ]
 

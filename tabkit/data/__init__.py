@@ -7,6 +7,7 @@ signal that net0 sees, a split, and the truth about the categories, which no net
 from tabkit.data.dataset import Dataset, from_frame
 from tabkit.data.nycflights import flights, flights_frame
 from tabkit.data.plant import PLACES, plant, planted
+from tabkit.data.reading import Table, read_table
 from tabkit.data.splits import pairs, split
 
-__all__ = ["Dataset", "flights", "from_frame", "pairs", "planted", "split"]
+__all__ = ["Dataset", "Table", "flights", "from_frame", "pairs", "planted", "read_table", "split"]

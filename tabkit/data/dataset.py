@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from tabkit.data.splits import PARTS, Index, own_split
-from tabkit.data.splits import split as random_split
+from tabkit.data.preparing import Preparation
+from tabkit.data.splits import PARTS, Index, chosen_split, own_split
 from tabkit.schema import (
     Continuous,
     DataError,
@@ -52,6 +52,8 @@ class Dataset:
     outcome_names, signal_names : tuple of str
     outcome_scale, signal_scale : tuple of Continuous
         Their means, standard deviations and ranges, one for each name.
+    prepare : Preparation
+        What a raw frame goes through before its columns are read; nothing, if not by `read_table`.
     scaled_on : Tensor | None
         The rows that set all scales: those of `train`, or None where nobody has to know.
 
@@ -75,6 +77,7 @@ class Dataset:
     outcome_scale: tuple[Continuous, ...] = ()
     signal_scale: tuple[Continuous, ...] = ()
     scaled_on: Index | None = None
+    prepare: Preparation = field(default_factory=Preparation)
 
     def __post_init__(self) -> None:
         if self.scaled_on is not None and not torch.equal(self.scaled_on, self.train):
@@ -125,7 +128,7 @@ class Dataset:
         The table has the columns of `signal_names`, in any order; others are ignored. Raises
         DataError if one is missing, or does not hold finite numbers.
         """
-        frame, scale = as_frame(table), known_scale(self, "signal")
+        frame, scale = self.prepare(as_frame(table)), known_scale(self, "signal")
         check_frame(frame, self.signal_names, exactly=False)
         return numbers_of(frame, scale)
 
@@ -232,12 +235,7 @@ def from_frame(
         )
     signal = _numeric_names([*outcomes, *continuous] if signal is None else signal, "signal")
     check_frame(frame, list(dict.fromkeys([*inputs, *outcomes, *signal])), exactly=False)
-    if split is None:
-        splits = random_split(len(frame), held_out=held_out, seed=seed)
-    elif held_out is not None:
-        raise DataError("split= and held_out= both say which rows to hold out", "give one of them")
-    else:
-        splits = own_split(frame, split)
+    splits = chosen_split(frame, split, held_out=held_out, seed=seed)
     scale_on = splits[0].numpy()
     table = frame.loc[:, frame.columns.isin(inputs)]  # in the frame's own order
     schema = Schema.infer(

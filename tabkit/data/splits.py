@@ -34,6 +34,21 @@ def split(rows: int, *, held_out: int | None = None, seed: int = 0) -> Splits:
     return order[2 * held_out :], order[:held_out], order[held_out : 2 * held_out]
 
 
+def chosen_split(
+    frame: pd.DataFrame,
+    given: str | Sequence[Any] | None,
+    *,
+    held_out: int | None = None,
+    seed: int = 0,
+) -> Splits:
+    """One's own split, or if none is given, a random one; DataError if both are asked for."""
+    if given is None:
+        return split(len(frame), held_out=held_out, seed=seed)
+    if held_out is not None:
+        raise DataError("split= and held_out= both say which rows to hold out", "give one of them")
+    return own_split(frame, given)
+
+
 def own_split(frame: pd.DataFrame, given: str | Sequence[Any]) -> Splits:
     """A split of one's own: a column that says train, validation or test, or three position arrays.
 

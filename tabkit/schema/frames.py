@@ -91,7 +91,7 @@ def check_frame(frame: pd.DataFrame, expected: Sequence[str], *, exactly: bool =
         raise DataError("the frame has no rows", "check the filter or the file that it came from")
 
 
-def list_names(names: Iterable[str], role: str) -> list[str]:
+def list_names(names: Iterable[Any], role: str) -> list[Any]:
     """Names given as a list, a tuple or an Index; one string is not a list of names."""
     if isinstance(names, str):
         raise DataError(f"{role}= takes a list of names, not {names!r}", f"write [{names!r}]")
