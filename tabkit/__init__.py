@@ -22,7 +22,17 @@ from tabkit.train import Fit, Step, fit_encoder, fit_jointly, fit_predictor
 
 __version__ = version(DISTRIBUTION)
 __getattr__, _later, _ = lazy_loader.attach(
-    __name__, submodules=["compare", "inspection", "lesson", "plots", "ruler", "widgets"]
+    __name__,
+    submodules=[
+        "compare",
+        "inspection",
+        "lesson",
+        "own_table",
+        "plots",
+        "ruler",
+        "runs",
+        "widgets",
+    ],
 )
 
 __all__ = [

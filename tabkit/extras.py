@@ -11,6 +11,7 @@ NEEDS = {
     "inspection": ("inspect", ["scipy", "sklearn", "umap"]),
     "other frames": ("data", ["pyarrow"]),
     "parquet files": ("data", ["pyarrow"]),
+    "saved runs": ("data", ["safetensors"]),
     "plots": ("plot", ["matplotlib", "plotly"]),
     "sweeps": ("sweep", ["joblib"]),
     "the app": ("lab", ["ipywidgets", "voila"]),

@@ -22,8 +22,8 @@ FLOORS = {
     "nets": 5,
     **dict.fromkeys(["decoders", "train"], 6),
     **dict.fromkeys(["ruler", "compare", "inspection"], 7),
-    "plots": 8,
-    **dict.fromkeys(["widgets", "lesson"], 9),
+    **dict.fromkeys(["plots", "runs"], 8),
+    **dict.fromkeys(["widgets", "lesson", "own_table"], 9),
     "__main__": 10,
 }
 FILES = sorted(PACKAGE.rglob("*.py"))

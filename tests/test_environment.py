@@ -196,6 +196,10 @@ USES = {
     "sweeps": ([], SWEEP),
     "widgets": ([], "tabkit.widgets.Explorer"),
     "other frames": (["pyarrow"], POLARS),
+    "saved runs": (
+        ["safetensors"],
+        "import pathlib\ntabkit.runs.Run.load(pathlib.Path('nowhere'))",
+    ),
     "the app": (["voila"], "import tabkit.widgets.__main__\ntabkit.widgets.__main__.main([])"),
     "a Dask cluster": (["distributed"], CLUSTER),
 }

@@ -128,9 +128,7 @@ class Dataset:
         The table has the columns of `signal_names`, in any order; others are ignored. Raises
         DataError if one is missing, or does not hold finite numbers.
         """
-        frame, scale = self.prepare(as_frame(table)), known_scale(self, "signal")
-        check_frame(frame, self.signal_names, exactly=False)
-        return numbers_of(frame, scale)
+        return signal_on(table, known_scale(self, "signal"), self.prepare)
 
     def signal_in_units(self, signal: Float[Tensor, "B S"]) -> pd.DataFrame:
         """A signal (B, S) in its own units."""
@@ -162,6 +160,13 @@ class Dataset:
             **dict(zip(PARTS, parts, strict=True)),
             scaled_on=parts[0],
         )
+
+
+def signal_on(table: Any, scale: Scale, prepare: Preparation) -> Float[Tensor, "B S"]:
+    """The signal of new rows on a scale: `Dataset.signal_of`."""
+    frame = prepare(as_frame(table))
+    check_frame(frame, [spec.name for spec in scale], exactly=False)
+    return numbers_of(frame, scale)
 
 
 def known_scale(data: Dataset, role: str) -> Scale:

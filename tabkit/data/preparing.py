@@ -40,6 +40,13 @@ class Preparation:
     firsts: Mapping[str, str] = field(default_factory=dict)
     medians: Mapping[str, float] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> "Preparation":
+        """From what JSON made of one."""
+        dates = {name: tuple(parts) for name, parts in plain["dates"].items()}
+        tuples = {name: tuple(plain[name]) for name in ("unknown", "numbers")}
+        return cls(**(dict(plain) | tuples | {"dates": dates}))
+
     def __call__(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The frame that it becomes; the one that is given stays as it is."""
         found = {name: self._known(column) for name, column in frame.items()}
