@@ -11,7 +11,7 @@ import lazy_loader
 
 import tabkit.openmp
 from tabkit import decoders, estimators, fast, simplex
-from tabkit.data import Dataset, flights, from_frame, planted
+from tabkit.data import Dataset, flights, from_frame, planted, read_table
 from tabkit.decoders import decode
 from tabkit.embedding import SampledSoftEmbedding, SoftEmbedding
 from tabkit.extras import DISTRIBUTION
@@ -23,7 +23,17 @@ from tabkit.train import Fit, Step, fit_encoder, fit_jointly, fit_predictor
 
 __version__ = version(DISTRIBUTION)
 __getattr__, _later, _ = lazy_loader.attach(
-    __name__, submodules=["compare", "inspection", "lesson", "plots", "ruler", "widgets"]
+    __name__,
+    submodules=[
+        "compare",
+        "inspection",
+        "lesson",
+        "own_table",
+        "plots",
+        "ruler",
+        "runs",
+        "widgets",
+    ],
 )
 
 __all__ = [
@@ -52,6 +62,7 @@ __all__ = [
     "freeze",
     "from_frame",
     "planted",
+    "read_table",
     "simplex",
     "soften",
 ]

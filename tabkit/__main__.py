@@ -1,7 +1,8 @@
 """The command line.
 
-``python -m tabkit run`` does the main job on the real flights; ``python -m tabkit compare`` trains
-every estimator at several temperatures and seeds, on flights and on planted rows.
+``python -m tabkit run`` does the main job on the real flights, or with ``--table`` on rows of your
+own; ``python -m tabkit apply`` then predicts new ones; ``python -m tabkit compare`` trains every
+estimator at several temperatures and seeds, on flights and on planted rows.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from statistics import mean
 import torch
 
 import tabkit
-from tabkit import compare, estimators, plots
+from tabkit import compare, estimators, own_table, plots
 from tabkit.compare.comparison import DATA_ROWS, FULL, QUICK, QUICK_ROWS
 from tabkit.data import Dataset
 from tabkit.extras import imports_for
@@ -51,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
 
 def run_arguments(add: Callable[..., object]) -> None:
     """The arguments of ``run``."""
-    add("--estimators", **ESTIMATORS, default=list(DEFAULT_ESTIMATORS))
+    add("--estimators", **ESTIMATORS)
     add("--seeds", nargs="+", type=seed, default=[0], help="one net1 and net0s each (0)")
     add("--steps", type=positive, default=1000, help="training steps of each net0 (1000)")
     add("--encoder-steps", type=positive, default=1500, help="training steps of net1 (1500)")
@@ -59,6 +60,7 @@ def run_arguments(add: Callable[..., object]) -> None:
     add("--device", default="cpu", help="where the nets work, such as cuda (cpu)")
     out = "run folder (runs/DATE-TIME if not given); an interrupted run in it is picked up"
     add("--out", type=Path, help=out)
+    own_table.table_arguments(add)
 
 
 def compare_arguments(add: Callable[..., object]) -> None:
@@ -127,6 +129,7 @@ def open_folder(arguments: argparse.Namespace) -> Path:
 def configuration(arguments: argparse.Namespace) -> str:
     """All arguments, defaults included, with what else decides the result, as JSON."""
     names = ("seeds", "steps", "encoder_steps", "rows", "device")
+    names += own_table.KEPT if arguments.table else ()
     resolved = {
         "estimators": {text: repr(compare.parse_spec(text)) for text in arguments.estimators},
         **{name: vars(arguments)[name] for name in names},
@@ -139,7 +142,13 @@ def configuration(arguments: argparse.Namespace) -> str:
 
 
 def main_job(arguments: argparse.Namespace) -> int:
-    """Train net1 on flights, freeze it, train a net0 through each estimator, decode, compare."""
+    """Train net1 on flights, freeze it, train a net0 through each estimator, decode, compare.
+
+    With --table, on a table of your own, through one estimator, for `apply` to predict new rows.
+    """
+    if arguments.table:
+        return own_table.table_job(arguments, open_folder)
+    arguments.estimators = arguments.estimators or list(DEFAULT_ESTIMATORS)
     check_unique(estimators=arguments.estimators, seeds=arguments.seeds)
     for text in arguments.estimators:
         check_schedules(*compare.parse_spec(text), arguments.steps)  # before anything trains
@@ -228,7 +237,11 @@ def report(
     plots.gap_opens(first).save(folder / "training.png")
 
 
-COMMANDS = {"run": (main_job, run_arguments), "compare": (comparison_job, compare_arguments)}
+COMMANDS = {
+    "run": (main_job, run_arguments),
+    "apply": (own_table.apply_job, own_table.apply_arguments),
+    "compare": (comparison_job, compare_arguments),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,7 +9,9 @@ DISTRIBUTION = "tabkit-softcodes"  # on PyPI, where `tabkit` is somebody else's
 NEEDS = {
     "a Dask cluster": ("cluster", ["distributed", "joblib"]),
     "inspection": ("inspect", ["scipy", "sklearn", "umap"]),
+    "other frames": ("data", ["pyarrow"]),
     "parquet files": ("data", ["pyarrow"]),
+    "saved runs": ("data", ["safetensors"]),
     "plots": ("plot", ["matplotlib", "plotly"]),
     "sweeps": ("sweep", ["joblib"]),
     "the app": ("lab", ["ipywidgets", "voila"]),

@@ -22,8 +22,8 @@ FLOORS = {
     "nets": 5,
     **dict.fromkeys(["decoders", "train"], 6),
     **dict.fromkeys(["ruler", "compare", "inspection"], 7),
-    "plots": 8,
-    **dict.fromkeys(["widgets", "lesson"], 9),
+    **dict.fromkeys(["plots", "runs"], 8),
+    **dict.fromkeys(["widgets", "lesson", "own_table"], 9),
     "__main__": 10,
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -97,7 +97,7 @@ def test_no_package_outgrows_ten_files(room):
 
 def test_the_whole_is_small():
     """13,000 lines, and what nets and tables of one's own took since."""
-    assert sum(len(file.read_text().splitlines()) for file in FILES) < 16_000
+    assert sum(len(file.read_text().splitlines()) for file in FILES) < 17_000
 
 
 def test_nothing_touches_the_global_streams():

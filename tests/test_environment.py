@@ -188,12 +188,18 @@ SWEEP = """cell = tabkit.compare.Cell("planted", 200, "softmax", 0, steps=1, enc
 tabkit.compare.sweep([cell], "nowhere")"""
 CLUSTER = """import tabkit.__main__
 with tabkit.__main__.backend("nowhere:1"): pass"""
+POLARS = "import polars\ntabkit.Schema.infer(polars.DataFrame({'a': [1, 2]}), categorical=['a'])"
 USES = {
     "inspection": ([], "tabkit.inspection.nearest"),
     "parquet files": ([], "tabkit.flights(1000)"),
     "plots": ([], "tabkit.plots.decoding_gap"),
     "sweeps": ([], SWEEP),
     "widgets": ([], "tabkit.widgets.Explorer"),
+    "other frames": (["pyarrow"], POLARS),
+    "saved runs": (
+        ["safetensors"],
+        "import pathlib\ntabkit.runs.Run.load(pathlib.Path('nowhere'))",
+    ),
     "the app": (["voila"], "import tabkit.widgets.__main__\ntabkit.widgets.__main__.main([])"),
     "a Dask cluster": (["distributed"], CLUSTER),
 }

@@ -423,7 +423,8 @@ def states(*objects):
 @pytest.mark.parametrize("kind", ["encoder", "predictor", "joint"])
 def test_making_a_fit_changes_nothing_and_says_that_it_has_not_started(dataset, kind, tmp_path):
     """Not the weights, what net0 allows, modes, an estimator's knobs and memory, files, streams."""
-    rare = replace(dataset, train=dataset.train[:2])  # so that some categories are not seen
+    few = dataset.train[:2]  # so that some categories are not seen
+    rare = replace(dataset, train=few, scaled_on=None)
     net1 = small_encoder(dataset)
     net0, estimator = predictor(dataset, net1).eval(), estimators.make("reinforce", decay=0.5)
     estimator.state["baseline"] = 7.0

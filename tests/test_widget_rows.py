@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tabkit import DataError, RowEncoder, RowPredictor, freeze, from_frame, widgets
-from tabkit.inspection.rows import check_category, check_row, in_own_unit, predicted_row
+from tabkit.inspection.rows import check_row, in_own_unit, label_of, predicted_row
 from tabkit.nets import embedded, logits_of
 from tabkit.plots.mixtures import distance_bars, distance_words, row_twin
 from tabkit.schema import Continuous
@@ -157,12 +157,26 @@ def test_a_row_that_is_not_there(row, dataset, net1):
         widgets.row_explorer(predictor(dataset, net1), net1, dataset, row=row)
 
 
+def test_a_category_that_is_a_number_is_found_by_it(own):
+    """And by its label: what the remedy says works in both ways."""
+    net1 = named(own)
+    with pytest.raises(DataError, match="choose one of 1, 2, 3, 4"):
+        widgets.row_explorer(predictor(own, net1), net1, own, column="gate", category=9)
+    for category in (3, "3"):
+        assert label_of(own, "gate", category) == "3"
+        chosen = {"column": "gate", "category": category}
+        shown = widgets.row_explorer(predictor(own, net1), net1, own, **chosen)
+        assert shown.controls["category"].value == "3"
+        shown = widgets.embedding_explorer(net1, own, **chosen, other=1)
+        assert shown.controls["category"].value == "3"
+
+
 def test_a_column_or_a_category_that_is_not_there(own):
-    check_category(own, "port", "JFK")
+    assert label_of(own, "port", "JFK") == "JFK"
     with pytest.raises(DataError, match="choose one of EWR, JFK, LGA"):
-        check_category(own, "port", "SFO")
+        label_of(own, "port", "SFO")
     with pytest.raises(DataError, match="choose one of port, gate"):
-        check_category(own, "pier", "JFK")
+        label_of(own, "pier", "JFK")
     net1 = named(own)
     for bad in ({"column": "pier"}, {"column": "gate", "category": "JFK"}):
         with pytest.raises(DataError):

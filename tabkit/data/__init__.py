@@ -4,8 +4,10 @@ Each is a `Dataset`: encoded rows, the outcomes that net1's distances are traine
 signal that net0 sees, a split, and the truth about the categories, which no net sees.
 """
 
-from tabkit.data.dataset import Dataset, from_frame, pairs, split
+from tabkit.data.dataset import Dataset, from_frame
 from tabkit.data.nycflights import flights, flights_frame
 from tabkit.data.plant import PLACES, plant, planted
+from tabkit.data.reading import Table, read_table
+from tabkit.data.splits import pairs, split
 
-__all__ = ["Dataset", "flights", "from_frame", "pairs", "planted", "split"]
+__all__ = ["Dataset", "Table", "flights", "from_frame", "pairs", "planted", "read_table", "split"]

@@ -1,28 +1,32 @@
-"""`Dataset`, how a frame becomes one, splits and pairs."""
+"""`Dataset`, and how a frame becomes one."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from textwrap import shorten
+from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from tabkit.data.preparing import Preparation
+from tabkit.data.splits import PARTS, Index, chosen_split, own_split
 from tabkit.schema import (
     Continuous,
     DataError,
     Rows,
+    Scale,
     Schema,
+    as_frame,
     check_frame,
     check_names,
-    check_overflow,
+    in_units,
     list_names,
+    numbers_of,
+    rescaled,
 )
-
-Index = Int64[Tensor, " _"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -37,7 +41,7 @@ class Dataset:
         codes (B, C) and continuous (B, N), in standard deviations.
     outcomes : Tensor
         (B, O), in standard deviations of the training rows. net1's distances match distances
-        between these; they are not among its inputs.
+        between these; they are not among its inputs. O may be 0: then nothing is known to match.
     signal : Tensor
         (B, S), in standard deviations of the training rows: what net0 sees.
     train, validation, test : Tensor
@@ -46,6 +50,17 @@ class Dataset:
         For some categorical columns, what is known of their categories (the frame's index).
         No net sees it.
     outcome_names, signal_names : tuple of str
+    outcome_scale, signal_scale : tuple of Continuous
+        Their means, standard deviations and ranges, one for each name.
+    prepare : Preparation
+        What a raw frame goes through before its columns are read; nothing, if not by `read_table`.
+    scaled_on : Tensor | None
+        The rows that set all scales: those of `train`, or None where nobody has to know.
+
+    Raises
+    ------
+    DataError
+        If the training rows are not those that set the scale, as after ``dataclasses.replace``.
     """
 
     name: str
@@ -59,6 +74,18 @@ class Dataset:
     outcome_names: tuple[str, ...]
     signal_names: tuple[str, ...]
     truth: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    outcome_scale: tuple[Continuous, ...] = ()
+    signal_scale: tuple[Continuous, ...] = ()
+    scaled_on: Index | None = None
+    prepare: Preparation = field(default_factory=Preparation)
+
+    def __post_init__(self) -> None:
+        if self.scaled_on is not None and not torch.equal(self.scaled_on, self.train):
+            raise DataError(
+                "the training rows are not those that set the scale",
+                "split again by data.with_split((train, validation, test)); or keep the scale, "
+                "dataclasses.replace(data, train=train, scaled_on=None)",
+            )
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -89,37 +116,105 @@ class Dataset:
 
     def frame(self, index: Index | slice = slice(None)) -> pd.DataFrame:
         """The rows at `index` in their own values and units."""
-        return self.schema.decode(self.rows[index])
+        return self.decode(self.rows[index])
+
+    def decode(self, rows: Rows, *, clip: bool = True) -> pd.DataFrame:
+        """Rows, such as net0 predicts, in the table's order, dtypes and ranges: `Schema.decode`."""
+        return self.schema.decode(rows, clip=clip)
+
+    def signal_of(self, table: Any) -> Float[Tensor, "B S"]:
+        """The signal of new rows, on the scale of the training rows: what net0 takes.
+
+        The table has the columns of `signal_names`, in any order; others are ignored. Raises
+        DataError if one is missing, or does not hold finite numbers.
+        """
+        return signal_on(table, known_scale(self, "signal"), self.prepare)
+
+    def signal_in_units(self, signal: Float[Tensor, "B S"]) -> pd.DataFrame:
+        """A signal (B, S) in its own units."""
+        return in_units(signal, known_scale(self, "signal"))
+
+    def outcomes_in_units(self, outcomes: Float[Tensor, "B O"]) -> pd.DataFrame:
+        """Outcomes (B, O), known or predicted, in their own units."""
+        return in_units(outcomes, known_scale(self, "outcome"))
+
+    def with_split(self, splits: Sequence[Any]) -> "Dataset":
+        """The same rows split otherwise, all on the scale of the new training rows.
+
+        `splits`: positions of the rows to train, validate and test on. Raises DataError if a column
+        is constant in the new training rows, or what `splits` gives is no split.
+        """
+        parts = own_split(pd.DataFrame(index=range(len(self))), splits)
+        known_scale(self, "outcome"), known_scale(self, "signal")
+        continuous, specs = rescaled(self.rows.continuous, self.schema.continuous, parts[0])
+        outcomes, outcome_scale = rescaled(self.outcomes, self.outcome_scale, parts[0])
+        signal, signal_scale = rescaled(self.signal, self.signal_scale, parts[0])
+        return replace(
+            self,
+            schema=replace(self.schema, continuous=specs),
+            rows=Rows(self.rows.codes, continuous),
+            outcomes=outcomes,
+            outcome_scale=outcome_scale,
+            signal=signal,
+            signal_scale=signal_scale,
+            **dict(zip(PARTS, parts, strict=True)),
+            scaled_on=parts[0],
+        )
+
+
+def signal_on(table: Any, scale: Scale, prepare: Preparation) -> Float[Tensor, "B S"]:
+    """The signal of new rows on a scale: `Dataset.signal_of`."""
+    frame = prepare(as_frame(table))
+    check_frame(frame, [spec.name for spec in scale], exactly=False)
+    return numbers_of(frame, scale)
+
+
+def known_scale(data: Dataset, role: str) -> Scale:
+    """The scale of the outcomes or the signal; a data set made by hand may have none."""
+    scale, names = getattr(data, f"{role}_scale"), getattr(data, f"{role}_names")
+    if len(scale) != len(names):
+        raise DataError(
+            f"the data set does not know the scale of its {role}",
+            f"make it by from_frame, or give Dataset(..., {role}_scale=...), a Continuous each",
+        )
+    return scale
 
 
 def from_frame(
-    frame: pd.DataFrame,
+    frame: Any,
     *,
     categorical: Iterable[str],
     continuous: Iterable[str] = (),
-    outcomes: Iterable[str],
+    outcomes: Iterable[str] | None = None,
     signal: Iterable[str] | None = None,
     name: str = "frame",
     other: Mapping[str, int] | None = None,
     max_cardinality: int | None = None,
     truth: Mapping[str, pd.DataFrame] | None = None,
     held_out: int | None = None,
+    split: str | Sequence[Any] | None = None,
     seed: int = 0,
 ) -> Dataset:
-    """A `Dataset` from your own frame.
+    """A `Dataset` from your own table.
 
     Parameters
     ----------
+    frame
+        A pandas DataFrame, or what narwhals reads (polars, pyarrow, ...), or a dict of columns.
     categorical, continuous
         The columns of a row: what net1 takes and net0 predicts.
     outcomes
-        Numeric columns, not among the above, that net1's distances should match.
+        Numeric columns, not among the above, that net1's distances should match. If not given,
+        `fit_encoder` trains net1 by contrast with corrupted copies of the rows.
     signal
         Numeric columns that net0 sees; the outcomes and the continuous columns if not given.
     other, max_cardinality
         As in `Schema.infer`.
     held_out
         Rows in each of validation and test, drawn at random; a tenth if not given.
+    split
+        In place of that, a split of your own: a column that says ``train``, ``validation`` or
+        ``test``, or positions of the rows of each. The training rows set every scale.
 
     Raises
     ------
@@ -135,8 +230,8 @@ def from_frame(
     """
     categorical = list_names(categorical, "categorical")
     continuous = list_names(continuous, "continuous")
-    inputs = [*categorical, *continuous]
-    outcomes = _numeric_names(outcomes, "outcomes")
+    frame, inputs = as_frame(frame), [*categorical, *continuous]
+    outcomes = [] if outcomes is None else _numeric_names(outcomes, "outcomes")
     for leaked in set(outcomes).intersection(inputs):
         raise DataError(
             "is an outcome and also an input of net1, which could then read it off",
@@ -145,7 +240,7 @@ def from_frame(
         )
     signal = _numeric_names([*outcomes, *continuous] if signal is None else signal, "signal")
     check_frame(frame, list(dict.fromkeys([*inputs, *outcomes, *signal])), exactly=False)
-    splits = split(len(frame), held_out=held_out, seed=seed)
+    splits = chosen_split(frame, split, held_out=held_out, seed=seed)
     scale_on = splits[0].numpy()
     table = frame.loc[:, frame.columns.isin(inputs)]  # in the frame's own order
     schema = Schema.infer(
@@ -156,16 +251,22 @@ def from_frame(
         max_cardinality=max_cardinality,
         scale_on=scale_on,
     )
+    scales = [
+        tuple(Continuous.infer(frame[name], scale_on=scale_on) for name in names)
+        for names in (outcomes, signal)
+    ]
     return Dataset(
         name,
         schema,
         schema.encode(table),
-        standardise(frame, outcomes, scale_on),
-        standardise(frame, signal, scale_on),
+        *(numbers_of(frame, scale) for scale in scales),
         *splits,
         outcome_names=tuple(outcomes),
         signal_names=tuple(signal),
         truth=dict(truth or {}),
+        outcome_scale=scales[0],
+        signal_scale=scales[1],
+        scaled_on=splits[0],
     )
 
 
@@ -176,52 +277,3 @@ def _numeric_names(names: Iterable[str], role: str) -> list[str]:
         raise DataError(f"{role}= is empty", "give a list of one or more numeric columns")
     check_names(found, f"is named twice in {role}=", "name it once")
     return found
-
-
-def standardise(
-    frame: pd.DataFrame, names: Sequence[str], scale_on: np.ndarray
-) -> Float[Tensor, "B _"]:
-    """Numeric columns in standard deviations of the rows `scale_on`, float32.
-
-    Raises DataError if a column is not numeric, finite and varied, or has a value that float32
-    cannot hold.
-    """
-    specs = [Continuous.infer(frame[name], scale_on=scale_on) for name in names]
-    columns = [spec.encode(frame[spec.name]) for spec in specs]
-    numbers = torch.tensor(np.stack(columns, axis=1), dtype=torch.float32)
-    check_overflow(numbers, frame, names)
-    return numbers
-
-
-def split(rows: int, *, held_out: int | None = None, seed: int = 0) -> tuple[Index, Index, Index]:
-    """Random positions of train, validation and test; the last two have `held_out` rows each.
-
-    Raises
-    ------
-    ValueError
-        If a split would be empty.
-    """
-    held_out = rows // 10 if held_out is None else held_out
-    if held_out < 1 or rows - 2 * held_out < 1:
-        raise ValueError(
-            f"{rows:,} rows cannot hold out {held_out:,} rows twice (at least 1) and keep some to "
-            "train: give held_out=, or more rows"
-        )
-    order = torch.randperm(rows, generator=torch.Generator().manual_seed(seed))
-    return order[2 * held_out :], order[:held_out], order[held_out : 2 * held_out]
-
-
-def pairs(index: Index, count: int, *, seed: int = 0) -> tuple[Index, Index]:
-    """`count` random pairs of different rows among `index`.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two rows.
-    """
-    if len(index) < 2:
-        raise ValueError(f"a pair needs two rows; there are {len(index)}")
-    generator = torch.Generator().manual_seed(seed)
-    first = torch.randint(len(index), (count,), generator=generator)
-    step = torch.randint(1, len(index), (count,), generator=generator)
-    return index[first], index[(first + step) % len(index)]

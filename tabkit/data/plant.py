@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from tabkit.data.dataset import Dataset, Index, split
-from tabkit.schema import Categorical, Continuous, Rows, Schema
+from tabkit.data.dataset import Dataset
+from tabkit.data.splits import Index, split
+from tabkit.schema import Categorical, Continuous, Rows, Scale, Schema
 
 PLACES = ("ring", "line", "clusters", "tree")
 
@@ -77,30 +78,31 @@ def planted(
     numbers += noise * draw.standard_normal(numbers.shape, dtype=np.float32)
     signal = hidden + noise * draw.standard_normal(hidden.shape, dtype=np.float32)
     train, validation, test = split(rows, held_out=held_out, seed=seed)
-    ranges = numbers.min(axis=0), numbers.max(axis=0)
-    numbers, means, stds = _scaled(numbers, train)
+    numbers, scale = _scaled(numbers, train, "x{:02d}")
+    outcomes, outcome_scale = _scaled(outcomes, train, "outcome{}")
+    signal, signal_scale = _scaled(signal, train, "signal{}")
     schema = Schema(
         tuple(
             Categorical(name, tuple(range(len(known))), np.dtype(np.int64))
             for name, known in truth.items()
         ),
-        tuple(
-            Continuous(f"x{n:02d}", *map(float, facts))
-            for n, facts in enumerate(zip(means, stds, *ranges, strict=True))
-        ),
+        scale,
     )
     return Dataset(
         "planted",
         schema,
         Rows(torch.from_numpy(codes), torch.from_numpy(numbers)),
-        torch.from_numpy(_scaled(outcomes, train)[0]),
-        torch.from_numpy(_scaled(signal, train)[0]),
+        torch.from_numpy(outcomes),
+        torch.from_numpy(signal),
         train,
         validation,
         test,
-        outcome_names=tuple(f"outcome{o}" for o in range(latent)),
-        signal_names=tuple(f"signal{s}" for s in range(latent)),
+        outcome_names=tuple(spec.name for spec in outcome_scale),
+        signal_names=tuple(spec.name for spec in signal_scale),
         truth=truth,
+        outcome_scale=outcome_scale,
+        signal_scale=signal_scale,
+        scaled_on=train,
     )
 
 
@@ -145,13 +147,15 @@ def _mixture(inputs: int, outputs: int, draw: np.random.Generator) -> np.ndarray
     return matrix / np.linalg.norm(matrix, axis=0, keepdims=True)
 
 
-def _scaled(values: np.ndarray, index: Index) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Values in standard deviations of the rows `index`, their means and deviations."""
+def _scaled(values: np.ndarray, index: Index, name: str) -> tuple[np.ndarray, Scale]:
+    """Values in standard deviations of the rows `index`, and their scale."""
     sample = values[index.numpy()]
     mean, std = sample.mean(axis=0), sample.std(axis=0)
     if not (std > 0).all():
         raise ValueError("too few rows: every training row has the same value; plant more rows")
-    return (values - mean) / std, mean, std
+    facts = zip(mean, std, values.min(axis=0), values.max(axis=0), strict=True)
+    scale = [Continuous(name.format(n), *map(float, fact)) for n, fact in enumerate(facts)]
+    return (values - mean) / std, tuple(scale)
 
 
 def _planted_truth(place: str, groups: np.ndarray, points: np.ndarray) -> pd.DataFrame:

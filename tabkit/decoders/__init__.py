@@ -17,7 +17,7 @@ from tabkit.decoders.search import argmax, first_layer, local_search, search, ta
 from tabkit.estimators import Estimator
 from tabkit.nets import ObjectiveOf, has
 from tabkit.objective import Codes
-from tabkit.schema import Rows
+from tabkit.schema import Fixed, Rows
 
 DECODERS: dict[str, Callable[[Handed], Codes]] = {
     decoder.__name__: decoder for decoder in (argmax, table, first_layer, search)
@@ -58,6 +58,7 @@ def decode(
     estimator: Estimator | str | None = None,
     objective: ObjectiveOf | None = None,
     allowed: Bool[Tensor, " F"] | None = None,
+    fixed: Fixed | None = None,
     seed: int = 0,
     batch: int = 4_096,
 ) -> Rows:
@@ -79,6 +80,9 @@ def decode(
         distance to net1's output for what was handed over.
     allowed
         (F,), the categories that may be decoded, of those that net0 allows; all if not given.
+    fixed
+        Values that all rows shall have, as the schema encodes them:
+        ``data.schema.fix({"origin": "JFK"})``. What net0 was trained to keep, it keeps anyway.
 
     Raises
     ------
@@ -98,6 +102,7 @@ def decode(
     """
     chosen = decoder_of(decoder)
     options = {"estimator": estimator, "objective": objective, "allowed": allowed, "seed": seed}
+    options["fixed"] = fixed
     every = (handed_over(net0, part, net1, **options) for part in signal.split(batch))
     parts = [(chosen(handed), handed.continuous) for handed in every]
     return Rows(*(torch.cat(values) for values in zip(*parts, strict=True)))

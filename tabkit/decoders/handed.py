@@ -13,6 +13,7 @@ from tabkit.estimators import Estimator, make
 from tabkit.estimators.door import allowed_logits
 from tabkit.nets import SquaredDistance
 from tabkit.objective import Objective
+from tabkit.schema import Fixed
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,14 +76,19 @@ def handed_over(
     estimator: Estimator | str | None = None,
     objective: nets.ObjectiveOf | None = None,
     allowed: Bool[Tensor, " F"] | None = None,
+    fixed: Fixed | None = None,
     seed: int = 0,
 ) -> Handed:
     """What net0 hands over for some signals; the parameters are those of `decode`."""
     signal = signal.to(nets.device_of(net1), nets.dtype_of(net1))
-    free, continuous = prediction = nets.Prediction(*net0(signal))
+    prediction = nets.Prediction(*net0(signal))
+    free, continuous = prediction[0], nets.numbers_of(net0, prediction)
     logits = nets.logits_of(net0, net1, prediction)
-    if allowed is not None:
-        logits = logits.masked_fill(~allowed.to(logits.device), -torch.inf)
+    if fixed is not None:
+        continuous = nets.hold(continuous, fixed.numbers)
+    for mask in (allowed, None if fixed is None else fixed.allowed):
+        if mask is not None:
+            logits = logits.masked_fill(~mask.to(logits.device), -torch.inf)
     chosen, wanted = make(estimator) if isinstance(estimator, str) else estimator, None
     if objective is not None:
         wanted = Objective.of(objective(net1, nets.Batch(signal, continuous)))

@@ -15,7 +15,7 @@ from tabkit.decoders import decoder_of, handed_over
 from tabkit.inspection.vectors import choose_of, find_column
 from tabkit.nets import SquaredDistance, encode_rows
 from tabkit.objective import Function
-from tabkit.schema import Continuous, DataError, Schema
+from tabkit.schema import Category, Continuous, DataError, Schema
 from tabkit.simplex import argmax, blocks, softmax
 
 JOINT_TABLE = 1_000  # rows, all of which an exact gradient tries: 0.3 s
@@ -103,11 +103,12 @@ def check_row(dataset: Dataset, row: int) -> Int64[Tensor, "1"]:
     return dataset.test[row : row + 1]
 
 
-def check_category(dataset: Dataset, column: str, category: str) -> None:
-    """Raises DataError if the column has no category of that label."""
+def label_of(dataset: Dataset, column: str, category: Category) -> str:
+    """The label of a category, given by it or by its value; DataError if the column has none."""
     labels = find_column(dataset, column)[1].labels
-    if category not in labels:
+    if str(category) not in labels:
         raise DataError("is no category", choose_of(labels), column=column, value=category)
+    return str(category)
 
 
 def signal_frame(dataset: Dataset, signal: Float[Tensor, " S"]) -> pd.DataFrame:

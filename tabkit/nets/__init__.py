@@ -16,7 +16,7 @@ from tabkit.nets.interface import (
     takes_embeddings,
 )
 from tabkit.nets.objective import Batch, ObjectiveOf, SquaredDistance
-from tabkit.nets.predictor import Prediction, RowPredictor, head_of, logits_of
+from tabkit.nets.predictor import Prediction, RowPredictor, head_of, hold, logits_of, numbers_of
 
 __all__ = [
     "RowEncoder",

@@ -29,16 +29,21 @@ class Prediction(NamedTuple):
 
 
 class Heads(nn.Module):
-    """A linear layer in two parts, `first` wide and the rest; where `masked`, minus infinity."""
+    """A linear layer in two parts, `first` wide and the rest; where `masked`, minus infinity.
+
+    Where `held` is finite, the numbers are those.
+    """
 
     def __init__(self, layer: nn.Linear, first: int) -> None:
         super().__init__()
         self.weight, self.bias, self.first = layer.weight, layer.bias, first
         self.register_buffer("masked", None, persistent=False)
+        self.register_buffer("held", None, persistent=False)
 
     def forward(self, x: Float[Tensor, "*B R"]) -> Prediction:
         bias = self.bias if self.masked is None else self.bias.masked_fill(self.masked, -torch.inf)
-        return Prediction(*fast.heads(x, self.weight, bias, self.first))
+        logits, numbers = fast.heads(x, self.weight, bias, self.first)
+        return Prediction(logits, numbers if self.held is None else hold(numbers, self.held))
 
 
 class RowPredictor(nn.Module):
@@ -64,6 +69,7 @@ class RowPredictor(nn.Module):
     Attributes
     ----------
     allowed : (F,), the categories that may be predicted; the logits of others are minus infinity
+    fixed : (N,), numbers that are given, in standard deviations; infinity where net0 chooses
 
     Shape
     -----
@@ -98,7 +104,7 @@ class RowPredictor(nn.Module):
         self.mlp = mlp(in_features, outputs, width=width, depth=depth, generator=generator)
         self.mlp[-1] = Heads(self.mlp[-1], first)
         self.register_buffer("allowed", torch.ones(F, dtype=torch.bool))
-        self.allow(self.allowed)
+        self.register_buffer("fixed", torch.full((outputs - first,), torch.inf))
         self.to(device or device_of(net1), dtype_of(net1))
 
     def allow(self, allowed: Bool[Tensor, " F"]) -> None:
@@ -108,9 +114,15 @@ class RowPredictor(nn.Module):
             masked = pad(~self.allowed, (0, len(self.mlp[-1].bias) - len(self.allowed)))
             self.mlp[-1].masked = masked if bool(masked.any()) else None
 
+    def fix(self, numbers: Float[Tensor, " N"]) -> None:
+        """Sets which numbers are given, in standard deviations; infinity where net0 chooses."""
+        self.fixed.copy_(numbers)
+        self.mlp[-1].held = None if not bool(self.fixed.isfinite().any()) else self.fixed.clone()
+
     def _load_from_state_dict(self, *args: Any, **options: Any) -> None:
         super()._load_from_state_dict(*args, **options)
         self.allow(self.allowed.clone())
+        self.fix(self.fixed.clone())
 
     def forward(self, signal: Float[Tensor, "*B S"]) -> Prediction:
         return self.mlp(signal)
@@ -123,6 +135,18 @@ def logits_of(net0: Any, net1: Any, prediction: Prediction) -> Simplex:
         logits = ask(net1, "embedding", "a net0 that outputs embeddings").negative_distances(logits)
     allowed = getattr(net0, "allowed", None)
     return logits if allowed is None else logits.masked_fill(~allowed, -torch.inf)
+
+
+def hold(numbers: Float[Tensor, "*B N"], held: Float[Tensor, " N"]) -> Float[Tensor, "*B N"]:
+    """Numbers, in their place `held` where that is finite."""
+    held = held.to(numbers)
+    return torch.where(held.isfinite(), held, numbers)
+
+
+def numbers_of(net0: Any, prediction: Prediction) -> Float[Tensor, "B N"]:
+    """The numbers (B, N) of a prediction, those that net0 has fixed as they are given."""
+    fixed = getattr(net0, "fixed", None)
+    return prediction[1] if fixed is None else hold(prediction[1], fixed)
 
 
 def head_of(net0: Any) -> str:

@@ -5,9 +5,12 @@ A `Schema` says what the columns of a table are. `Schema.encode` turns a DataFra
 """
 
 from tabkit.schema.checks import check_cardinalities, check_codes, check_simplex
-from tabkit.schema.columns import Categorical, Continuous
+from tabkit.schema.columns import Categorical, Category, Continuous
 from tabkit.schema.errors import DataError
-from tabkit.schema.frames import check_frame, check_names, check_overflow, list_names
+from tabkit.schema.fixed import Fixed
+from tabkit.schema.frames import as_frame, check_frame, check_names, list_names, missing_column
+from tabkit.schema.scale import Scale, in_units, numbers_of, rescaled
 from tabkit.schema.table import Rows, Schema
+from tabkit.schema.values import DATES, looks_like_an_identifier, plain, value_kind
 
-__all__ = ["Categorical", "Continuous", "DataError", "Rows", "Schema"]
+__all__ = ["Categorical", "Continuous", "DataError", "Fixed", "Rows", "Schema"]

@@ -1,25 +1,75 @@
 """A frame as a whole: its columns are those that were named, each once, and it has rows."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from numbers import Integral
 from typing import Any
 
+import narwhals as nw
+import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from tabkit.extras import imports_for
 from tabkit.schema.errors import DataError
 from tabkit.schema.values import plain
 
 
-def check_frame(frame: Any, expected: Sequence[str], *, exactly: bool = True) -> None:
-    """A frame with rows and with the expected columns; exactly those, or more."""
-    if not isinstance(frame, pd.DataFrame):
-        kind = type(frame)
+def as_frame(table: Any) -> pd.DataFrame:
+    """A table as a pandas DataFrame: what narwhals reads (polars, pyarrow, ...), a dict, records.
+
+    Integers with gaps become pandas' nullable ones. Raises DataError if it is no table.
+    """
+    if isinstance(table, pd.DataFrame):
+        return table
+    if isinstance(table, Mapping) or getattr(getattr(table, "dtype", None), "names", None):
+        with refused_by_pandas(table):
+            return pd.DataFrame(table if isinstance(table, np.ndarray) else dict(table))
+    try:
+        found = nw.from_native(table)
+    except TypeError as error:
+        raise no_table(table) from error
+    found = found.collect() if isinstance(found, nw.LazyFrame) else found
+    with imports_for("other frames"):
+        frame = found.to_pandas()
+    for name, dtype in found.schema.items():
+        if dtype.is_integer() and found[name].null_count():
+            whole = "UInt64" if dtype.is_unsigned_integer() else "Int64"
+            frame[name] = pd.array(found[name].to_list(), dtype=whole)
+    return frame
+
+
+def no_table(table: Any) -> DataError:
+    """What `as_frame` says of what it cannot read."""
+    kind = type(table)
+    return DataError(
+        f"expected a table (pandas, polars, pyarrow, a dict of columns, a record array), not "
+        f"{kind.__module__}.{kind.__qualname__}",
+        "convert it: table.to_pandas() where it has that, or pandas.DataFrame(table)",
+    )
+
+
+@contextmanager
+def refused_by_pandas(table: Any) -> Iterator[None]:
+    """Columns that pandas cannot put side by side are no table."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
         raise DataError(
-            f"expected a pandas DataFrame, not {kind.__module__}.{kind.__qualname__}",
-            "convert it: table.to_pandas() where it has that, or pandas.DataFrame(table)",
-        )
+            f"no table can be made of it: {error}", "make its columns equal in length"
+        ) from error
+
+
+def missing_column(name: str, present: Iterable[Any], where: str = "the frame") -> DataError:
+    """The error for a name that no column has."""
+    close = get_close_matches(name, map(str, present), n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return DataError(f"is not in {where}", f"add or rename it{hint}", column=name)
+
+
+def check_frame(frame: pd.DataFrame, expected: Sequence[str], *, exactly: bool = True) -> None:
+    """A frame with rows and with the expected columns; exactly those, or more."""
     check_names(expected, "is named twice in categorical= and continuous=", "name it once")
     wanted, present = set(expected), set(frame.columns)
     check_names(
@@ -29,9 +79,7 @@ def check_frame(frame: Any, expected: Sequence[str], *, exactly: bool = True) ->
     )
     for name in expected:
         if name not in present:
-            close = get_close_matches(name, map(str, frame.columns), n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise DataError("is not in the frame", f"add or rename it{hint}", column=name)
+            raise missing_column(name, frame.columns)
     extra = [name for name in frame.columns if name not in wanted]
     if exactly and extra:
         raise DataError(
@@ -43,7 +91,7 @@ def check_frame(frame: Any, expected: Sequence[str], *, exactly: bool = True) ->
         raise DataError("the frame has no rows", "check the filter or the file that it came from")
 
 
-def list_names(names: Iterable[str], role: str) -> list[str]:
+def list_names(names: Iterable[Any], role: str) -> list[Any]:
     """Names given as a list, a tuple or an Index; one string is not a list of names."""
     if isinstance(names, str):
         raise DataError(f"{role}= takes a list of names, not {names!r}", f"write [{names!r}]")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,9 @@ from torch import Tensor
 from tabkit.schema.checks import check_codes
 from tabkit.schema.columns import Categorical, Continuous
 from tabkit.schema.errors import DataError
-from tabkit.schema.frames import check_frame, check_names, check_other, check_overflow, list_names
+from tabkit.schema.fixed import Fixed
+from tabkit.schema.frames import as_frame, check_frame, check_names, check_other, list_names
+from tabkit.schema.scale import in_units, numbers_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +134,7 @@ class Schema:
     @classmethod
     def infer(
         cls,
-        frame: pd.DataFrame,
+        frame: Any,
         *,
         categorical: Iterable[str],
         continuous: Iterable[str] = (),
@@ -143,6 +146,8 @@ class Schema:
 
         Parameters
         ----------
+        frame
+            A pandas DataFrame, or what narwhals reads (polars, pyarrow, ...), or a dict of columns.
         other
             Columns with an `other` category, each with a number of rows: categories seen in
             fewer rows, and any category that `encode` meets for the first time, share it.
@@ -162,7 +167,7 @@ class Schema:
         """
         categorical = list_names(categorical, "categorical")
         continuous = list_names(continuous, "continuous")
-        other = dict(other or {})
+        frame, other = as_frame(frame), dict(other or {})
         check_frame(frame, [*categorical, *continuous])
         check_other(other, categorical)
         return cls(
@@ -176,7 +181,7 @@ class Schema:
             tuple(frame.columns),
         )
 
-    def encode(self, frame: pd.DataFrame, *, dtype: torch.dtype = torch.float32) -> Rows:
+    def encode(self, frame: Any, *, dtype: torch.dtype = torch.float32) -> Rows:
         """A frame with exactly the schema's columns (in any order) -> `Rows`.
 
         Raises
@@ -184,13 +189,11 @@ class Schema:
         DataError
             If the frame does not fit the schema.
         """
+        frame = as_frame(frame)
         check_frame(frame, self.names)
         codes = [column.encode(frame[column.name]) for column in self.categorical]
-        numbers = [column.encode(frame[column.name]) for column in self.continuous]
-        stacked = np.stack(numbers, axis=1) if numbers else np.empty((len(frame), 0))
-        rows = Rows(torch.tensor(np.stack(codes, axis=1)), torch.tensor(stacked, dtype=dtype))
-        check_overflow(rows.continuous, frame, [c.name for c in self.continuous])
-        return rows
+        numbers = numbers_of(frame, self.continuous, dtype=dtype)
+        return Rows(torch.tensor(np.stack(codes, axis=1)), numbers)
 
     def decode(self, rows: Rows, *, clip: bool = True) -> pd.DataFrame:
         """`Rows` -> a frame as the schema knows it: its order of columns, its dtypes.
@@ -211,26 +214,23 @@ class Schema:
             If a code is out of range, a number is not finite, or there are not N numbers.
         """
         self.check_codes(rows.codes)
-        if rows.continuous.shape[1] != len(self.continuous):
-            raise DataError(
-                f"the rows have {rows.continuous.shape[1]} continuous columns, "
-                f"the schema {len(self.continuous)}",
-                "encode and decode with the same schema",
-            )
-        codes = rows.codes.cpu().numpy()
-        numbers = rows.continuous.detach().cpu().double().numpy()
-        for row, column in np.argwhere(~np.isfinite(numbers))[:1].tolist():
-            raise DataError(
-                "is not finite, so it is no number of a row",
-                "look whether the net that predicted it has diverged",
-                column=self.continuous[column].name,
-                row=row,
-                value=float(numbers[row, column]),
-            )
+        codes, numbers = (
+            rows.codes.cpu().numpy(),
+            in_units(rows.continuous, self.continuous, clip=clip),
+        )
         columns = {c.name: c.decode(codes[:, i]) for i, c in enumerate(self.categorical)}
-        for i, spec in enumerate(self.continuous):
-            columns[spec.name] = spec.decode(numbers[:, i], clip=clip)
+        columns |= dict(numbers.items())
         return pd.DataFrame({name: columns[name] for name in self.names})
+
+    def fix(self, values: Mapping[str, Any]) -> Fixed:
+        """Values that every predicted row shall have, by column, such as ``{"origin": "JFK"}``.
+
+        Raises
+        ------
+        DataError
+            If there is no such column, or the column has no such value.
+        """
+        return Fixed.of(values, self.categorical, self.continuous)
 
     def check_codes(self, codes: Tensor) -> None:
         """As `tabkit.schema.check_codes`, with the columns' names."""

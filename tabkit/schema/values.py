@@ -12,11 +12,17 @@ MIN_ROWS_PER_CATEGORY = 2
 FEW_CATEGORIES = 20
 MAX_WHOLE = 2**53  # beyond, float64 holds no longer every whole number
 KINDS = ("string", "integer", "boolean")
+WHOLE_COLUMN = {"b": "boolean", "i": "integer", "u": "integer"}  # what numpy's own dtypes hold
 DATES = ("datetime64", "datetime", "date")
 
 
 def value_kind(column: pd.Series) -> str:
     """What the values of a column are, missing ones aside (pandas' own names)."""
+    known = WHOLE_COLUMN.get(getattr(column.dtype, "kind", ""))
+    if known and isinstance(column.dtype, np.dtype) and len(column):
+        return known
+    if isinstance(column.dtype, pd.StringDtype) and len(column) and not column.hasnans:
+        return "string"
     present = column.dropna()
     if isinstance(column.dtype, pd.CategoricalDtype):
         present = present.cat.remove_unused_categories().cat.categories
@@ -78,6 +84,12 @@ def _bins(found: str) -> str:
     return f"bins, pandas.cut({found}.astype(float), 10).astype(str)"
 
 
+def looks_like_an_identifier(cardinality: int, rows: int) -> bool:
+    """More than 1,000 categories, or more than 20 with fewer than 2 rows each on average."""
+    crowded = FEW_CATEGORIES < cardinality > rows / MIN_ROWS_PER_CATEGORY
+    return cardinality > MAX_CARDINALITY or crowded
+
+
 def check_cardinality(column: pd.Series, counts: pd.Series, limit: int | None) -> None:
     """Refuses a column that looks like an identifier or a measurement.
 
@@ -85,8 +97,11 @@ def check_cardinality(column: pd.Series, counts: pd.Series, limit: int | None) -
     on average, are refused; a `limit` replaces both rules.
     """
     cardinality, most = len(counts), MAX_CARDINALITY if limit is None else limit
-    crowded = FEW_CATEGORIES < cardinality > len(column) / MIN_ROWS_PER_CATEGORY
-    if cardinality <= most and not (limit is None and crowded):
+    if (
+        not looks_like_an_identifier(cardinality, len(column))
+        if limit is None
+        else cardinality <= most
+    ):
         return
     name = column.name
     remedy = "drop an identifier; list a measurement as continuous, "

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tabkit.data import Dataset
 from tabkit.nets.interface import device_of, dtype_of, parameters_of
+from tabkit.train.contrast import contrast_loss
 from tabkit.train.fit import Fit, Part, PartsOf, check_sizes
 
 
@@ -20,6 +21,7 @@ def fit_encoder(
     batch: int = 2048,
     lr: float = 3e-3,
     partners: int = 8,
+    corruption: float = 0.6,
     seed: int = 0,
     checkpoint: str | os.PathLike[str] | None = None,
 ) -> Fit:
@@ -30,6 +32,9 @@ def fit_encoder(
     others of the batch. Adam, with a one-cycle schedule (Smith and Topin, arXiv:1708.07120)
     that peaks at `lr`.
 
+    Of a data set without outcomes, net1 learns to know each row of a batch again in its copy, in
+    which a share `corruption` of the columns has the values of other rows (`contrast_loss`).
+
     Returns
     -------
     Fit
@@ -38,20 +43,40 @@ def fit_encoder(
     Raises
     ------
     ValueError
-        If a size is below 1, net1 is frozen, `partners` is not below `batch`, or the checkpoint
-        belongs to another run.
+        If a size is below 1, net1 is frozen, `partners` is not below `batch`, `corruption` not
+        above 0 and at most 1, or the checkpoint belongs to another run.
     FloatingPointError
         While it trains, if the loss is not finite.
     """
     check_sizes(steps=steps, batch=batch, partners=partners)
     check_siamese(net1, batch, partners)
 
+    if not 0 < corruption <= 1:
+        raise ValueError(f"corruption must be above 0 and at most 1, not {corruption}")
+    knobs = {"partners": partners, "corruption": corruption}
+
     def prepare(fit: Fit) -> PartsOf:
-        return lambda _: [Part(encoder_loss(net1, dataset, fit.draw(batch), partners))]
+        return lambda _: [Part(siamese_loss(net1, dataset, fit.draw(batch), fit.batches, **knobs))]
 
     settings = {"batch": batch, "partners": partners}
+    settings |= {} if dataset.outcomes.shape[1] else {"corruption": corruption}
     run = {"steps": steps, "lr": lr, "seed": seed, "checkpoint": checkpoint}
     return Fit("fit_encoder", {"net1": net1}, dataset, prepare, settings, **run)
+
+
+def siamese_loss(
+    net1: Any,
+    dataset: Dataset,
+    index: Tensor,
+    generator: torch.Generator,
+    *,
+    partners: int,
+    corruption: float,
+) -> Float[Tensor, ""]:
+    """What trains net1 on the rows at `index`: their outcomes; contrast where there are none."""
+    if dataset.outcomes.shape[1]:
+        return encoder_loss(net1, dataset, index, partners)
+    return contrast_loss(net1, dataset, index, corruption, generator)
 
 
 def encoder_loss(net1: Any, dataset: Dataset, index: Tensor, partners: int) -> Float[Tensor, ""]:

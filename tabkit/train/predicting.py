@@ -13,6 +13,7 @@ from tabkit.data import Dataset
 from tabkit.estimators import Estimator
 from tabkit.nets import Batch, ObjectiveOf, Prediction, SquaredDistance
 from tabkit.objective import Objective
+from tabkit.schema import DataError, Fixed
 from tabkit.simplex import argmax_codes
 
 
@@ -44,17 +45,23 @@ class Predicting:
     _: KW_ONLY
     unseen: bool = False
     decode_every: int = 0
+    fixed: Fixed | None = None
 
     def __post_init__(self) -> None:
         self.cardinalities = nets.cardinalities_of(self.net1)
         if not self.unseen and not bool(self.dataset.seen.all()):
             allow(self.net0, self.dataset.seen)
+        if self.fixed is not None and self.fixed.values:
+            allow(self.net0, self.fixed.allowed)
+            fix(self.net0, self.fixed.numbers)
 
     def predict(self, index: Tensor) -> tuple[Prediction, Batch]:
         """net0's output for the rows at `index`, and the rows."""
         where = nets.device_of(self.net1), nets.dtype_of(self.net1)
         rows, signal = self.dataset.rows[index].to(*where), self.dataset.signal[index].to(*where)
         prediction = Prediction(*self.net0(signal))
+        if not hasattr(self.net0, "fix"):
+            prediction = prediction._replace(continuous=nets.numbers_of(self.net0, prediction))
         masks = hasattr(self.net0, "allow")
         if nets.head_of(self.net0) == "logits" and not masks:
             logits = nets.logits_of(self.net0, self.net1, prediction)
@@ -87,12 +94,37 @@ class Predicting:
 
 
 def allow(net0: Any, seen: Bool[Tensor, " F"]) -> None:
-    """Keeps net0, whatever it is, from what was never seen: now, and when it decodes."""
+    """Keeps net0, whatever it is, to some categories: now, and when it decodes."""
     seen = seen.to(nets.device_of(net0))
-    allowed = seen & getattr(net0, "allowed", seen)
-    if hasattr(net0, "allow"):
-        net0.allow(allowed)
-    elif hasattr(net0, "allowed"):
-        net0.allowed = allowed
+    keep(net0, "allow", "allowed", seen & getattr(net0, "allowed", seen))
+
+
+def fix(net0: Any, numbers: Float[Tensor, " N"]) -> None:
+    """Gives net0, whatever it is, the numbers that are finite: now, and when it decodes."""
+    numbers = numbers.to(nets.device_of(net0))
+    before = getattr(net0, "fixed", numbers).to(numbers)
+    keep(net0, "fix", "fixed", torch.where(numbers.isfinite(), numbers, before))
+
+
+def keep(net0: Any, method: str, name: str, value: Tensor) -> None:
+    """Sets what net0 keeps to, by its own method if it has one."""
+    if hasattr(net0, method):
+        getattr(net0, method)(value)
+    elif hasattr(net0, name):
+        setattr(net0, name, value)
     else:
-        net0.register_buffer("allowed", allowed, persistent=False)
+        net0.register_buffer(name, value, persistent=False)
+
+
+def check_seen(fixed: Fixed, dataset: Dataset, unseen: bool) -> None:
+    """A fixed category has a training row, if `unseen` does not allow others; else DataError."""
+    K = dataset.schema.cardinalities
+    possible = (fixed.allowed & dataset.seen).split(K)
+    for spec, block in zip(dataset.schema.categorical, possible, strict=True):
+        if spec.name in fixed.values and not unseen and not bool(block.any()):
+            raise DataError(
+                "is fixed, and no training row has it: nothing has trained its embedding",
+                "fix a category that training rows have, or pass unseen=True",
+                column=spec.name,
+                value=fixed.values[spec.name],
+            )

@@ -8,9 +8,9 @@ from tabkit.data import Dataset
 from tabkit.estimators import Estimator
 from tabkit.nets import ObjectiveOf, cardinalities_of, folded, head_of, is_frozen
 from tabkit.train.checkpoint import digest_of
-from tabkit.train.encoder import check_siamese, encoder_loss
+from tabkit.train.encoder import check_siamese, siamese_loss
 from tabkit.train.fit import Fit, Part, PartsOf, check_sizes
-from tabkit.train.predicting import Distances, Predicting
+from tabkit.train.predicting import Distances, Predicting, check_seen
 from tabkit.train.schedules import Schedule, check_schedules
 
 
@@ -28,6 +28,7 @@ def fit_predictor(
     decode_every: int = 0,
     micro_batch: int | None = None,
     unseen: bool = False,
+    fixed: Mapping[str, Any] | None = None,
     seed: int = 0,
     checkpoint: str | os.PathLike[str] | None = None,
 ) -> Fit:
@@ -59,6 +60,9 @@ def fit_predictor(
     unseen
         Allow categories that no training row has: nothing has trained their embeddings, so they
         are masked if not asked for, in net0 too.
+    fixed
+        Values that all rows shall have, by column, such as ``{"origin": "JFK", "seats": 150}``.
+        net0 keeps them, and predicts the other columns.
 
     Returns
     -------
@@ -70,6 +74,8 @@ def fit_predictor(
     ValueError
         If net1 is not frozen, or is no net of these columns, net0's head does not fit the
         estimator, a size is below 1, or the checkpoint belongs to another run.
+    DataError
+        If a fixed value is none of its column, or of a column that no training row has.
     FloatingPointError
         While it trains, if a logit or the loss is not finite.
     """
@@ -79,10 +85,12 @@ def fit_predictor(
         raise ValueError("net1 still trains: call tabkit.freeze(net1) first")
     check_schedules(estimator, schedules, steps)
     rules = {"decode_every": decode_every, "unseen": unseen}
+    given = dataset.schema.fix(fixed or {})
+    check_seen(given, dataset, unseen)
 
     def prepare(fit: Fit) -> PartsOf:
         behind = folded(net1)  # the estimators hand over simplexes
-        loop = Predicting(net0, behind, dataset, estimator, **rules)
+        loop = Predicting(net0, behind, dataset, estimator, **rules, fixed=given)
         often = steps * batch >= len(dataset)  # each row is needed once: encode all of them
         make = objective or Distances(behind, dataset, all_at_once=often)
 
@@ -94,6 +102,7 @@ def fit_predictor(
         return parts_of
 
     settings = {"batch": batch, "objective": digest_of(objective), **rules}
+    settings |= {"fixed": repr(given.values)} if fixed else {}
     run = {"steps": steps, "lr": lr, "seed": seed, "checkpoint": checkpoint}
     by = {"reads": {"net1": net1}, "estimator": estimator, "schedules": schedules}
     return Fit("fit_predictor", {"net0": net0}, dataset, prepare, settings, **run, **by)
@@ -109,18 +118,20 @@ def fit_jointly(
     batch: int = 1024,
     lr: float = 3e-3,
     partners: int = 8,
+    corruption: float = 0.6,
     weight: float = 1.0,
     schedules: Mapping[str, Schedule] | None = None,
     decode_every: int = 0,
     unseen: bool = False,
+    fixed: Mapping[str, Any] | None = None,
     seed: int = 0,
     checkpoint: str | os.PathLike[str] | None = None,
 ) -> Fit:
-    """Trains net0 and net1 together: the siamese loss plus `weight` times net0's loss behind net1.
+    """Trains net0 and net1 together: net1's own loss plus `weight` times net0's loss behind net1.
 
     The target, net1's output for the true row, is detached: net1 may move the predicted row's
     output, but not lower the loss by pulling all targets to one point, which the siamese loss
-    opposes too.
+    opposes too. The parameters are those of `fit_encoder` and `fit_predictor`.
 
     Returns
     -------
@@ -139,21 +150,26 @@ def fit_jointly(
     check_siamese(net1, batch, partners)
     check_schedules(estimator, schedules, steps)
     rules = {"decode_every": decode_every, "unseen": unseen}
+    knobs = {"partners": partners, "corruption": corruption}
+    given = dataset.schema.fix(fixed or {})
+    check_seen(given, dataset, unseen)
 
     def prepare(fit: Fit) -> PartsOf:
-        loop = Predicting(net0, net1, dataset, estimator, **rules)
+        loop = Predicting(net0, net1, dataset, estimator, **rules, fixed=given)
         make = Distances(net1, dataset)
 
         def parts_of(step: int) -> list[Part]:
             index = fit.draw(batch)
             relaxed, decoded = loop.losses(step, index, make, fit.noise)
-            loss = encoder_loss(net1, dataset, index, partners) + weight * relaxed
+            own = siamese_loss(net1, dataset, index, fit.batches, **knobs)
+            loss = own + weight * relaxed
             return [Part(loss, decoded)]
 
         return parts_of
 
     nets, settings = {"net0": net0, "net1": net1}, {"batch": batch, "partners": partners}
     settings |= {"weight": weight, **rules}
+    settings |= {"fixed": repr(given.values)} if fixed else {}
     run = {"steps": steps, "lr": lr, "seed": seed, "checkpoint": checkpoint}
     by = {"estimator": estimator, "schedules": schedules}
     return Fit("fit_jointly", nets, dataset, prepare, settings, **run, **by)

@@ -15,11 +15,12 @@ from tabkit import inspection
 from tabkit.data import Dataset
 from tabkit.inspection import VIEWS, Projection, category_vectors, nearest, project
 from tabkit.inspection.projection import METHODS
-from tabkit.inspection.rows import check_category, check_row
+from tabkit.inspection.rows import check_row, label_of
 from tabkit.inspection.vectors import NEEDS, find_column
 from tabkit.nets import has
 from tabkit.plots.maps.categories import SIZE, CategoryMap, embedding_twin
 from tabkit.plots.mixtures import CategoryWalk
+from tabkit.schema import Category
 from tabkit.widgets.explorer import Explorer, Twin, alert
 from tabkit.widgets.tables import CARD, table
 
@@ -42,8 +43,8 @@ def embedding_explorer(
     column: str | None = None,
     projection: str = "pca",
     view: str | None = None,
-    category: str | None = None,
-    other: str | None = None,
+    category: Category | None = None,
+    other: Category | None = None,
     share: float = 0.0,
     row: int = 0,
 ) -> Explorer:
@@ -55,9 +56,9 @@ def embedding_explorer(
 
     `column`: the one with most categories if not given. `projection`, `view`: as in
     `inspection.project` and `inspection.category_vectors`; if not given, the view of the first
-    layer, or of the output where net1 shows no layer. `category`, `other`: by label; the most
-    frequent and the next one if not given. `share`: of `other` in the mixture, 0 to 1; the walk has
-    steps of .01. `row`: position among the test rows.
+    layer, or of the output where net1 shows no layer. `category`, `other`: by label or
+    value; the most frequent and the next one if not given. `share`: of `other` in the mixture, 0 to
+    1; the walk has steps of .01. `row`: position among the test rows.
 
     Raises DataError if the column or a category does not exist. Raises ValueError if the row, the
     share, the projection or the view does not.
@@ -66,6 +67,7 @@ def embedding_explorer(
     column = widest if column is None else column
     first, second = frequent(dataset, column)
     category, other = first if category is None else category, second if other is None else other
+    category, other = (label_of(dataset, column, name) for name in (category, other))
     if view is None:
         view = "first_layer" if has(net1, *NEEDS["first_layer"]) else "output"
     start = Chosen(column, projection, view, category, other, share, row)
@@ -101,8 +103,6 @@ class Chosen(NamedTuple):
 
 def controls_of(dataset: Dataset, start: Chosen) -> dict[str, ipywidgets.ValueWidget]:
     """The controls at a start; raises DataError or ValueError if that cannot be shown."""
-    for name in (start.category, start.other):
-        check_category(dataset, start.column, name)
     check_row(dataset, start.row)
     if not 0 <= start.share <= 1:
         raise ValueError(f"share must lie in 0 to 1, not {start.share}")

@@ -8,10 +8,11 @@ import ipywidgets
 import pandas as pd
 
 from tabkit.data import Dataset
-from tabkit.inspection.rows import PredictedRow, check_category, check_row, predicted_row
+from tabkit.inspection.rows import PredictedRow, check_row, label_of, predicted_row
 from tabkit.inspection.vectors import find_column
 from tabkit.plots.mixtures import distance_bars, row_twin
 from tabkit.plots.palette import BLUE, ORANGE
+from tabkit.schema import Category
 from tabkit.widgets.explorer import Explorer, Twin
 from tabkit.widgets.tables import CARD, Markup, bar, cut, scrolled, table
 
@@ -27,7 +28,7 @@ def row_explorer(
     *,
     row: int = 0,
     column: str | None = None,
-    category: str | None = None,
+    category: Category | None = None,
 ) -> Explorer:
     """A widget: a test row's signal, net0's simplexes, the decoded row and the true one.
 
@@ -35,7 +36,7 @@ def row_explorer(
     decoded row by hand makes of them, and which single overruling would help most.
 
     `row`: position among the test rows. `column`, `category`: what is overruled, and by which
-    label; as decoded if not given.
+    label or value; as decoded if not given.
 
     Raises DataError if the column or the category does not exist. Raises ValueError if the row does
     not.
@@ -46,7 +47,7 @@ def row_explorer(
     check_row(dataset, row)
     find_column(dataset, column)
     if category != AS_DECODED:
-        check_category(dataset, column, category)
+        category = label_of(dataset, column, category)
     overruled = {"options": offered[column], "value": category, "description": "by category"}
     controls = {
         "row": ipywidgets.BoundedIntText(row, min=0, max=len(dataset.test) - 1),

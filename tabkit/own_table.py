@@ -1,0 +1,125 @@
+"""The command line on a table of one's own: ``run --table`` and ``apply``."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from tabkit import decoders
+from tabkit.data.reading import Table, read_file, read_table
+from tabkit.extras import imports_for
+from tabkit.nets import SquaredDistance, encode_rows
+from tabkit.runs import Run
+
+NAMES = {
+    "categorical": "categorical columns of --table, such as make,doors",
+    "continuous": "its continuous columns",
+    "outcomes": "what net1's distances shall match; it is trained by contrast if not given",
+    "drop": "what is left out",
+    "unknown": "values that stand for a missing one, such as ?,-999",
+}
+ASSIGNED = {
+    "dates": "parts of dates, such as sold=month+days",
+    "gaps": "what becomes of missing values: make=category,power=median,mpg=drop",
+    "fixed": "values that all predicted rows shall have, such as make=audi",
+}
+KEPT = ("table", *NAMES, *ASSIGNED, "signal", "split", "decoder")
+
+
+def table_arguments(add: Callable[..., object]) -> None:
+    """The arguments of ``run`` that concern a table of one's own."""
+    add("--table", metavar="FILE", help="your own table, CSV or Parquet, in place of flights")
+    for name, what in NAMES.items():
+        spelt = ["--outcome", "--outcomes"] if name == "outcomes" else [f"--{name}"]
+        add(*spelt, type=words, dest=name, default=[], metavar="A,B", help=what)
+    for name, what in ASSIGNED.items():
+        add(f"--{name}", type=assigned, default={}, metavar="A=X,B=Y", help=what)
+    add("--signal", type=words, metavar="A,B", help="what net0 sees (outcomes and continuous)")
+    add("--split", metavar="COLUMN", help="a column that says train, validation or test")
+    add("--decoder", choices=decoders.names(), default="search", help="of the rows (search)")
+
+
+def apply_arguments(add: Callable[..., object]) -> None:
+    """The arguments of ``apply``."""
+    add("run", type=Path, help="folder of a run of your own table")
+    add("--signal", type=Path, required=True, metavar="FILE", help="new rows, CSV or Parquet")
+    add("--out", type=Path, required=True, metavar="FILE", help="what is predicted for them")
+    add("--device", default="cpu", help="where the nets work, such as cuda (cpu)")
+
+
+def words(text: str) -> list[str]:
+    """``"a,b"`` -> ``["a", "b"]``."""
+    return text.split(",")
+
+
+def assigned(text: str) -> dict[str, str]:
+    """``"a=x,b=y"`` -> ``{"a": "x", "b": "y"}``."""
+    parts = [part.partition("=") for part in text.split(",")]
+    if not all(name and value for name, _, value in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form A=X,B=Y")
+    return {name: value for name, _, value in parts}
+
+
+def number(text: str) -> str | float:
+    """A text as a number, where it reads as one."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def table_of(arguments: argparse.Namespace) -> Table:
+    """The table that the arguments describe."""
+    choices = {name: getattr(arguments, name) for name in (*NAMES, "gaps", "signal", "split")}
+    choices["dates"] = {name: parts.split("+") for name, parts in arguments.dates.items()}
+    choices["unknown"] = [v for text in choices["unknown"] for v in {text, number(text)}]
+    return read_table(arguments.table, **choices)
+
+
+def table_job(
+    arguments: argparse.Namespace, open_folder: Callable[[argparse.Namespace], Path]
+) -> int:
+    """Trains net1 and net0 on a table of one's own; keeps them with all that predicts new rows."""
+    arguments.estimators = arguments.estimators or ["softmax"]
+    if len(arguments.estimators) > 1 or len(arguments.seeds) > 1:
+        raise ValueError("--table trains one net0: name one estimator and one seed")
+    table = table_of(arguments)
+    print(table)
+    data = table.data()
+    numbers = {spec.name for spec in data.schema.continuous}
+    fixed = {n: number(v) if n in numbers else v for n, v in arguments.fixed.items()}
+    data.schema.fix(fixed)  # refused before a folder is made
+    folder = open_folder(arguments)
+    options = {n: getattr(arguments, n) for n in ("decoder", "steps", "encoder_steps", "device")}
+    options |= {"estimator": arguments.estimators[0], "seed": arguments.seeds[0], "fixed": fixed}
+    run = Run.train(data, **options, folder=folder)
+    run.save(folder)
+    for checkpoint in folder.glob("net?.pt"):
+        checkpoint.unlink()
+    (folder / "report.txt").write_text(f"{table}\n")
+    rows = run.rows(data.signal[data.test])
+    write_file(run.schema.decode(rows), folder / "predicted.csv")
+    target = encode_rows(run.net1, data.rows[data.test])
+    loss = SquaredDistance(run.net1, rows.continuous, target)(rows.codes).mean().item()
+    print(f"decoded loss of {len(rows):,} test rows, by {run.decoder}: {loss:.3f}")
+    print(f"For new rows: python -m tabkit apply {folder} --signal FILE --out FILE")
+    return 0
+
+
+def apply_job(arguments: argparse.Namespace) -> int:
+    """Predict new rows by a saved run of your own table, from a file that holds their signal."""
+    run = Run.load(arguments.run, device=arguments.device)
+    found = run.predict(read_file(arguments.signal))
+    write_file(found, arguments.out)
+    print(f"{len(found):,} rows in {arguments.out}")
+    return 0
+
+
+def write_file(frame: pd.DataFrame, path: Path) -> None:
+    """A frame as CSV, or as Parquet if the file is called so."""
+    if path.suffix.lower() in (".parquet", ".pq"):
+        with imports_for("parquet files"):
+            frame.to_parquet(path)
+    else:
+        frame.to_csv(path, index=False)

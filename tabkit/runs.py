@@ -1,0 +1,157 @@
+"""`Run`: two trained nets with all that predicts new rows; saved, it is numbers and JSON."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jaxtyping import Float
+from torch import Tensor
+
+from tabkit.compare.specs import parse_spec
+from tabkit.data import Dataset
+from tabkit.data.dataset import signal_on
+from tabkit.data.preparing import Preparation
+from tabkit.decoders import decode
+from tabkit.extras import imports_for
+from tabkit.nets import RowEncoder, RowPredictor, freeze
+from tabkit.schema import DataError, Rows, Scale, Schema
+from tabkit.schema.saving import plain_scale, plain_schema, scale_of, schema_of
+from tabkit.train import fit_encoder, fit_predictor
+from tabkit.train.checkpoint import write_atomically
+
+WEIGHTS, FACTS = "weights.safetensors", "run.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """net0 behind net1, what its signal is measured in, and how its rows are decoded.
+
+    Attributes
+    ----------
+    schema : Schema
+        Of the rows that it predicts.
+    signal : tuple of Continuous
+        The columns that it needs, with their scale.
+    prepare : Preparation
+        What a raw frame goes through first.
+    net1, net0 : RowEncoder, RowPredictor
+    estimator : str
+        That net0 was trained with, as the command line takes it.
+    decoder : str
+    nets : for ``net1`` and ``net0``, what each is made with
+    """
+
+    schema: Schema
+    signal: Scale
+    prepare: Preparation
+    net1: RowEncoder
+    net0: RowPredictor
+    estimator: str = "softmax"
+    decoder: str = "search"
+    nets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def train(
+        cls,
+        data: Dataset,
+        *,
+        estimator: str = "softmax",
+        decoder: str = "search",
+        steps: int = 1000,
+        encoder_steps: int = 1500,
+        fixed: Mapping[str, Any] | None = None,
+        nets: Mapping[str, Mapping[str, Any]] | None = None,
+        seed: int = 0,
+        device: str = "cpu",
+        folder: Path | None = None,
+    ) -> "Run":
+        """Trains net1 and, behind it, net0; in `folder`, a training that was stopped is picked up.
+
+        `nets`: what `RowEncoder` and `RowPredictor` are made with, under ``net1`` and ``net0``. The
+        other parameters are those of `fit_encoder` and `fit_predictor`.
+        """
+        chosen, schedules = parse_spec(estimator)
+        nets = {"net1": {}, "net0": {}} | {
+            name: dict(given) for name, given in (nets or {}).items()
+        }
+        net1 = RowEncoder(data.schema, **nets["net1"], seed=seed, device=device)
+        kept = {n: None if folder is None else folder / f"{n}.pt" for n in ("net1", "net0")}
+        fit_encoder(net1, data, steps=encoder_steps, seed=seed, checkpoint=kept["net1"]).run("net1")
+        net1 = freeze(net1)
+        nets["net0"] = {"head": chosen.head} | nets["net0"]
+        net0 = RowPredictor(data.signal.shape[1], net1, **nets["net0"], seed=seed)
+        options = {"steps": steps, "schedules": schedules, "fixed": fixed, "seed": seed}
+        fit = fit_predictor(net0, net1, data, chosen, **options, checkpoint=kept["net0"])
+        fit.run(estimator)
+        rest = {"estimator": estimator, "decoder": decoder, "nets": nets}
+        return cls(data.schema, data.signal_scale, data.prepare, net1, net0, **rest)
+
+    def rows(self, signal: Float[Tensor, "B S"]) -> Rows:
+        """The rows that it predicts for signals on the training scale."""
+        estimator = parse_spec(self.estimator).estimator
+        options = {"decoder": self.decoder, "estimator": estimator}
+        return decode(self.net0.eval(), signal, self.net1, **options)
+
+    def predict(self, table: Any) -> pd.DataFrame:
+        """The rows that it predicts for new ones, whose signal a table holds.
+
+        Raises DataError if the table lacks a column of the signal, or it does not fit.
+        """
+        return self.schema.decode(self.rows(signal_on(table, self.signal, self.prepare)))
+
+    def save(self, folder: Path) -> None:
+        """Writes the weights (safetensors) and all else (JSON)."""
+        with imports_for("saved runs"):
+            from safetensors.torch import save_file  # noqa: PLC0415
+        nets = {"net1": self.net1, "net0": self.net0}
+        weights = {
+            f"{name}.{key}": value.cpu().contiguous().clone()
+            for name, net in nets.items()
+            for key, value in net.state_dict().items()
+        }
+        facts = {
+            "format": FORMAT,
+            "schema": plain_schema(self.schema),
+            "signal": plain_scale(self.signal),
+            "prepare": asdict(self.prepare),
+            **{name: getattr(self, name) for name in ("estimator", "decoder", "nets")},
+        }
+        write_atomically(folder / WEIGHTS, lambda path: save_file(weights, path))
+        write_atomically(folder / FACTS, lambda path: path.write_text(json.dumps(facts, indent=1)))
+
+    @classmethod
+    def load(cls, folder: Path, *, device: str = "cpu") -> "Run":
+        """A saved run; nothing in its files is code.
+
+        Raises DataError if the folder holds none, or not all of one.
+        """
+        with imports_for("saved runs"):
+            from safetensors import SafetensorError  # noqa: PLC0415
+            from safetensors.torch import load_file  # noqa: PLC0415
+        try:
+            facts = json.loads((folder / FACTS).read_text())
+            weights = load_file(folder / WEIGHTS, device=device)
+            return cls._of(facts, weights, device)
+        except FileNotFoundError as error:
+            raise DataError(f"{folder} holds no saved run", "name the folder of one") from error
+        except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+            why = " ".join(str(error).split())
+            raise DataError(f"the run in {folder} is damaged: {why}", "train it again") from error
+
+    @classmethod
+    def _of(cls, facts: Mapping[str, Any], weights: Mapping[str, Tensor], device: str) -> "Run":
+        if facts["format"] != FORMAT:
+            raise ValueError(f"its format is {facts['format']}, not {FORMAT}")
+        schema, signal = schema_of(facts["schema"]), scale_of(facts["signal"])
+        net1 = freeze(RowEncoder(schema, **facts["nets"]["net1"], device=device))
+        net0 = RowPredictor(len(signal), net1, **facts["nets"]["net0"])
+        for name, net in {"net1": net1, "net0": net0}.items():
+            own = {k.removeprefix(f"{name}."): v for k, v in weights.items() if k.startswith(name)}
+            net.load_state_dict(own)
+        prepare = Preparation.of(facts["prepare"])
+        rest = {name: facts[name] for name in ("estimator", "decoder", "nets")}
+        return cls(schema, signal, prepare, net1, net0, **rest)

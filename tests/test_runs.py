@@ -1,0 +1,169 @@
+"""A table of one's own through the command line; a saved run predicts, and holds no code."""
+
+import json
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tabkit import DataError, Schema, read_table
+from tabkit import __main__ as cli
+from tabkit.decoders import names
+from tabkit.runs import FACTS, WEIGHTS, Run
+from tabkit.schema.saving import plain_schema, schema_of
+
+SIZES = ["--steps", "3", "--encoder-steps", "3"]
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory, frame):
+    path = tmp_path_factory.mktemp("tables") / "gates.csv"
+    sold = pd.date_range("2013-01-01", periods=len(frame), freq="D").strftime("%Y-%m-%d")
+    wind = frame["wind"].map("{:.3f}".format).mask(frame.index < 4, "?")
+    frame.assign(sold=sold, wind=wind).to_csv(path, index=False)
+    return path
+
+
+def arguments(file, out):
+    said = ["--categorical", "port,gate", "--continuous", "wind", "--outcome", "delay"]
+    said += ["--dates", "sold=weekday+days", "--unknown", "?", "--gaps", "wind=median"]
+    return ["run", "--table", str(file), *said, *SIZES, "--out", str(out)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, file):
+    out = tmp_path_factory.mktemp("runs") / "gates"
+    assert cli.main(arguments(file, out)) == 0
+    return out
+
+
+def test_the_run_folder_holds_all_that_predicts(folder):
+    facts = json.loads((folder / FACTS).read_text())
+    assert facts["estimator"] == "softmax"
+    assert [c["name"] for c in facts["signal"]] == ["delay", "wind", "sold_days"]
+    assert "sold: dates" in (folder / "report.txt").read_text()
+    assert len(pd.read_csv(folder / "predicted.csv")) == 30
+    kept = {path.suffix for path in folder.iterdir()}
+    assert kept == {".json", ".safetensors", ".txt", ".csv"}, "no pickled code"
+    assert json.loads((folder / "configuration.json").read_text())["gaps"] == {"wind": "median"}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_apply_predicts_new_rows_as_the_run_did(folder, file, tmp_path, suffix):
+    choices = {"categorical": ["port", "gate"], "continuous": ["wind"], "outcomes": ["delay"]}
+    choices |= {
+        "dates": {"sold": ["weekday", "days"]},
+        "unknown": ["?"],
+        "gaps": {"wind": "median"},
+    }
+    data, raw = read_table(file, **choices).data(), pd.read_csv(file)
+    new = raw.iloc[data.test.numpy()].drop(columns=["port", "gate"]).iloc[:, ::-1]
+    signal, out = tmp_path / f"new.{suffix}", tmp_path / f"out.{suffix}"
+    new.to_csv(signal, index=False) if suffix == "csv" else new.to_parquet(signal)
+    assert cli.main(["apply", str(folder), "--signal", str(signal), "--out", str(out)]) == 0
+    found = pd.read_csv(out) if suffix == "csv" else pd.read_parquet(out)
+    was = pd.read_csv(folder / "predicted.csv")
+    pd.testing.assert_frame_equal(found, was, check_dtype=False, rtol=1e-4)
+    assert found["gate"].isin(range(1, 5)).all()
+
+
+def test_what_does_not_fit_is_refused_in_words(folder, file, tmp_path, capsys):
+    out, bad = tmp_path / "out.csv", tmp_path / "bad.csv"
+    pd.DataFrame({"delay": [1.0], "wnd": [2.0]}).to_csv(bad, index=False)
+    assert cli.main(["apply", str(folder), "--signal", str(bad), "--out", str(out)]) == 2
+    assert "did you mean 'wnd'" in capsys.readouterr().err
+    assert cli.main(["apply", str(tmp_path), "--signal", str(bad), "--out", str(out)]) == 2
+    assert "holds no saved run" in capsys.readouterr().err
+    runs = tmp_path / "runs"
+    for changed, said in [
+        (["--categorical", "port"], "categorical=['gate'] or continuous"),
+        (["--categorical", "prt"], "did you mean 'port'"),
+        (["--fixed", "port=SFO"], "choose one of 'EWR'"),
+        (["--estimators", "softmax", "gumbel_softmax"], "one estimator"),
+        (["--gaps", "wind=mean"], "choose category, median, drop"),
+        (["--table", "nowhere.csv"], "nowhere.csv"),
+    ]:
+        assert cli.main([*arguments(file, runs), *changed]) == 2
+        assert said in capsys.readouterr().err
+        assert not runs.exists()
+    with pytest.raises(SystemExit):
+        cli.main([*arguments(file, runs), "--gaps", "wind"])
+    assert "not of the form A=X,B=Y" in capsys.readouterr().err
+
+
+def test_fixed_values_go_along_with_the_run(file, tmp_path):
+    said = ["--fixed", "port=JFK,wind=11.5", "--decoder", "argmax"]
+    assert cli.main([*arguments(file, tmp_path / "run"), *said]) == 0
+    found = Run.load(tmp_path / "run").predict(pd.read_csv(file))
+    assert set(found["port"]) == {"JFK"}
+    np.testing.assert_allclose(found["wind"], 11.5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("estimator", ["gumbel_softmax:tau=cosine/2/0.5", "direct_embedding"])
+@pytest.mark.parametrize("decoder", names())
+def test_a_run_is_the_same_after_it_was_saved(own, frame, tmp_path, estimator, decoder):
+    options = {"estimator": estimator, "decoder": decoder, "steps": 2, "encoder_steps": 2}
+    nets = {"net1": {"Z": 3, "D": 4, "width": 8}, "net0": {"width": 8, "depth": 1}}
+    run = Run.train(own, **options, nets=nets)
+    run.save(tmp_path)
+    pd.testing.assert_frame_equal(Run.load(tmp_path).predict(frame), run.predict(frame))
+
+
+def test_a_run_without_outcomes_is_trained_by_contrast(file, tmp_path):
+    said = [word.replace("--outcome", "--drop") for word in arguments(file, tmp_path / "run")]
+    assert cli.main(said) == 0
+    assert list(pd.read_csv(tmp_path / "run" / "predicted.csv"))[:2] == ["port", "gate"]
+
+
+class Bomb:
+    def __reduce__(self):
+        return (exec, ("raise SystemExit('code ran')",))
+
+
+def test_loading_runs_no_code_and_says_what_is_damaged(own, tmp_path):
+    run = Run.train(
+        own, steps=1, encoder_steps=1, nets={"net1": {"width": 4}, "net0": {"width": 4}}
+    )
+    facts, weights = tmp_path / FACTS, tmp_path / WEIGHTS
+    for break_it in (
+        lambda: weights.write_bytes(pickle.dumps(Bomb())),
+        lambda: torch.save(Bomb(), weights),
+        lambda: weights.write_bytes(weights.read_bytes()[:99]),
+        lambda: save_file(dict([*load_file(weights).items()][1:]), weights),
+        lambda: facts.write_bytes(pickle.dumps(Bomb())),
+        lambda: facts.write_text("{}"),
+        lambda: facts.write_text(facts.read_text().replace('"format": 1', '"format": 9')),
+        lambda: facts.write_text(facts.read_text().replace("JFK", "EWR")),
+    ):
+        run.save(tmp_path)
+        break_it()
+        with pytest.raises(DataError, match=r"is damaged.*train it again"):
+            Run.load(tmp_path)
+
+
+COLUMNS = {
+    "object": ["a", "b", None],
+    "str": ["a", "b", None],
+    "string": ["a", "b", None],
+    "category": ["a", "b", None],
+    "int8": [1, 2, 2],
+    "Int64": [1, 2, None],
+    "bool": [True, False, True],
+    "boolean": [True, False, None],
+    "int64[pyarrow]": [1, 2, None],
+}
+
+
+@pytest.mark.parametrize("dtype", COLUMNS)
+def test_a_schema_survives_json(dtype):
+    frame = pd.DataFrame({"c": pd.Series(COLUMNS[dtype], dtype=dtype), "x": [0.1, 1 / 3, 3e9]})
+    for other in ({}, {"c": 0}):
+        schema = Schema.infer(frame, categorical=["c"], continuous=["x"], other=other)
+        again = schema_of(json.loads(json.dumps(plain_schema(schema))))
+        assert again == schema
+        pd.testing.assert_frame_equal(
+            again.decode(again.encode(frame)), schema.decode(schema.encode(frame))
+        )
