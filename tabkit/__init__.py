@@ -22,7 +22,9 @@ from tabkit.train import Fit, Step, fit_encoder, fit_jointly, fit_predictor
 
 __version__ = version(DISTRIBUTION)
 __getattr__, _later, _ = lazy_loader.attach(
-    __name__, submodules=["compare", "inspection", "lesson", "plots", "ruler", "widgets"]
+    __name__,
+    submodules=["compare", "inspection", "lesson", "plots", "ruler", "widgets"],
+    submod_attrs={"compare": ["recommend"]},
 )
 
 __all__ = [
@@ -49,6 +51,7 @@ __all__ = [
     "freeze",
     "from_frame",
     "planted",
+    "recommend",
     "simplex",
 ]
 

@@ -96,7 +96,8 @@ def test_no_package_outgrows_ten_files(room):
 
 
 def test_the_whole_is_small():
-    assert sum(len(file.read_text().splitlines()) for file in FILES) < 13_000
+    """A ceiling that is raised on purpose: for what softens a net, reads a table, recommends."""
+    assert sum(len(file.read_text().splitlines()) for file in FILES) < 15_500
 
 
 def test_nothing_touches_the_global_streams():

@@ -151,7 +151,7 @@ def test_every_extra_is_told():
 
 @pytest.mark.parametrize("name", [name for name in TEXTS if name != "CHANGELOG.md"])
 def test_every_command_line_is_understood(name):
-    for line in re.findall(r"python -m tabkit ((?:run|compare)[^`#\n]*)", TEXTS[name]):
+    for line in re.findall(r"python -m tabkit ((?:run|compare|recommend)[^`#\n]*)", TEXTS[name]):
         if "--help" not in line:
             cli.parser().parse_args(line.split())
     for spec in re.findall(r"\(`--estimators ([^`)]+)`", TEXTS[name]):
