@@ -410,6 +410,12 @@ def test_a_decoder_too_slow_for_the_rows_is_told():
         found = made(*end(1.0, 0), trial("softmax", 0, {"search": 1.0}, decoding=each))
         assert any("search is too slow for all 10,000 rows" in s for s in found.sentences) == told
         assert found.table["seconds"].item() == pytest.approx(20_000 * each)
+    quick = trial("near", 0, {"argmax": 1.5}, decoding=0.001)
+    slow = trial("softmax", 0, {"search": 1.0}, decoding=0.04)
+    worse = trial("far", 0, {"search": 1.2}, decoding=0.01)  # not where search serves best
+    said = str(made(*end(1.0, 0), slow, quick, worse))
+    assert "about 7 minutes, more than the 5 that you gave" in said
+    assert "Of what is quick enough, the best is far by search: 1.2." in said
 
 
 def test_what_more_time_would_settle_is_told():

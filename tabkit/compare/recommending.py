@@ -177,11 +177,12 @@ def check_net(net1: Any, dataset: Dataset) -> None:
 def set_up(
     net1: Any, dataset: Dataset, objective: ObjectiveOf | None, batch: int, rows: int, clock: Clock
 ) -> Setting:
-    """The setting; all rows' outputs are kept at once if they are quickly made."""
-    started, some = time.perf_counter(), dataset.rows[dataset.train[:batch]]
-    encode_rows(net1, some)
-    every = (time.perf_counter() - started) * len(dataset) / len(some)
-    keep = every < ENCODING * clock.seconds
+    """The setting; all rows' outputs are kept at once if they are needed and quickly made."""
+    started, some, keep = time.perf_counter(), dataset.rows[dataset.train[:batch]], False
+    if objective is None:
+        encode_rows(net1, some)
+        every = (time.perf_counter() - started) * len(dataset) / len(some)
+        keep = every < ENCODING * clock.seconds
     return Setting(net1, dataset, objective, batch, dataset.test[:rows], all_at_once=keep)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from tabkit.compare.advice.ties import REFERENCE, TIE, Difference, difference, no_better
 from tabkit.compare.trials import LIMIT
 
-FAR = 0.1  # of the way from a random row to the limit
+FAR, AT = 0.1, 0.001  # of the way from a random row to the limit
 FULL = 1000  # steps, the usual length of a training
 BEYOND = 100  # seeds that nobody would wait for
 NAMED = 4  # ties, at most
@@ -39,17 +39,22 @@ def _apart(found: Any, one: tuple[str, str], other: tuple[str, str]) -> Differen
 
 def _advice(found: Any) -> str:
     row = _row(found, *found.best)
-    end = "the limit" if found.distance else "the best row that was found for each"
-    above = row.loss - found.limit
-    part = f" ({abs(above / found.limit):.0%})" if found.distance and found.limit > 0 else ""
-    side = "above" if above >= 0 else "below"
-    way = (
-        f", {row.share:.0%} of the way from a random row ({found.random_row:.3g}) to {end} "
-        f"({found.limit:.3g}), {abs(above):.2g}{part} {side} it"
-    )
+    way = "" if math.isnan(found.limit) else f", {_way(found, row.loss)}"
     return (
         f"Train through {row.estimator}, decode by {row.decoder}: decoded loss {row.loss:.3g} ± "
-        f"{row.error:.2g}{'' if math.isnan(found.limit) else way}."
+        f"{row.error:.2g}{way}."
+    )
+
+
+def _way(found: Any, loss: float) -> str:
+    """Where a loss lies between a random row and the limit."""
+    end = "the limit" if found.distance else "the best row that was found for each"
+    above, whole = loss - found.limit, found.random_row - found.limit
+    part = f" ({abs(above / found.limit):.0%})" if found.distance and found.limit > 0 else ""
+    near = f"{abs(above):.2g}{part} {'above' if above > 0 else 'below'} it"
+    return (
+        f"{found.share(loss):.0%} of the way from a random row ({found.random_row:.3g}) to {end} "
+        f"({found.limit:.3g}), {'at it' if abs(above) < AT * abs(whole) else near}"
     )
 
 
@@ -117,14 +122,21 @@ def _gradient(found: Any) -> Iterator[str]:
 
 
 def _too_slow(found: Any) -> Iterator[str]:
-    rows, given = found.data_rows, found.budget / 60
-    for decoder, seconds in found.table.groupby("decoder", sort=False)["seconds"].max().items():
-        minutes = seconds / MANY * rows / 60
-        if minutes > given:
+    """Of each decoder, where it serves best."""
+    given, own = found.budget / 60, {d: (e, d) for e, d in reversed(found.pairs)}
+    minutes = {
+        pair: _row(found, *pair).seconds / MANY * found.data_rows / 60 for pair in found.pairs
+    }
+    for decoder, pair in own.items():
+        if minutes[pair] > given:
             yield (
-                f"{decoder} is too slow for all {rows:,} rows: about {minutes:.0f} minutes, more "
-                f"than the {given:g} that you gave."
+                f"{decoder} is too slow for all {found.data_rows:,} rows: about "
+                f"{minutes[pair]:.0f} minutes, more than the {given:g} that you gave."
             )
+    quick = [pair for pair in found.pairs if minutes[pair] <= given]
+    if minutes[found.best] > given and quick:
+        loss = _row(found, *quick[0]).loss
+        yield f"Of what is quick enough, the best is {' by '.join(quick[0])}: {loss:.3g}."
     for decoder in found.skipped:
         yield f"{decoder} was left out: decoding a few rows by it takes too much of the budget."
 
@@ -154,7 +166,7 @@ def _settle(found: Any, pair: tuple[str, str]) -> str:
     names = (found.best[0], pair[0])
     each = [t.seconds for t in found.trials if t.estimator in names]
     minutes = seeds * sum(each) / len(each) * len(set(names)) / 60
-    return f"About {seeds} seeds of the two, {minutes:.1g} minutes, would tell it from {name}."
+    return f"About {seeds} seeds of the two, {minutes:.2g} minutes, would tell it from {name}."
 
 
 def _cut_short(found: Any) -> Iterator[str]:
