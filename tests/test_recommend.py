@@ -325,6 +325,25 @@ def test_a_second_seed_begins_with_those_that_lead(timed, dataset, bare, monkeyp
     assert second == [LIMIT, GUMBEL, "straight_through_gumbel", "cross_entropy", "softmax"]
 
 
+def test_what_cannot_be_trained_is_told_and_the_others_go_on(dataset, bare, monkeypatch):
+    whole = Setting.trial
+
+    def breaking(self, name, *arguments, **options):
+        if name in broken:
+            raise FloatingPointError("step 3: the loss is nan")
+        return whole(self, name, *arguments, **options)
+
+    monkeypatch.setattr(Setting, "trial", breaking)
+    broken, chosen = {"softmax"}, {"estimators": ["softmax", GUMBEL], **QUICK}
+    found = tabkit.recommend(bare, dataset, 1, **chosen)
+    assert found.best[0] == GUMBEL
+    assert "softmax could not be trained: step 3: the loss is nan." in found.sentences
+    assert found.missing == ()
+    broken = {LIMIT, "softmax", GUMBEL, "leave_one_out:samples=4"}
+    with pytest.raises(FloatingPointError, match="softmax: step 3"):
+        tabkit.recommend(bare, dataset, 1, **chosen)
+
+
 def test_what_still_trains_past_the_budget_is_abandoned(dataset, bare):
     clock = recommending.Clock(0.0, progress=False)
     fit = compare.fit_limit(bare, dataset, steps=50)

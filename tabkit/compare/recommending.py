@@ -114,7 +114,7 @@ def recommend(
         If net1 is not frozen or of other columns, a size or a spec is bad, or the budget is too
         short for this net (it says how long it must be).
     FloatingPointError
-        While it trains, if a logit or the loss is not finite.
+        If no training stays finite; of one that does not, the result tells.
 
     Examples
     --------
@@ -134,14 +134,16 @@ def recommend(
         names = list(estimators or usual(setting, problem))
         names = names if objective else [LIMIT, *names]
         setting, steps, costs = plan(setting, names, steps, clock)
-        ends, trials, whole = setting.alone(seed), [], True
+        ends, trials, failed, whole = setting.alone(seed), [], {}, True
         try:
-            for trial in taken(setting, names, costs, steps, seed, clock, ends):
+            for trial in taken(setting, names, costs, steps, seed, clock, ends, failed):
                 trials.append(trial)
         except (KeyboardInterrupt, TimeoutError) as stop:
             whole = isinstance(stop, TimeoutError)
             if not any(trial.decoded for trial in trials):
                 raise
+    if not any(trial.decoded for trial in trials):
+        raise FloatingPointError("; ".join(f"{name}: {error}" for name, error in failed.items()))
     return Recommendation(
         tuple(trials),
         ends,
@@ -151,6 +153,7 @@ def recommend(
         clock.spent,
         skipped=tuple(d for d in possible(net1) if d not in setting.decoders),
         missing=tuple(n for n in names if n not in {t.estimator for t in trials}),
+        failed=failed,
         gradient=problem,
         interrupted=not whole,
         distance=objective is None,
@@ -242,7 +245,7 @@ def pilot(setting: Setting, name: str, clock: Clock) -> tuple[float, dict[str, f
         started = time.perf_counter()
         decoding = setting.narrowed(index=setting.index[:count]).reached(name, fit, 0)[2]
         took = time.perf_counter() - started
-        if took * PILOT_ROWS[1] / count > 0.02 * clock.seconds:
+        if 8 * took > 0.02 * clock.seconds:
             break
     return median(b - a for a, b in pairwise(seconds[1:])), decoding
 
@@ -255,28 +258,34 @@ def taken(
     seed: int,
     clock: Clock,
     ends: Float[Tensor, "A R"],
+    failed: dict[str, str],
 ) -> Iterator[Trial]:
     """Trials while they fit: one seed of all, then more seeds, those that lead first.
 
     Where no net0 that was trained by net1's gradient beats a constant row, `names` gets one that
-    is trained without.
+    is trained without; what cannot be trained goes from there to `failed`.
     """
     trials: list[Trial] = []
 
-    def one(name: str, seed: int) -> Trial:
-        trials.append(setting.trial(name, clock.drive, steps=steps, seed=seed))
+    def one(name: str, seed: int) -> Iterator[Trial]:
+        try:
+            trials.append(setting.trial(name, clock.drive, steps=steps, seed=seed))
+        except FloatingPointError as error:
+            names.remove(name)
+            failed[name] = str(error)
+            return
         costs[name] = trials[-1].seconds
-        return trials[-1]
+        yield trials[-1]
 
     for now in range(seed, seed + SEEDS):
         before = len(trials)
         for name in sorted(names, key=lambda name: best_of(trials, name)):
             if now == seed or clock.fits(costs[name]):
-                yield one(name, now)
+                yield from one(name, now)
         if now == seed and NO_GRADIENT not in names and no_better(trials, ends):
             names.append(NO_GRADIENT)
             costs[NO_GRADIENT] = max(costs.values()) * 4
             if clock.fits(costs[NO_GRADIENT]):
-                yield one(NO_GRADIENT, now)
+                yield from one(NO_GRADIENT, now)
         if len(trials) == before:
             return

@@ -2,8 +2,8 @@
 
 import html
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import pandas as pd
@@ -33,6 +33,7 @@ class Recommendation:
     budget, seconds : what was given, and what it took
     skipped : decoders for which there was no time
     missing : estimators that the budget did not reach
+    failed : estimators whose training broke off, with the error
     gradient : what is wrong with net1's gradient, if anything is
     interrupted : by Ctrl-C
     """
@@ -45,6 +46,7 @@ class Recommendation:
     seconds: float
     skipped: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    failed: Mapping[str, str] = field(default_factory=dict)
     gradient: str | None = None
     interrupted: bool = False
     distance: bool = True

@@ -61,7 +61,7 @@ def _way(found: Any, loss: float) -> str:
 def _ties(found: Any) -> str:
     told = [f"{e} by {d} ({_apart(found, found.best, (e, d))})" for e, d in found.ties]
     seeds = int(_row(found, *found.best).seeds)
-    over = f"over {seeds} seeds" if seeds > 1 else "over rows, of one seed"
+    over = f"the larger of those over {seeds} seeds and over rows" if seeds > 1 else "over rows"
     rule = f"a tie is under {TIE:g} standard errors of the paired difference, {over}"
     if told:
         more = f" and {len(told) - NAMED} more" if len(told) > NAMED else ""
@@ -110,10 +110,7 @@ def _no_row(found: Any) -> Iterator[str]:
 
 def _gradient(found: Any) -> Iterator[str]:
     if found.gradient is not None:
-        yield (
-            f"net1's gradient is of no use: {found.gradient}. Only what trains by values, or by "
-            "true categories, was tried."
-        )
+        yield f"net1's gradient is of no use: {found.gradient}."
     elif no_better(found.trials, found.ends):
         yield (
             "net1's gradient was of no use here: no net0 trained through it beats one constant row "
@@ -123,11 +120,11 @@ def _gradient(found: Any) -> Iterator[str]:
 
 def _too_slow(found: Any) -> Iterator[str]:
     """Of each decoder, where it serves best."""
-    given, own = found.budget / 60, {d: (e, d) for e, d in reversed(found.pairs)}
+    given, serves = found.budget / 60, {d: (e, d) for e, d in reversed(found.pairs)}
     minutes = {
         pair: _row(found, *pair).seconds / MANY * found.data_rows / 60 for pair in found.pairs
     }
-    for decoder, pair in own.items():
+    for decoder, pair in serves.items():
         if minutes[pair] > given:
             yield (
                 f"{decoder} is too slow for all {found.data_rows:,} rows: about "
@@ -172,6 +169,8 @@ def _settle(found: Any, pair: tuple[str, str]) -> str:
 def _cut_short(found: Any) -> Iterator[str]:
     if found.interrupted:
         yield "It was interrupted: this is what there was."
+    for name, error in found.failed.items():
+        yield f"{name} could not be trained: {error}."
     own = [name for name in found.missing if name != LIMIT]
     if own:
         yield f"The budget did not reach {', '.join(own)}: give more minutes."

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tabkit.compare.trials import PerRow, Trial
+from tabkit.estimators import make, names
 
 REFERENCE = "cross_entropy"  # sees the true categories, and never asks net1
 TIE = 2.0  # standard errors
@@ -59,7 +60,7 @@ def best_of(trials: Sequence[Trial], name: str) -> float:
 def no_better(trials: Sequence[Trial], ends: Float[Tensor, "A R"]) -> bool:
     """Whether nothing that was trained by net1's gradient beats the best constant row."""
     constant = ends[ends.mean(dim=1).argmin()]
-    by_gradient = [t for t in trials if t.decoded and not _without(t.estimator)]
+    by_gradient = [t for t in trials if t.decoded and _by_gradient(t.estimator)]
     gains = (
         difference({t.seed: losses}, {t.seed: constant})
         for t in by_gradient
@@ -68,6 +69,7 @@ def no_better(trials: Sequence[Trial], ends: Float[Tensor, "A R"]) -> bool:
     return bool(by_gradient) and all(gain.is_tie or gain.mean < 0 for gain in gains)
 
 
-def _without(name: str) -> bool:
-    """Whether an estimator trains without net1's gradient."""
-    return name.startswith((REFERENCE, "leave_one_out", "reinforce", "exact", "indecater"))
+def _by_gradient(name: str) -> bool:
+    """Whether an estimator goes by net1's gradient; an unbiased one is right whatever that is."""
+    known = name.partition(":")[0]
+    return known != REFERENCE and (known not in names() or make(known).bias != "unbiased")
