@@ -408,7 +408,10 @@ def test_ties_are_named_and_others_are_not():
     assert "far" not in found.sentences[1]
     assert "86% of the way from a random row (4) to the limit (0.5)" in found.sentences[0]
     alone = made(*end(1.0, 0, 1), *best, *far)
-    assert "Next comes far by argmax, no tie (+0.995" in alone.sentences[1]
+    assert "Next comes far by argmax (+0.995" in alone.sentences[1]
+    assert "over 2 seeds" in alone.sentences[1]
+    once = made(*end(1.0, 0, 1), *best, far[0])  # only one seed is of both
+    assert once.sentences[1].endswith("of the paired difference, over rows.")
 
 
 def test_the_reference_is_not_advised_but_told():

@@ -16,6 +16,8 @@ from tabkit.plots.panels import ROUND, legend_above, name_rows, number_logs, pan
 from tabkit.plots.picture import Picture, check_columns, literal
 
 RELAXED = "relaxed: what is trained"
+DECODED = {"search": (GREEN, "s"), "argmax": (ORANGE, "o")}
+DECODED |= {"first_layer": (BLUE, "D"), "table": (PINK, "^")}
 WIDE, CLOSE = 8.0, (1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)  # a short axis has close marks
 
 
@@ -109,9 +111,8 @@ def recommendation(found: Recommendation) -> Picture:
     table = found.table
     names = list(dict.fromkeys(table["estimator"]))[::-1]
     figure, (ax,) = panels_of(1, width=7.2, height=0.42 * len(names) + 1.2)
-    looks = zip(dict.fromkeys(table["decoder"]), (GREEN, ORANGE, BLUE, PINK), "soD^", strict=False)
-    for decoder, colour, mark in looks:
-        part = table[table["decoder"] == decoder]
+    for decoder, part in table.groupby("decoder", sort=False):
+        colour, mark = DECODED[decoder]
         places = [names.index(name) for name in part["estimator"]]
         bars = {"xerr": 2 * part["error"], "ms": 5, "color": colour, "elinewidth": 1}
         ax.errorbar(part["loss"], places, fmt=mark, label=f"decoded by {decoder}", **bars)

@@ -59,18 +59,18 @@ def _way(found: Any, loss: float) -> str:
 
 
 def _ties(found: Any) -> str:
-    told = [f"{e} by {d} ({_apart(found, found.best, (e, d))})" for e, d in found.ties]
-    seeds = int(_row(found, *found.best).seeds)
-    over = f"the larger of those over {seeds} seeds and over rows" if seeds > 1 else "over rows"
-    rule = f"a tie is under {TIE:g} standard errors of the paired difference, {over}"
-    if told:
-        more = f" and {len(told) - NAMED} more" if len(told) > NAMED else ""
-        return f"It ties with {', '.join(told[:NAMED])}{more}; {rule}."
     others = [pair for pair in found.pairs if pair != found.best]
     if not others:
         return "There is nothing to compare it with."
-    apart = _apart(found, found.best, others[0])
-    return f"Next comes {' by '.join(others[0])}, no tie ({apart}); {rule}."
+    apart = {pair: _apart(found, found.best, pair) for pair in found.ties or others[:1]}
+    seeds = min(each.seeds for each in apart.values())
+    over = f"the larger of those over {seeds} seeds and over rows" if seeds > 1 else "over rows"
+    rule = f"a tie is under {TIE:g} standard errors of the paired difference, {over}"
+    told = [f"{' by '.join(pair)} ({each})" for pair, each in apart.items()]
+    if not found.ties:
+        return f"Next comes {told[0]}, no tie; {rule}."
+    more = f" and {len(told) - NAMED} more" if len(told) > NAMED else ""
+    return f"It ties with {', '.join(told[:NAMED])}{more}; {rule}."
 
 
 def _cheaper(found: Any) -> Iterator[str]:
