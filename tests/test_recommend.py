@@ -246,6 +246,10 @@ def test_a_mixture_with_no_row_behind_it_is_told(dataset, bare):
 def test_a_mixture_as_good_as_its_row_is_not_accused():
     good = made(*end(1.0, 0), trial("softmax", 0, {"search": 1.05, "argmax": 3.9}, relaxed=1.0))
     assert not any("no row behind" in s for s in good.sentences)
+    unsearched = made(*end(1.0, 0), trial("softmax", 0, {"argmax": 3.9}, relaxed=1.0))
+    assert not any("no row behind" in s for s in unsearched.sentences)
+    bad = made(*end(1.0, 0), trial("softmax", 0, {"search": 1.4, "argmax": 3.9}, relaxed=1.0))
+    assert any("it costs 1, the best row decoded from it (search) 1.4" in s for s in bad.sentences)
 
 
 def test_an_interrupt_gives_what_there_is(dataset, bare, monkeypatch):
@@ -436,7 +440,7 @@ def test_a_decoder_too_slow_for_the_rows_is_told():
     slow = trial("softmax", 0, {"search": 1.0}, decoding=0.04)
     worse = trial("far", 0, {"search": 1.2}, decoding=0.01)  # not where search serves best
     said = str(made(*end(1.0, 0), slow, quick, worse))
-    assert "about 7 minutes, more than the 5 that you gave" in said
+    assert "about 6.7 minutes, more than the 5 that you gave" in said
     assert "Of what is quick enough, the best is far by search: 1.2." in said
 
 

@@ -97,10 +97,10 @@ def _reference(found: Any) -> Iterator[str]:
 
 
 def _no_row(found: Any) -> Iterator[str]:
-    """Mixtures that lie far below every row that was decoded from them."""
+    """Mixtures that lie far below every row, a search's too, that was decoded from them."""
     for name, rows in found.table.groupby("estimator", sort=False):
-        row = rows.iloc[0]
-        if row.share < found.share(row.relaxed) - FAR:
+        row, searched = rows.iloc[0], "search" in set(rows["decoder"])
+        if searched and row.share < found.share(row.relaxed) - FAR:
             yield (
                 f"What {name} hands over has no row behind it: it costs {row.relaxed:.3g}, the "
                 f"best row decoded from it ({row.decoder}) {row.loss:.3g}. Its training loss "
@@ -113,8 +113,9 @@ def _gradient(found: Any) -> Iterator[str]:
         yield f"net1's gradient is of no use: {found.gradient}."
     elif no_better(found.trials, found.ends):
         yield (
-            "net1's gradient was of no use here: no net0 trained through it beats one constant row "
-            f"({found.constant_row:.3g}; a random one costs {found.random_row:.3g})."
+            f"net1's gradient was of no use here, in {found.steps} steps: no net0 trained through "
+            f"it beats one constant row ({found.constant_row:.3g}; a random one costs "
+            f"{found.random_row:.3g}) by {TIE:g} standard errors."
         )
 
 
@@ -128,7 +129,7 @@ def _too_slow(found: Any) -> Iterator[str]:
         if minutes[pair] > given:
             yield (
                 f"{decoder} is too slow for all {found.data_rows:,} rows: about "
-                f"{minutes[pair]:.0f} minutes, more than the {given:g} that you gave."
+                f"{minutes[pair]:.2g} minutes, more than the {given:g} that you gave."
             )
     quick = [pair for pair in found.pairs if minutes[pair] <= given]
     if minutes[found.best] > given and quick:
