@@ -34,6 +34,7 @@ __getattr__, _later, _ = lazy_loader.attach(
         "runs",
         "widgets",
     ],
+    submod_attrs={"compare": ["recommend"]},
 )
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "from_frame",
     "planted",
     "read_table",
+    "recommend",
     "simplex",
     "soften",
 ]

@@ -2,7 +2,8 @@
 
 ``python -m tabkit run`` does the main job on the real flights, or with ``--table`` on rows of your
 own; ``python -m tabkit apply`` then predicts new ones; ``python -m tabkit compare`` trains every
-estimator at several temperatures and seeds, on flights and on planted rows.
+estimator at several temperatures and seeds, on flights and on planted rows; ``python -m tabkit
+recommend`` says within minutes what to train through and what to decode by.
 """
 
 import argparse
@@ -237,10 +238,39 @@ def report(
     plots.gap_opens(first).save(folder / "training.png")
 
 
+def recommend_arguments(add: Callable[..., object]) -> None:
+    """The arguments of ``recommend``."""
+    add("--minutes", type=float, default=5.0, help="of the comparison, net1's training apart (5)")
+    add("--rows", type=positive, help="use a random subset of so many flights")
+    add("--encoder-steps", type=positive, default=1500, help="training steps of net1 (1500)")
+    add("--estimators", **(ESTIMATORS | {"help": "in place of a few usual ones, as in run"}))
+    add("--seed", type=seed, default=0, help="of net1, and the first of the net0s (0)")
+    out = "folder of table and figure (runs/recommendation); what is there is written over"
+    add("--out", type=Path, default=Path("runs/recommendation"), help=out)
+
+
+def recommend_job(arguments: argparse.Namespace) -> int:
+    """Within minutes: which estimator to train net0 through, and which decoder to decode by."""
+    chosen = arguments.estimators
+    check_unique(estimators=chosen or ())
+    compare.check_budget(arguments.minutes, chosen or ())  # before net1 trains
+    dataset, seed = compare.load_data("flights", arguments.rows or 0), arguments.seed
+    net1 = RowEncoder(dataset.schema, seed=seed)
+    fit_encoder(net1, dataset, steps=arguments.encoder_steps, seed=seed).run("net1")
+    options = {"estimators": chosen, "seed": seed}
+    found = compare.recommend(freeze(net1), dataset, arguments.minutes, **options)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    found.table.to_csv(arguments.out / "recommendation.csv", index=False, float_format="%.5g")
+    plots.recommendation(found).save(arguments.out / "recommendation.png")
+    print(found)
+    return 0
+
+
 COMMANDS = {
     "run": (main_job, run_arguments),
     "apply": (own_table.apply_job, own_table.apply_arguments),
     "compare": (comparison_job, compare_arguments),
+    "recommend": (recommend_job, recommend_arguments),
 }
 
 
@@ -250,7 +280,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return arguments.job(arguments)
     except KeyboardInterrupt:
-        picks_up = "the same call (run: with --out FOLDER) picks up"
+        kept = arguments.command != "recommend"
+        picks_up = "the same call (run: with --out FOLDER) picks up" if kept else "nothing is kept"
         print(f"tabkit: interrupted; {picks_up}", file=sys.stderr)
         return 130
     except (ValueError, ArithmeticError, OSError, ImportError) as error:

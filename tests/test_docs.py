@@ -43,13 +43,23 @@ def registered(monkeypatch):
     monkeypatch.setattr(registry, "_RULES", dict(registry._RULES))
 
 
-WITH_CODE = [name for name in TEXTS if blocks(name) and name != "README.md"]
+OWN_TEST = ("README.md", "docs/your_own_loss.md")
+WITH_CODE = [name for name in TEXTS if blocks(name) and name not in OWN_TEST]
 
 
 @pytest.mark.parametrize("name", WITH_CODE)
 @pytest.mark.usefixtures("registered")
 def test_a_pages_code_runs_from_top_to_bottom(name):
     exec(compile("\n".join(blocks(name)), name, "exec"), {"__name__": "page"})
+
+
+def test_the_page_on_losses_says_what_its_code_finds():
+    names = {"__name__": "page"}
+    exec(compile("\n".join(blocks("docs/your_own_loss.md")), "your_own_loss.md", "exec"), names)
+    assert names["share"]["argmax"] > 0.9
+    assert names["share"]["search"] > 0.99
+    assert names["changed"].turned  # the gradient's
+    assert names["score"](names["hard"]).shape == (144,)
 
 
 def yours():
@@ -151,7 +161,7 @@ def test_every_extra_is_told():
 
 @pytest.mark.parametrize("name", [name for name in TEXTS if name != "CHANGELOG.md"])
 def test_every_command_line_is_understood(name):
-    for line in re.findall(r"python -m tabkit ((?:run|compare)[^`#\n]*)", TEXTS[name]):
+    for line in re.findall(r"python -m tabkit ((?:run|compare|recommend)[^`#\n]*)", TEXTS[name]):
         if "--help" not in line:
             cli.parser().parse_args(line.split())
     for spec in re.findall(r"\(`--estimators ([^`)]+)`", TEXTS[name]):

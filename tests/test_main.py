@@ -146,6 +146,37 @@ def test_jobs_are_a_number_of_processes(jobs, capsys):
     assert "--jobs" in capsys.readouterr().err
 
 
+RECOMMEND = ["recommend", "--rows", "2000", "--encoder-steps", "3", "--minutes", "0.15"]
+
+
+def test_the_recommendation_is_printed_and_kept(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(compare.recommending, "SEEDS", 1)
+    call = [*RECOMMEND, "--out", str(tmp_path / "new"), "--estimators", "softmax", "cross_entropy"]
+    assert cli.main(call) == 0
+    said = capsys.readouterr().out
+    assert "Train through softmax, decode by" in said
+    assert "For reference, cross_entropy" in said
+    table = pd.read_csv(tmp_path / "new" / "recommendation.csv")
+    assert set(table["decoder"]) >= {"argmax", "table", "first_layer"}
+    assert (tmp_path / "new" / "recommendation.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--minutes", "0"], "minutes must be above 0"),
+        (["--estimators", "softmx"], "no estimator is called"),
+        (["--estimators", "zgr", "zgr"], "names zgr twice"),
+    ],
+)
+def test_a_recommendation_that_cannot_be_is_refused_in_words(arguments, said, tmp_path, capsys):
+    """Before net1 trains."""
+    call = [*RECOMMEND, "--encoder-steps", "999999", "--out", str(tmp_path), *arguments]
+    assert cli.main(call) == 2
+    assert said in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("command", ["run", "compare"])
 def test_help_names_every_estimator(command, capsys):
     with pytest.raises(SystemExit) as stop:

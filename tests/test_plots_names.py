@@ -8,6 +8,7 @@ import pytest
 import torch
 from test_maps import AGREEMENT, LANDED, MOVED, PORTS, SCORES, projection, vectors
 from test_plots import KEPT, MEASURED, STEPS, SUMMARY, WALK
+from test_recommend import end, made, trial
 
 from tabkit import estimators, inspection, plots, ruler
 
@@ -44,6 +45,10 @@ DRAWN = {
     "landings": lambda: (plots.landings(MAP, {X: LANDED, Z: LANDED}), NAMES),
     "movement": lambda: (plots.movement({X: MOVED, Y: MOVED}), [X, Y]),
     "race": lambda: (plots.race({Z: RACE}), NAMES),
+    "recommendation": lambda: (
+        plots.recommendation(made(*end(1.0, 0), trial(X, 0, {"argmax": 2.0}))),
+        [X],
+    ),
     "ruler": lambda: (plots.ruler(MEASURED.set_axis([X, Y])), [X, Y]),
     "runs": lambda: (plots.runs({X: STEPS, Y: STEPS}), [X, Y]),
     "scores": lambda: (plots.scores(SCORES.assign(column=X, truth=Y)), [X, Y]),

@@ -1,6 +1,9 @@
 """What a trained net0 is worth, over many estimators and seeds."""
 
+from tabkit.compare.advice import Recommendation
 from tabkit.compare.comparison import cells, kept_comparison, sweep_summary, sweep_text
+from tabkit.compare.limit import fit_limit
+from tabkit.compare.recommending import check_budget, recommend
 from tabkit.compare.scores import (
     Score,
     Trained,
@@ -21,14 +24,17 @@ from tabkit.compare.sweeping import Cell, load_data, sweep
 
 __all__ = [
     "Cell",
+    "Recommendation",
     "Trained",
     "by_decoder",
     "cells",
     "distance_correlation",
+    "fit_limit",
     "kept_comparison",
     "pair_distances",
     "parse_spec",
     "random_row_loss",
+    "recommend",
     "score",
     "summary",
     "sweep",

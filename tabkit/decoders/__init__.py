@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from tabkit.decoders.counterfactuals import Counterfactual, counterfactual
 from tabkit.decoders.handed import Handed, handed_over
 from tabkit.decoders.search import argmax, first_layer, local_search, search, table
 from tabkit.estimators import Estimator
@@ -110,7 +111,9 @@ def decode(
 
 __all__ = [
     "DECODERS",
+    "Counterfactual",
     "Handed",
+    "counterfactual",
     "decode",
     "decoder_of",
     "handed_over",

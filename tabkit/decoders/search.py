@@ -38,10 +38,15 @@ def search(handed: Handed) -> Codes:
 
     From the choice of `first_layer`, where net1 shows one, else from the argmax.
     """
+    return search_by(handed, handed.objective)
+
+
+def search_by(handed: Handed, objective: Objective) -> Codes:
+    """The search of `search`, by its objective or one that stands for it."""
     shown = has(handed.net1, "embedding", "first_layer") and handed.wanted is None
     start = first_layer(handed) if shown else argmax(handed)
     options = {"allowed": handed.allowed, "dtype": handed.logits.dtype}
-    return local_search(start, handed.objective, handed.cardinalities, **options)[0]
+    return local_search(start, objective, handed.cardinalities, **options)[0]
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ from .results import comparison as comparison
 from .results import decoding_gap as decoding_gap
 from .results import distance_scatter as distance_scatter
 from .results import race as race
+from .results import recommendation as recommendation
 from .results import temperatures as temperatures
 from .training import gap_opens as gap_opens
 from .training import loss_curve as loss_curve

@@ -10,11 +10,14 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from tabkit.plots.palette import BLUE, GREEN, GREY, ORANGE
+from tabkit.compare import Recommendation
+from tabkit.plots.palette import BLUE, GREEN, GREY, ORANGE, PINK
 from tabkit.plots.panels import ROUND, legend_above, name_rows, number_logs, panels_of, share_limits
 from tabkit.plots.picture import Picture, check_columns, literal
 
 RELAXED = "relaxed: what is trained"
+DECODED = {"search": (GREEN, "s"), "argmax": (ORANGE, "o")}
+DECODED |= {"first_layer": (BLUE, "D"), "table": (PINK, "^")}
 WIDE, CLOSE = 8.0, (1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)  # a short axis has close marks
 
 
@@ -98,6 +101,30 @@ def _part(summary: pd.DataFrame, data: str) -> pd.DataFrame:
     if part.empty:
         raise ValueError(f"the summary holds no {data!r} at equal steps")
     return part
+
+
+def recommendation(found: Recommendation) -> Picture:
+    """Decoded loss of each estimator by decoder, between the limit and a random row.
+
+    `found`: as `tabkit.recommend` returns it.
+    """
+    table = found.table
+    names = list(dict.fromkeys(table["estimator"]))[::-1]
+    figure, (ax,) = panels_of(1, width=7.2, height=0.42 * len(names) + 1.2)
+    for decoder, part in table.groupby("decoder", sort=False):
+        colour, mark = DECODED[decoder]
+        places = [names.index(name) for name in part["estimator"]]
+        bars = {"xerr": 2 * part["error"], "ms": 5, "color": colour, "elinewidth": 1}
+        ax.errorbar(part["loss"], places, fmt=mark, label=f"decoded by {decoder}", **bars)
+    ax.axvline(found.limit, color=GREY, linestyle="--", label="the limit")
+    ax.axvline(found.random_row, color=GREY, linestyle=":", label="a random training row")
+    ax.set(ylim=(-0.6, len(names) - 0.4))
+    ax.set_xlabel(f"decoded loss of {found.ends.shape[1]} test rows (bars: 2 standard errors)")
+    name_rows([ax], names)
+    legend_above(figure)
+    rows = (f"{r.estimator} by {r.decoder} {r.loss:.3g}" for r in table.itertuples())
+    ends = f"the limit is {found.limit:.3g}, a random row costs {found.random_row:.3g}"
+    return Picture(figure, f"Decoded loss, lowest first: {'; '.join(rows)}; {ends}.")
 
 
 def temperatures(summary: pd.DataFrame, data: str, names: Sequence[str]) -> Picture:

@@ -30,10 +30,15 @@ class Step:
     decoded: float | None = None
 
 
+def silent() -> bool:
+    """Whether nobody watches: neither a notebook nor a terminal."""
+    return "ipykernel" not in sys.modules and not sys.stderr.isatty()
+
+
 def watch(fit: Iterable[Step], description: str = "") -> Iterator[Step]:
     """Passes steps on under a progress bar, in a terminal or a notebook; silent in a pipe."""
-    silent = "ipykernel" not in sys.modules and not sys.stderr.isatty()
-    look, bar = {"desc": description, "unit": "step", "disable": silent, "mininterval": 0.3}, None
+    look = {"desc": description, "unit": "step", "disable": silent(), "mininterval": 0.3}
+    bar = None
     for step in fit:
         bar = tqdm(total=step.steps, **look) if bar is None else bar
         bar.set_postfix(loss=f"{step.loss:.3f}", refresh=False)

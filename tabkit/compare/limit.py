@@ -1,0 +1,65 @@
+"""The limit: what a net reaches that outputs net1's output itself, no row at all."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tabkit.data import Dataset
+from tabkit.nets import Batch, SquaredDistance, device_of, dtype_of, encode_rows
+from tabkit.nets.mlp import mlp
+from tabkit.train import Distances, Fit
+from tabkit.train.fit import Part, PartsOf
+
+
+def fit_limit(
+    net1: Any,
+    dataset: Dataset,
+    *,
+    targets: Distances | None = None,
+    width: int = 256,
+    depth: int = 2,
+    steps: int = 1000,
+    batch: int = 512,
+    lr: float = 3e-3,
+    seed: int = 0,
+) -> Fit:
+    """Trains a net of net0's size to output net1's output for the true row, (B, S) -> (B, Z).
+
+    By the squared distance, in the steps, batches and learning rates of `fit_predictor` with the
+    same seed. No net0 of that size can hope for a lower loss behind net1, whatever it hands over.
+
+    Parameters
+    ----------
+    targets
+        Where net1's outputs come from, if they are kept already.
+
+    Returns
+    -------
+    Fit
+        Trains when it is driven; the net is its ``modules["limit"]``.
+    """
+    where, Z = (device_of(net1), dtype_of(net1)), encode_rows(net1, dataset.rows[:1]).shape[1]
+    generator = torch.Generator().manual_seed(seed)
+    net = mlp(dataset.signal.shape[1], Z, width=width, depth=depth, generator=generator).to(*where)
+    make = targets or Distances(net1, dataset)
+
+    def prepare(fit: Fit) -> PartsOf:
+        def parts_of(step: int) -> list[Part]:
+            index = fit.draw(batch)
+            signal, distance = distance_at(make, net1, dataset, index)
+            return [Part(distance.squared(net(signal)).mean())]
+
+        return parts_of
+
+    run = {"steps": steps, "lr": lr, "seed": seed, "checkpoint": None}
+    return Fit("fit_limit", {"limit": net}, dataset, prepare, {"batch": batch}, **run)
+
+
+def distance_at(
+    make: Distances, net1: Any, dataset: Dataset, index: Tensor
+) -> tuple[Tensor, SquaredDistance]:
+    """The signals (B, S) of the rows at `index`, and the distance behind net1 to them."""
+    where = device_of(net1), dtype_of(net1)
+    signal, rows = dataset.signal[index].to(*where), dataset.rows[index].to(*where)
+    return signal, make(net1, Batch(signal, rows.continuous, rows, index))
