@@ -1,5 +1,6 @@
 """`NotFollowed`, and where in somebody's code a thing happens."""
 
+import os
 import sys
 from pathlib import Path
 from types import FrameType
@@ -8,7 +9,8 @@ import jaxtyping
 import torch
 
 SKIPPED = tuple(
-    str(Path(module.__file__).parent) for module in (sys.modules[__package__], torch, jaxtyping)
+    str(Path(module.__file__).parent) + os.sep
+    for module in (sys.modules[__package__], torch, jaxtyping)
 )
 
 

@@ -139,7 +139,8 @@ def getitem(source: Tensor, index: Any) -> Lookup | None:
     parts = list(index) if isinstance(index, tuple) else [index]
     if not source.is_floating_point() or not any(isinstance(part, Tensor) for part in parts):
         return None
-    if Ellipsis in [part for part in parts if not isinstance(part, Tensor)]:
+    parts = [tensor_of(part, source.device) for part in parts]
+    if any(part is Ellipsis for part in parts):
         axes = sum(part is not None and part is not Ellipsis for part in parts)
         n = next(n for n, part in enumerate(parts) if part is Ellipsis)
         parts[n : n + 1] = [slice(None)] * (source.dim() - axes)
@@ -149,7 +150,8 @@ def getitem(source: Tensor, index: Any) -> Lookup | None:
     widest = tensors[0]
     for n in tensors:  # the last of those with most axes
         widest = n if parts[n].dim() >= parts[widest].dim() else widest
-    places = [n for n, part in enumerate(parts) if isinstance(part, Tensor | int)]
+    left = [part for part in parts if not isinstance(part, int)]  # whole numbers are taken first
+    places = [n for n, part in enumerate(left) if isinstance(part, Tensor)]
     together = places == list(range(places[0], places[-1] + 1))  # else their axes come first
 
     def again(i: Tensor) -> Tensor:
@@ -159,6 +161,13 @@ def getitem(source: Tensor, index: Any) -> Lookup | None:
     return Lookup(
         "[]", parts[widest], again, table=table, lead=places[0] if together else 0, source=source
     )
+
+
+def tensor_of(part: Any, device: torch.device) -> Any:
+    """A list, a range or an array as the tensor that it means; all else as it is."""
+    if isinstance(part, list | range) or type(part).__module__ == "numpy":
+        return torch.as_tensor(part if not isinstance(part, range) else list(part), device=device)
+    return part
 
 
 def gather(input: Tensor, dim: int, index: Tensor, **_: Any) -> Lookup | None:
@@ -196,7 +205,7 @@ def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, **options: 
     dim = dim % input.dim()
     found.hot = input, dim, written
     if "reduce" in options or index.shape[dim] != 1 or input.dim() != 2 or dim != 1:
-        found.refuse = "only a scatter of one code a row along the last of two axes is"
+        found.refuse = "only one code a row, written along the second of two axes, can be followed"
     return found
 
 

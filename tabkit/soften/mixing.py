@@ -28,14 +28,15 @@ def mix(lookup: Lookup, rule: Rule, point: Point) -> Tensor:
     ]
     values = [V.expand(rows, *V.shape[1:]) for V in values]
     by_row = values[0].unsqueeze(1) if len(values) == 1 else torch.stack(values, dim=1)
+    return arranged(lookup, rule, by_row)
+
+
+def arranged(lookup: Lookup, rule: Rule, by_row: Tensor) -> Tensor:
+    """What was found for each row and position, (B, m, tail, lead), as the lookup returns it."""
     found = rule.layout.back(by_row, lookup.index.shape)  # (index's axes, tail, lead)
     if lookup.reduce is not None:
         return lookup.reduce(found)
-    return (
-        found.movedim(tuple(range(-lookup.lead, 0)), tuple(range(lookup.lead)))
-        if lookup.lead
-        else found
-    )
+    return found.movedim(tuple(range(-lookup.lead, 0)), tuple(range(lookup.lead)))
 
 
 def values_of(lookup: Lookup, rule: Rule) -> list[Tensor]:
@@ -123,9 +124,4 @@ def mix_codes(lookup: Lookup, rule: Rule, values: list[Tensor], codes: Tensor) -
         V.expand(len(codes), *V.shape[1:]) if c is None else V[codes[:, c]]
         for V, c in zip(values, rule.columns, strict=True)
     ]
-    found = rule.layout.back(torch.stack(picked, dim=1), lookup.index.shape)
-    return (
-        found.movedim(tuple(range(-lookup.lead, 0)), tuple(range(lookup.lead)))
-        if lookup.lead
-        else found
-    )
+    return arranged(lookup, rule, torch.stack(picked, dim=1))

@@ -48,6 +48,13 @@ class Probe:
         columns = [torch.randint(K, (rows,), generator=self.generator) for K in self.K]
         return torch.stack(columns, dim=1).to(self.device)
 
+    def others(self, codes: Int64[Tensor, "B C"]) -> Int64[Tensor, "B C"]:
+        """Codes that differ from these wherever a column has several categories."""
+        K = torch.tensor(self.K, device=self.device)
+        drawn = torch.rand(codes.shape, generator=self.generator, dtype=torch.float64)
+        step = 1 + (drawn.to(self.device) * (K - 1).clamp(min=1)).long()
+        return torch.where(K > 1, (codes + step) % K, 0)
+
     def every(self, rows: int) -> Int64[Tensor, "B C"]:
         """Codes in which each category comes up as often as there is room for, shuffled."""
         columns = [torch.randperm(rows, generator=self.generator) % K for K in self.K]
@@ -59,7 +66,10 @@ class Probe:
 
     @torch.no_grad()
     def record(
-        self, codes: Int64[Tensor, "B C"], like: list[Lookup] | None = None
+        self,
+        codes: Int64[Tensor, "B C"],
+        like: list[Lookup] | None = None,
+        numbers: Float[Tensor, "B N"] | None = None,
     ) -> tuple[list[Lookup], Any]:
         """The lookups that codes lead to, and the output.
 
@@ -81,7 +91,8 @@ class Probe:
             lookup.found = found.clone()
             return found
 
-        given = codes.clone(), self.numbers(len(codes))  # some nets write into what they get
+        numbers = self.numbers(len(codes)) if numbers is None else numbers
+        given = codes.clone(), numbers.clone()  # some nets write into what they get
         with Watched(handler):
             output = self.call(self.net, *given)
         return seen, output
@@ -159,8 +170,8 @@ def compare_trails(first: list[Lookup], second: list[Lookup]) -> None:
     pairs = zip([*trail(first), ("", "its end")], [*trail(second), ("", "its end")], strict=False)
     here = next(b if a[1] == "its end" else a for a, b in pairs if a != b)
     raise NotFollowed(
-        f"it branches on codes: other codes lead to other lookups, first at {here[1]}. Remedy: "
-        "hand over the branch that you need"
+        f"it branches on codes, or on the number of rows: others lead to other lookups, first at "
+        f"{here[1]}. Remedy: hand over the branch that you need"
     )
 
 
@@ -175,11 +186,15 @@ def rule_of(
     runs = {rows: (codes, lookups[n]) for rows, (codes, lookups) in tried.items()}
     lookup, still = runs[FEW][1], start[n].index
     rule = Rule(lookup.kind, lookup.where, name_of(probe.net, lookup.source))
+    rule.axes = lookup.index.dim()
     changed = [run.index for column in columns for run in column]
     if all(index.shape == still.shape and torch.equal(index, still) for index in changed):
         return rule  # codes do not reach it
     if lookup.refuse:
-        raise NotFollowed(f"codes reach {lookup.kind} at {lookup.where}: {lookup.refuse}")
+        raise NotFollowed(
+            f"codes reach {lookup.kind} at {lookup.where}: {lookup.refuse}. Remedy: leave it out, "
+            "or soften what stands behind it"
+        )
     problem = f"the index, {tuple(lookup.index.shape)} for {FEW} rows, does not follow the rows"
     for layout in layouts(lookup.index.shape, FEW, runs[MORE][1].index.shape, MORE):
         try:
@@ -192,7 +207,7 @@ def rule_of(
             torch.equal(layout.by_row(found.index), rule.expected(codes))
             for codes, found in runs.values()
         ):
-            return checked(probe, rule, *runs[MANY])
+            return checked(probe, rule, [runs[MANY], runs[MORE]])
         problem = "an index is no function of one column's code"
     raise NotFollowed(
         f"{problem}, in {lookup.kind} at {lookup.where}. Remedy: make one column of those that "
@@ -220,10 +235,11 @@ def maps_of(
     return readers, [still[:1, j] if c is None else every[c][:, j] for j, c in enumerate(readers)]
 
 
-def checked(probe: Probe, rule: Rule, codes: Tensor, lookup: Lookup) -> Rule:
+def checked(probe: Probe, rule: Rule, runs: list[tuple[Tensor, Lookup]]) -> Rule:
     """The rule, with how its values are to be had; raises if that would take too long."""
+    lookup = runs[0][1]
     if lookup.table is None and lookup.hot is None:
-        rule.alone = alone(lookup, rule, codes)
+        rule.alone = all(alone(lookup, rule, codes) for codes, lookup in runs)
         most = max(len(f) for f in rule.maps)
         if not rule.alone and most > LOOP:
             raise NotFollowed(
@@ -238,7 +254,10 @@ def name_of(net: Any, table: Tensor | None) -> str:
     if table is None:
         return ""
     named = [*net.named_parameters(), *net.named_buffers()]
-    return next((n for n, w in named if w is table or w.data_ptr() == table.data_ptr()), "")
+    try:
+        return next((n for n, w in named if w is table or w.data_ptr() == table.data_ptr()), "")
+    except RuntimeError:  # no storage of its own, such as under vmap
+        return ""
 
 
 def tensors(output: Any) -> list[Tensor]:

@@ -2,7 +2,6 @@
 
 import copy
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -12,10 +11,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tabkit.simplex import blocks, one_hot
 from tabkit.soften.errors import NotFollowed, place
+from tabkit.soften.lookups import Lookup
+from tabkit.soften.mixing import mix
 from tabkit.soften.probing import Probe, tensors
 from tabkit.soften.softened import Softened
 
 TOGETHER, NUMBERS = 4096, 500_000  # rows in one call; numbers in the simplexes of one
+SMALL = 24  # batches of one, of two and of three rows
 DIRECTIONS, SLACK = 12, 1e-3  # in which slopes are measured; of the slope, by which they may miss
 MOVES = {  # what takes numbers elsewhere without making others of them
     "_to_copy", "cat", "stack", "slice", "select", "view", "_unsafe_view", "reshape", "index",
@@ -39,16 +41,20 @@ def prove(soft: Softened, probe: Probe, codes: Int64[Tensor, "B C"]) -> None:
     NotFollowed
         Saying what differs and, if codes reach the output another way, by which operation, where.
     """
-    few = codes[: max(2, min(64, NUMBERS // sum(probe.K)))]
+    few = slice(max(2, min(64, NUMBERS // sum(probe.K))))
     every = probe.every(max(*probe.K, len(probe.K) + 1))
-    for proof in (Proof(soft, probe), doubled(soft, probe, few)):
-        if proof is None:
-            continue
-        proof.vertices(few)
-        for part in (*codes.split(TOGETHER), *every.split(TOGETHER)):
-            proof.rows(part)
-        proof.inside(few)
-        proof.slopes(few)
+    twin = doubled(soft, probe, codes[few])
+    proofs = [Proof(soft, probe, strict=twin is None), *([twin] if twin else [])]
+    for proof in proofs:
+        proof.vertices(codes[few])
+        real = proof.probe.continuous.split(TOGETHER)
+        for part, numbers in zip(codes.split(TOGETHER), real, strict=True):
+            proof.rows(part, numbers)
+        for part in every.split(TOGETHER):
+            proof.rows(part, proof.probe.numbers(len(part)))
+        proof.inside(codes[few])
+        proof.slopes(codes[few])
+    proofs[-1].small_batches(codes)
 
 
 def doubled(soft: Softened, probe: Probe, codes: Int64[Tensor, "B C"]) -> "Proof | None":
@@ -63,11 +69,11 @@ def doubled(soft: Softened, probe: Probe, codes: Int64[Tensor, "B C"]) -> "Proof
     except Exception:  # it cannot be copied, or its own code knows no float64
         return None
     given = soft.rules, soft.names, soft.cardinalities, soft.standing, soft.numbers.double()
-    return None if narrow.seen else Proof(Softened(net, soft.call, *given), twin)
+    return None if narrow.seen else Proof(Softened(net, soft.call, *given), twin, strict=True)
 
 
 class Narrow(TorchDispatchMode):
-    """Sees whether something is worked out in less than float64."""
+    """Sees whether something of float64 is made narrower on its way."""
 
     seen = False
 
@@ -75,7 +81,8 @@ class Narrow(TorchDispatchMode):
         self, operation: Any, types: Any, args: tuple = (), options: dict | None = None
     ) -> Any:
         result = operation(*args, **(options or {}))
-        if isinstance(result, Tensor) and result.is_floating_point():
+        wide = any(t.dtype == torch.float64 for t in tensors([*args]))
+        if wide and isinstance(result, Tensor) and result.is_floating_point():
             self.seen |= result.dtype != torch.float64
         return result
 
@@ -83,8 +90,8 @@ class Narrow(TorchDispatchMode):
 class Proof:
     """What `prove` checks, one thing a method."""
 
-    def __init__(self, soft: Softened, probe: Probe) -> None:
-        self.soft, self.probe = soft, probe
+    def __init__(self, soft: Softened, probe: Probe, *, strict: bool) -> None:
+        self.soft, self.probe, self.strict = soft, probe, strict
         self.dtype = probe.continuous.dtype
         self.tolerance = 1e-9 if self.dtype == torch.float64 else 5e-5
         if torch.finfo(self.dtype).bits < 32:
@@ -92,25 +99,52 @@ class Proof:
 
     @torch.no_grad()
     def vertices(self, codes: Int64[Tensor, "B C"]) -> None:
-        """One-hots give what codes give, whatever stands in."""
-        numbers, wanted = self.probe.numbers(len(codes)), self.probe.record(codes)[1]
-        if any(t.isnan().any() for t in tensors(wanted)):
-            raise NotFollowed("its output is NaN for rows of the table: are the numbers right?")
-        point = blocks(one_hot(codes, self.probe.K, self.dtype), self.probe.K)
-        for stand in (self.probe.random(len(codes)), self.probe.every(len(codes))):
-            self._same(
-                self.soft.answered(point, numbers, stand), wanted, codes, "a one-hot simplex"
+        """One-hots give what codes give, whatever stands in, and nothing jumps beside them."""
+        numbers, wanted = self.probe.continuous[: len(codes)], self.wanted(codes)
+        hot, other = (
+            one_hot(q, self.probe.K, self.dtype) for q in (codes, self.probe.others(codes))
+        )
+        for stand in (self.probe.others(codes), self.probe.others(codes)):
+            found = self.soft.answered(blocks(hot, self.probe.K), numbers, stand)
+            self._same(found, wanted, codes, "a one-hot simplex")
+        if self.dtype != torch.float64:
+            return
+        near, far = (
+            self.soft.answered(blocks(hot + t * (other - hot), self.probe.K), numbers)
+            for t in (1e-7, 1.0)
+        )
+        if (near - found).abs().max() > 1e-2 * (far - found).abs().max() + self.tolerance:
+            raise NotFollowed(
+                "the output jumps beside a one-hot: is what a lookup finds compared (== 1, > 0) or "
+                "cast to whole numbers or truth values? Remedy: look up where that is not done"
             )
 
+    def wanted(self, codes: Int64[Tensor, "B C"], numbers: Tensor | None = None) -> Tensor:
+        """The net's output for codes; raises NotFollowed if it is no number."""
+        numbers = self.probe.continuous[: len(codes)] if numbers is None else numbers
+        output = self.probe.record(codes, numbers=numbers)[1]
+        if output.isnan().any():
+            raise NotFollowed("its output is NaN for rows of the table: are the numbers right?")
+        return output
+
     @torch.no_grad()
-    def rows(self, codes: Int64[Tensor, "B C"]) -> None:
-        """Each category's own row gives what its code gives, without a one-hot as wide as K."""
-        numbers, wanted = self.probe.numbers(len(codes)), self.probe.record(codes)[1]
-        found = self.soft.answered(list(codes.T), numbers, self.probe.every(len(codes)))
-        self._same(found, wanted, codes, "some category's row")
+    def rows(self, codes: Int64[Tensor, "B C"], numbers: Float[Tensor, "B N"]) -> None:
+        """Each code's own row gives what the code gives, without a one-hot as wide as K."""
+        wanted = self.wanted(codes, numbers)
+        for stand in (self.probe.others(codes), self.probe.others(codes)):
+            found = self.soft.answered(list(codes.T), numbers, stand)
+            self._same(found, wanted, codes, "some category's row")
+
+    def small_batches(self, codes: Int64[Tensor, "B C"]) -> None:
+        """The same for one, two and three rows, where what is asked of all rows is not all one."""
+        for rows in (1, 2, 3):
+            for _ in range(SMALL):
+                drawn = torch.randint(len(codes), (rows,), generator=self.probe.generator)
+                numbers = self.probe.continuous[drawn.to(self.probe.device)]
+                self.rows(self.probe.random(rows), numbers)
 
     def _same(self, found: Tensor, wanted: Tensor, codes: Tensor, what: str) -> None:
-        off = difference(found, wanted)
+        off = difference(found, wanted, by_column=self.strict)
         if not off <= self.tolerance:
             followed = sum(rule.layout is not None for rule in self.soft.rules)
             raise NotFollowed(
@@ -126,7 +160,8 @@ class Proof:
 
     def value(self, z: Tensor, stand: Tensor | None = None) -> Tensor:
         """The output at points, of real rows' numbers."""
-        return self.soft.answered(blocks(z, self.probe.K), self.probe.numbers(len(z)), stand)
+        numbers = self.probe.numbers(len(z))
+        return self.soft.answered(blocks(z, self.probe.K), numbers, stand)
 
     def slope(self, z: Tensor, stand: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The gradient of a weighted sum of the outputs, and the weights."""
@@ -146,7 +181,8 @@ class Proof:
             (self.probe.random(len(codes)), self.probe.every(len(codes))),
         )
         one, two = (self.value(z, stand) for stand in stands)
-        if not difference(two.detach(), one.detach()) <= self.tolerance:
+        off = difference(two.detach(), one.detach(), by_column=self.strict)
+        if not off <= self.tolerance:
             raise NotFollowed(
                 f"the output depends on the codes that only stand in{self.leak(codes)}"
             )
@@ -155,7 +191,49 @@ class Proof:
                 "no gradient comes back from the output: is the lookup under torch.no_grad, or "
                 "detached? Remedy: take that out, or hand over what stands behind it"
             )
+        self.each_lookup(codes)
         self.reached(self.slope(z, stands[0])[0])
+
+    def each_lookup(self, codes: Int64[Tensor, "B C"]) -> None:
+        """A gradient reaches each lookup that moves the output: it is not made whole on the way."""
+        rows = min(len(self.probe.continuous), max(len(codes), 4 * NUMBERS // sum(self.probe.K)))
+        z, codes, answers = self.point(rows), self.probe.random(rows), {}
+
+        def keep(number: int, lookup: Lookup, found: Tensor) -> Tensor:
+            answers[number] = lookup, found
+            return found
+
+        numbers, point = self.probe.numbers(rows), blocks(z, self.probe.K)
+        output = self.soft.answered(point, numbers, change=keep)
+        weights = torch.randn(output.shape, generator=self.probe.generator, dtype=torch.float64)
+        loss = (output * weights.to(output)).sum()
+        given = [found for _, found in answers.values()]
+        try:
+            slopes = torch.autograd.grad(loss, given, allow_unused=True)
+        except RuntimeError as error:
+            raise NotFollowed(f"the way back fails, {error}. {RECOMPUTED}") from error
+        for number, slope in zip(answers, slopes, strict=True):
+            if slope is None or not slope.any():
+                self.matters_not(number, codes, numbers)
+
+    @torch.no_grad()
+    def matters_not(self, number: int, codes: Tensor, numbers: Tensor) -> None:
+        """Raises NotFollowed if the output moves with a lookup that has no gradient."""
+        rule, other = self.soft.rules[number], list(self.probe.others(codes).T)
+
+        def change(n: int, lookup: Lookup, found: Tensor) -> Tensor:
+            return mix(lookup, rule, other) if n == number else found
+
+        still, moved = (
+            self.soft.answered(list(codes.T), numbers, change=c) for c in (None, change)
+        )
+        if difference(moved, still, by_column=True) > self.tolerance:
+            names = sorted({self.probe.names[c] for c in rule.columns if c is not None})
+            raise NotFollowed(
+                f"no gradient reaches column {' and '.join(map(repr, names))} at {rule.where}, "
+                "though the output depends on it: is its lookup under torch.no_grad, detached, "
+                "rounded, compared, or cast to whole numbers?"
+            )
 
     def reached(self, slope: Float[Tensor, "B F"]) -> None:
         """Each column that matters has a gradient; of one that does not, a warning tells."""
@@ -176,7 +254,8 @@ class Proof:
         codes = self.probe.every(max(64, min(self.probe.K[column], TOGETHER)))
         other = codes.clone()
         other[:, column] = (codes[:, column] + 1) % self.probe.K[column]
-        return difference(self.probe.record(codes)[1], self.probe.record(other)[1]) > 0
+        one, two = (self.probe.record(q)[1] for q in (codes, other))
+        return difference(one, two, by_column=True) > self.tolerance
 
     def slopes(self, codes: Int64[Tensor, "B C"]) -> None:
         """The gradient against differences of values, over two widths, which tell the noise."""
@@ -240,12 +319,13 @@ class Proof:
         return log
 
 
-def difference(one: object, two: object) -> float:
-    """The largest difference of two outputs, relative to the size of the second."""
-    pairs: Iterator[tuple[Tensor, Tensor]] = zip(tensors(one), tensors(two), strict=True)
-    offs = [
-        float((a.double() - b.double()).abs().max() / (1 + b.double().abs().max()))
-        for a, b in pairs
-        if b.numel()
-    ]
-    return max(offs, default=0.0)
+def difference(one: Tensor, two: Tensor, *, by_column: bool) -> float:
+    """The largest difference of two outputs, relative to the second's size, or its columns'."""
+    if not two.numel():
+        return 0.0
+    one, two = (t.double().reshape(len(t), -1) for t in (one, two))
+    size = two.abs().nan_to_num(posinf=0.0)
+    largest = size.max()
+    scale = size.amax(dim=0).clamp(min=1e-6 * float(largest)) if by_column else 1 + largest
+    off = torch.where(one == two, 0.0, one - two).abs() / scale.clamp(min=1e-30)
+    return float(off.max())

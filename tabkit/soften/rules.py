@@ -68,6 +68,7 @@ class Rule:
     layout: Layout | None = None
     columns: list[int | None] = field(default_factory=list)
     maps: list[Int64[Tensor, " K"]] = field(default_factory=list)
+    axes: int = 0  # of the index
     alone: bool = False  # whether what is found does not depend on the rows
 
     def expected(self, codes: Int64[Tensor, "B C"]) -> Int64[Tensor, "B m"]:
@@ -81,7 +82,9 @@ class Rule:
         """Of each position where its categories' indices begin, if they follow each other."""
         if not hasattr(self, "_first"):
             self._first = [
-                int(f[0]) if torch.equal(f, torch.arange(len(f), device=f.device) + f[0]) else None
+                int(f[0])
+                if f[0] >= 0 and torch.equal(f - f[0], torch.arange(len(f)).to(f))
+                else None
                 for f in self.maps
             ]
         return self._first

@@ -1,7 +1,6 @@
 """`Softened`: a trained net that takes simplexes where it took codes."""
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -13,11 +12,12 @@ from tabkit.schema import check_codes
 from tabkit.simplex import blocks
 from tabkit.soften.errors import NotFollowed, place
 from tabkit.soften.layers import Linears, layer_of
-from tabkit.soften.lookups import Lookup, Watched
-from tabkit.soften.mixing import Point, mix, values_of
+from tabkit.soften.lookups import Lookup, Watched, integers
+from tabkit.soften.mixing import Point, arranged, mix, values_of
 from tabkit.soften.probing import Call
 from tabkit.soften.rules import Rule
 
+Change = Callable[[int, Lookup, Tensor], Tensor]
 KEPT, STAND = 8, 13  # numbers of rows for which the stand-ins are kept; rows that stand in
 
 
@@ -33,6 +33,8 @@ class StandIn:
         known = self.indices[number]
         if known is None or known.shape != index.shape:
             rule = self.rules[number]
+            if index.dim() <= rule.layout.axis or index.dim() != rule.axes:
+                return False
             if not torch.equal(rule.layout.by_row(index), rule.expected(self.codes)):
                 return False
             known = self.indices[number] = index.clone()
@@ -72,7 +74,10 @@ class Softened(nn.Module):
         super().__init__()
         self.net, self.call, self.rules, self.names = net, call, rules, tuple(names)
         self.cardinalities, self.continuous_features = tuple(cardinalities), numbers.shape[1]
-        self.standing, self.numbers, self._kept = standing, numbers, {}
+        self.standing, self.numbers = standing, numbers
+        self._kept: dict[Any, StandIn] = {}
+        self._found: dict[str, tuple[Any, Any]] = {}  # what was made of the weights, and of which
+        self._whole = {n: (t, t._version, t.clone()) for n, t in whole_numbers(net)}
         self.eval()
 
     def extra_repr(self) -> str:
@@ -86,8 +91,11 @@ class Softened(nn.Module):
         if continuous is None:
             continuous = self.numbers.new_zeros(len(categorical), self.continuous_features)
         if categorical.is_floating_point():
+            if categorical.dim() != 2:
+                raise ValueError(f"a simplex is (B, F), not {tuple(categorical.shape)}")
             return self.answered(blocks(categorical, self.cardinalities), continuous)
         check_codes(categorical, self.cardinalities)
+        self._check_same()
         return self.call(self.net, categorical, continuous)
 
     def embedded(self, e: Float[Tensor, "B CD"], continuous: Float[Tensor, "B N"]) -> Tensor:
@@ -103,11 +111,17 @@ class Softened(nn.Module):
         standing: Int64[Tensor, "B C"] | None = None,
         *,
         embedded: bool = False,
+        change: Change | None = None,
     ) -> Tensor:
         """The output for a point, a block (B, K) or codes (B,) of each column.
 
-        `standing` are the codes that the net gets meanwhile, of its own choice if not given.
+        `standing` are the codes that the net gets meanwhile, of its own choice if not given;
+        `change` may put something else in the place of an answer.
         """
+        if len(point[0]) == 0:  # some nets cannot do it with none
+            row = [torch.cat([block, block.new_zeros(1, *block.shape[1:])]) for block in point]
+            numbers = torch.cat([continuous, continuous.new_zeros(1, continuous.shape[1])])
+            return self.answered(row, numbers, embedded=embedded)[:0]
         stand = self._standing(len(point[0]), point[0].device)
         stand = stand if standing is None else StandIn(standing, self.rules)
         still, seen = torch.compiler.is_compiling() or transforming(), 0
@@ -123,43 +137,67 @@ class Softened(nn.Module):
             if not still and not stand.leads_to(seen - 1, lookup.index):
                 raise NotFollowed(
                     f"it looks up otherwise than when it was softened, at {rule.where}: has it "
-                    "changed since? Remedy: soften it again"
+                    "changed since, or does the index depend on numbers or on how many rows there "
+                    "are? Remedy: soften it again, on rows such as these"
                 )
-            return put_in(lookup, rule, point) if embedded else mix(lookup, rule, point)
+            found = put_in(lookup, rule, point) if embedded else mix(lookup, rule, point)
+            return found if change is None else change(seen - 1, lookup, found)
 
         if not still:
-            self._check_frozen()
-        given = stand.codes.clone(), continuous  # some nets write into what they get
+            self._check_same()
+        given = stand.codes.clone(), continuous.clone()  # some nets write into what they get
         with Watched(handler):
             output = self.call(self.net, *given)
         if seen != len(self.rules):
             raise NotFollowed(f"it makes {seen} lookups, not {len(self.rules)} as when softened")
         return output
 
-    def _check_frozen(self) -> None:
-        if self.net.training or any(p.requires_grad for p in self.net.parameters()):
+    def _check_same(self) -> None:
+        """Raises NotFollowed if the net trains, or reads codes through other whole numbers."""
+        if torch.compiler.is_compiling():
+            return
+        trains = any(p.requires_grad for p in self.net.parameters())
+        if trains or any(module.training for module in self.net.modules()):
             raise NotFollowed("it trains: call tabkit.freeze(net1)")
+        for name, tensor in whole_numbers(self.net):
+            known = self._whole.get(name)
+            if known is None or tensor is not known[0] or tensor._version != known[1]:
+                if known is None or not torch.equal(tensor, known[2].to(tensor.device)):
+                    raise NotFollowed(f"its {name!r} has changed. Remedy: soften it again")
+                self._whole[name] = tensor, tensor._version, known[2]
 
     def _standing(self, rows: int, device: torch.device) -> "StandIn":
         """The codes that stand in for so many rows."""
-        key = rows, device
-        if torch.compiler.is_compiling() or key not in self._kept:
-            codes = self.standing.to(device)[torch.arange(rows, device=device) % len(self.standing)]
-            if torch.compiler.is_compiling():
-                return StandIn(codes, self.rules)
+        kept = None if torch.compiler.is_compiling() else self._kept.get((rows, device))
+        if kept is not None:
+            return kept
+        codes = self.standing.to(device)[torch.arange(rows, device=device) % len(self.standing)]
+        made = StandIn(codes, self.rules)
+        if not torch.compiler.is_compiling():
             for rule in self.rules:
                 rule.maps = [f.to(device) for f in rule.maps]
-            while len(self._kept) >= KEPT:
-                self._kept.pop(next(iter(self._kept)), None)
-            self._kept[key] = StandIn(codes, self.rules)
-        return self._kept[key]
+            self._kept = dict([*self._kept.items()][1 - KEPT :]) | {(rows, device): made}
+        return made
+
+    def _of_now(self, name: str, make: Callable[[], Any]) -> Any:
+        """What `make` makes of the weights as they are; made again if they have changed."""
+        tensors = [*self.net.parameters(), *self.net.buffers()]
+        key = [(t.data_ptr(), t._version, t.dtype) for t in tensors]
+        if name not in self._found or self._found[name][0] != key:
+            with torch.inference_mode(False), torch.no_grad():
+                self._found[name] = key, make()
+        return self._found[name][1]
 
     def behind(self, hidden: Float[Tensor, "*B R"]) -> Tensor:
         """The output from the first layer's; TypeError if there is no such layer."""
         if self._first is None:
             raise TypeError(f"what asks for behind() needs net1.first_layer: {self.why_not}")
-        number, flat = self._first[0], hidden.flatten(0, -2)
-        calls = iter(range(number + 1))
+        self._check_same()
+        return self._behind(self._first[0], hidden)
+
+    def _behind(self, number: int, hidden: Float[Tensor, "*B R"]) -> Tensor:
+        """The output if this is that of the linear layer of some number."""
+        flat, calls = hidden.flatten(0, -2), iter(range(number + 1))
         numbers = flat.new_zeros(len(flat), self.continuous_features)
         codes = self._standing(len(flat), flat.device).codes.clone()
         with Linears(lambda *_: flat if next(calls, -1) == number else None):
@@ -173,28 +211,36 @@ class Softened(nn.Module):
         """
         return None if self._first is None else self._first[1]
 
-    @cached_property
-    @torch.no_grad()
+    @property
     def _first(self) -> tuple[int, nn.Linear] | None:
-        """How manieth linear layer it is, and the layer; proved on points."""
-        if self.embedding is None:
+        """How manieth linear layer it is, and the layer."""
+        return self._of_now("first", self._find_first)
+
+    def _find_first(self) -> tuple[int, nn.Linear] | None:
+        """The layer whose inputs are the tables and the numbers, if nothing passes it by."""
+        tables = self.embedding
+        if tables is None:
             return None
-        generator = torch.Generator().manual_seed(0)
-        sizes = (STAND, self.embedding.out_features), (STAND, self.continuous_features)
-        e, x = (
-            torch.randn(size, generator=generator).to(self.embedding.weights[0]) for size in sizes
-        )
+        generator, like = torch.Generator().manual_seed(0), tables.weights[0]
+        e = torch.randn(STAND, tables.out_features, generator=generator).to(like)
+        x = torch.randn(STAND, self.continuous_features, generator=generator).to(like)
         layers: list[nn.Linear | None] = []
         given = torch.cat([e, x], dim=1)
         with Linears(lambda *layer: layers.append(layer_of(*(*layer, None)[:3], given))):
-            wanted = self.embedded(e, x)
+            self.embedded(e, x)
+        real = tables(self.standing.to(like.device)), self.numbers.to(like)
         for number, layer in enumerate(layers):
             if layer is not None:
-                self.__dict__["_first"] = number, layer
-                found = self.behind(layer(given))
-                if torch.allclose(found, wanted, rtol=1e-4, atol=1e-5):
+                tried = [(e, x), (10 * e, 10 * x), (e, 100 * x), real, (e, real[1])]
+                if all(self._passes_nothing_by(number, layer, *pair) for pair in tried):
                     return number, layer
         return None
+
+    def _passes_nothing_by(self, number: int, layer: nn.Linear, e: Tensor, x: Tensor) -> bool:
+        """Whether the layer's output is all that the rest of the net needs."""
+        wanted = self.embedded(e, x)
+        found = self._behind(number, layer(torch.cat([e, x], dim=1)))
+        return torch.allclose(found, wanted, rtol=1e-4, atol=1e-5)
 
     @property
     def why_not(self) -> str:
@@ -219,11 +265,13 @@ class Softened(nn.Module):
                 lines.append(f"{name!r} is read by {places or 'nothing'}")
         return "; ".join(lines)
 
-    @cached_property
+    @property
     def embedding(self) -> SoftEmbedding | None:
         """The tables, frozen, as they are now; None unless each column has exactly one."""
-        if self._no_tables:
-            return None
+        return None if self._no_tables else self._of_now("embedding", self._find_tables)
+
+    def _find_tables(self) -> SoftEmbedding:
+        """What each column's lookup holds for its categories."""
         tables: dict[int, Tensor] = {}
         rules = iter(self.rules)
 
@@ -235,9 +283,9 @@ class Softened(nn.Module):
                         tables[c] = values.flatten(1)
             return lookup.plain()
 
-        device = next(self.net.parameters()).device
-        given = [x.to(device, copy=True) for x in (self.standing, self.numbers)]
-        with torch.no_grad(), Watched(handler):
+        like = next((p for p in self.net.parameters() if p.is_floating_point()), self.numbers)
+        given = self.standing.to(like.device, copy=True), self.numbers.to(like, copy=True)
+        with Watched(handler):
             self.call(self.net, *given)
         made = [nn.Embedding.from_pretrained(tables[c]) for c in range(len(self.cardinalities))]
         return SoftEmbedding.from_embeddings(made).requires_grad_(False).eval()
@@ -245,10 +293,17 @@ class Softened(nn.Module):
 
 def put_in(lookup: Lookup, rule: Rule, point: Point) -> Tensor:
     """What a lookup of tables finds if the columns' embeddings are these."""
-    shape = values_of(lookup, rule)[0].shape[1:]
-    parts = [point[c].unflatten(1, shape) for c in rule.columns]
-    found = rule.layout.back(torch.stack(parts, dim=1), lookup.index.shape)
-    return lookup.reduce(found) if lookup.reduce is not None else found
+    values, rows = values_of(lookup, rule), len(point[0])
+    parts = [
+        V.expand(rows, *V.shape[1:]) if c is None else point[c].unflatten(1, V.shape[1:])
+        for V, c in zip(values, rule.columns, strict=True)
+    ]
+    return arranged(lookup, rule, torch.stack(parts, dim=1))
+
+
+def whole_numbers(net: nn.Module) -> list[tuple[str, Tensor]]:
+    """The net's tensors of integers, by name."""
+    return [(name, t) for name, t in net.named_buffers() if integers(t)]
 
 
 def transforming() -> bool:
