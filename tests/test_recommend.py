@@ -25,7 +25,7 @@ from tabkit.compare.advice import difference, no_better
 from tabkit.compare.trials import LIMIT, Setting, Trial
 from tabkit.nets import encode_rows
 
-STEPS, ROWS = 25, 30
+STEPS, ROWS = 15, 20
 QUICK = {"steps": STEPS, "rows": ROWS, "batch": 64, "progress": False}
 GUMBEL = "gumbel_softmax:tau=cosine/2/0.25"
 

@@ -120,9 +120,10 @@ def recommend(
     --------
     >>> from tabkit import RowEncoder, freeze, planted
     >>> data = planted(300, categorical=2, continuous=1)
-    >>> found = recommend(freeze(RowEncoder(data.schema)), data, 0.05, steps=20, rows=20)
-    >>> found.sentences[0][:14]
-    'Train through '
+    >>> options = {"estimators": ["softmax"], "steps": 20, "rows": 20, "batch": 64}
+    >>> found = recommend(freeze(RowEncoder(data.schema)), data, 0.05, **options)
+    >>> found.best[0]
+    'softmax'
     """
     check_sizes(batch=batch, rows=rows, steps=MOST if steps is None else steps)
     check_budget(minutes, estimators or (), steps or MOST)
