@@ -5,9 +5,11 @@ test_soften_libraries.py.
 """
 
 import copy
+import pickle
 import threading
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -124,6 +126,15 @@ FOLLOWED = {
     "rare ones hashed together": lambda s, q: s.wide(q % 2 + s.starts).flatten(1),
     "clamped": lambda s, q: s.wide(q.clamp(max=1) + s.starts).flatten(1),
     "only one category differs": lambda s, q: s.wide((q == 2).long() + s.starts).flatten(1),
+    "codes from the end": lambda s, q: torch.cat([s.hot[q[:, c] - 7] for c in range(C)], 1),
+    "W[list, codes]": lambda s, q: s.stacked[list(range(C)), q].flatten(1),
+    "W[array, codes]": lambda s, q: s.stacked[np.arange(C), q].flatten(1),
+    "W[0, :, codes]": lambda s, q: torch.cat(
+        [s.stacked.mT[c, :, q[:, c]].T for c in range(C)], 1
+    ),
+    "of each row's own, as many as rows": lambda s, q: torch.cat(
+        [s.hot.expand(len(q), 7, 3)[torch.arange(len(q)), q[:, c]] for c in range(C)], 1
+    ),
     "two reads of a column": lambda s, q: s.embeddings(q) + s.wide(q + s.starts).flatten(1),
     "a product of two reads": lambda s, q: s.embeddings(q) * s.wide(q + s.starts).flatten(1),
     "a factorisation machine": lambda s, q: (
@@ -152,6 +163,7 @@ def extras():
         "padded": nn.Embedding(9, 3, padding_idx=0),
         "shuffle": torch.randperm(F),
         "bins": nn.Embedding(3, 3),
+        "shares": torch.tensor([4.0, 3.0, 2.0, 1.0, 0.0]).double(),
     }
 
 
@@ -204,7 +216,47 @@ def scripted(s, q):
     return s.script(q)
 
 
+def where(condition):
+    """A net that reads otherwise if something holds of the batch."""
+    return lambda s, q: s.embeddings(q) * (1.5 if condition(q) else 1.0)
+
+
+def whole(find):
+    """A net that makes whole numbers of what it finds, beside its tables."""
+    return lambda s, q: s.embeddings(q) + s.hot[find(s, q[:, 0])].repeat(1, C)
+
+
+def beside(hot):
+    return hot[:, :1] + (hot == 1)[:, :1]
+
+
 REFUSED = {
+    "a branch on a maximum": (where(lambda q: q.max() == 6), "another output than the code"),
+    "a branch on any": (where(lambda q: (q == 0).any()), "another output than the code"),
+    "a branch on all": (where(lambda q: (q[:, 0] < 4).all()), "another output than the code"),
+    "a branch on how many": (
+        where(lambda q: len(q[:, 0].unique()) < 3),
+        "depends on the codes|another output",
+    ),
+    "a lookup by numbers that were looked up": (
+        whole(lambda s, q: s.shares[q].long()),
+        "no gradient reaches column|jumps",
+    ),
+    "a lookup by the largest of a one-hot": (
+        whole(lambda s, q: functional.one_hot(q, 5).argmax(-1)),
+        "no gradient reaches column",
+    ),
+    "a one-hot compared": (
+        lambda s, q: (
+            s.embeddings(q) * (functional.one_hot(q[:, 0], 5) == 1).any(1, keepdim=True)
+            + (functional.one_hot(q[:, 0], 5) == 1)[:, :1]
+        ),
+        "no gradient reaches column|jumps",
+    ),
+    "a one-hot compared beside its mixture": (
+        lambda s, q: s.embeddings(q) + beside(functional.one_hot(q[:, 0], 5)),
+        "jumps",
+    ),
     "codes as numbers": (lambda s, q: s.embeddings(q) + q[:, :1] / 50, "past the 4.*div at.*py:"),
     "a code of one category counts": (
         lambda s, q: s.embeddings(q) + 1e-3 * (q[:, :1] == 3),
@@ -394,6 +446,90 @@ def test_the_tables_are_live_and_what_changed_too_much_is_refused(softened):
     net.requires_grad_(True)
     with pytest.raises(NotFollowed, match=r"it trains: call tabkit\.freeze"):
         softened(z, x)
+
+
+def test_what_is_made_of_the_weights_is_made_again_when_they_change(softened):
+    z, x = points(6), rows_of(6).continuous
+    assert softened.first_layer is not None
+    net = softened.net
+    net.tables[0].weight.mul_(2)
+    net.body[0].weight.mul_(0.5)
+    hidden = softened.first_layer(torch.cat([softened.embedding(z), x], dim=1))
+    torch.testing.assert_close(softened.behind(hidden), net.mixed(z, x))
+
+
+def test_other_whole_numbers_are_refused_and_the_same_again_are_not():
+    net = frozen("a buffer between")
+    net.register_buffer("map", net.shuffle.clone())
+    net.read = (lambda s, q: s.wide(s.map[q + s.starts]).flatten(1)).__get__(net)
+    soft, z, x = soften(net, rows_of(99), K), points(6), rows_of(6).continuous
+    before, state = soft(z, x), copy.deepcopy(net.state_dict())
+    net.load_state_dict(state)
+    torch.testing.assert_close(soft(z, x), before)
+    net.map[[0, 1]] = net.map[[1, 0]].clone()
+    with pytest.raises(NotFollowed, match="its 'map' has changed"):
+        soft(z, x)
+
+
+@pytest.mark.parametrize("use", ["codes", "simplex", "behind"])
+def test_a_part_that_trains_again_is_refused(softened, use):
+    z, rows = points(6), rows_of(6)
+    hidden = softened.first_layer(torch.cat([softened.embedding(z), rows.continuous], dim=1))
+    softened.net.body.train()
+    given = {"codes": rows.codes, "simplex": z}
+    with pytest.raises(NotFollowed, match="it trains"):
+        softened.behind(hidden) if use == "behind" else softened(given[use], rows.continuous)
+
+
+def test_a_part_past_the_first_layer_that_few_numbers_show_forbids_it():
+    net = net_of(lambda s, q: s.embeddings(q))
+    net.forward = lambda q, x: net.body(torch.cat([net.read(q), x], dim=1)) + (x - 4).relu()
+    soft = soften(net, rows_of(99), K)
+    assert soft.first_layer is None
+
+
+def test_a_small_leak_in_a_net_of_narrow_floats_is_no_rounding():
+    net = freeze(Net().float())
+    net.read = (lambda s, q: s.embeddings(q) + q[:, :1] * 1e-4).__get__(net)
+    with pytest.raises(NotFollowed, match="past the 4 lookups"):
+        soften(net, rows_of(300, dtype=torch.float32), K)
+
+
+def test_a_small_output_is_not_hidden_by_a_large_one():
+    net = net_of(lambda s, q: s.embeddings(q))
+    net.forward = lambda q, x: torch.stack(
+        [
+            1e9 * net.body(torch.cat([net.read(q), x], dim=1))[:, 0],
+            net.read(q)[:, 0] + 0.1 * q[:, 1],
+        ],
+        dim=1,
+    )
+    with pytest.raises(NotFollowed, match="another output than the code"):
+        soften(net, rows_of(300), K)
+
+
+def test_a_call_that_changes_the_net_is_refused():
+    net = net_of(lambda s, q: s.embeddings(q))
+    net.register_buffer("calls", torch.zeros(()))
+
+    def forward(q, x):
+        net.calls = net.calls + 1
+        return net.body(torch.cat([net.read(q), x], dim=1))
+
+    net.forward = forward
+    with pytest.raises(NotFollowed, match="changes 'calls'"):
+        soften(net, rows_of(99), K)
+
+
+def test_no_rows_give_no_rows(softened):
+    assert softened(points(0), torch.zeros(0, N).double()).shape == (0, 2)
+
+
+def test_it_is_made_under_no_grad_and_kept_by_pickle():
+    with torch.no_grad():
+        soft = soften(freeze(Net().double()), rows_of(99), K)
+    x = rows_of(6).continuous
+    torch.testing.assert_close(pickle.loads(pickle.dumps(soft))(points(6), x), soft(points(6), x))
 
 
 def test_its_tables_and_first_layer_are_shown_where_it_has_them(softened):

@@ -191,12 +191,12 @@ class Proof:
                 "no gradient comes back from the output: is the lookup under torch.no_grad, or "
                 "detached? Remedy: take that out, or hand over what stands behind it"
             )
-        self.each_lookup(codes)
-        self.reached(self.slope(z, stands[0])[0])
+        many = min(len(self.probe.continuous), max(len(codes), 4 * NUMBERS // sum(self.probe.K)))
+        self.each_lookup(many)
+        self.reached(self.slope(self.point(many))[0])
 
-    def each_lookup(self, codes: Int64[Tensor, "B C"]) -> None:
+    def each_lookup(self, rows: int) -> None:
         """A gradient reaches each lookup that moves the output: it is not made whole on the way."""
-        rows = min(len(self.probe.continuous), max(len(codes), 4 * NUMBERS // sum(self.probe.K)))
         z, codes, answers = self.point(rows), self.probe.random(rows), {}
 
         def keep(number: int, lookup: Lookup, found: Tensor) -> Tensor:
@@ -213,7 +213,8 @@ class Proof:
         except RuntimeError as error:
             raise NotFollowed(f"the way back fails, {error}. {RECOMPUTED}") from error
         for number, slope in zip(answers, slopes, strict=True):
-            if slope is None or not slope.any():
+            written = answers[number][0].in_place  # over which more may be written
+            if not written and (slope is None or not slope.any()):
                 self.matters_not(number, codes, numbers)
 
     @torch.no_grad()
