@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -86,6 +87,12 @@ def test_one_line_corrects_it():
     assert again.rows == data.rows
     with pytest.raises(TypeError, match="no choice 'catgorical'"):
         table.but(catgorical=[])
+
+
+def test_the_page_shows_what_is_printed(capsys):
+    page = (Path(__file__).parents[1] / "docs" / "your_own_table.md").read_text()
+    exec(re.search(r"^```python\n(.*?)^```$", page, re.M | re.S)[1], {})
+    assert f"```text\n{capsys.readouterr().out}```" in page
 
 
 def test_its_questions_lead_to_data_when_they_are_answered_as_they_say():

@@ -360,6 +360,7 @@ BAD_CONTINUOUS = {
     "complex numbers": ([1j, 2], 0, 1j, "complex"),
     "numeric levels": (levels(1, 2), 0, 1, "dtype category"),
     "squares beyond float64": ([1e308, -1e308], None, None, "another unit"),
+    "sums beyond float64": ([1e308, 1e308, -1e308, 1e308], None, None, "another unit"),
     "squares below float64": ([1e-200, 2e-200], None, None, "another unit"),
 }
 

@@ -81,9 +81,10 @@ def is_text(column: pd.Series) -> bool:
 
 def as_numbers(column: pd.Series) -> pd.Series:
     """Text or booleans as numbers, others as they are; DataError where text is no number."""
-    if value_kind(column) == "boolean":
-        return column.astype("Float64" if column.hasnans else float)
-    if not is_text(column):
+    kind = value_kind(column)
+    if kind in ("boolean", "empty"):
+        return column.astype("Float64" if kind == "boolean" and column.hasnans else float)
+    if kind != "string":
         return column
     found = pd.to_numeric(column.astype(object), errors="coerce")
     for row in np.flatnonzero(found.isna() & column.notna())[:1].tolist():

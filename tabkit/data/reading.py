@@ -169,13 +169,18 @@ class Table:
         return "\n".join([f"Table {self.name!r}: {size}", *self._lines()])
 
     def _lines(self) -> Iterable[str]:
-        train = self._splits()[0].numpy() if len(self.known) else []
+        try:
+            train = self._splits()[0].numpy()
+        except ValueError as error:
+            yield f"  no split: {error}"
+            train = np.arange(len(self.known))
         for look in self.looks:
             gaps = f", {look.missing:,} missing" if look.missing else ""
             yield f"  {look.name}: {look.kind} ({look.why}), {look.values:,} values{gaps}"
             column, doubts = self.known[look.name], [*look.doubts, look.remedy]
             if look.kind == "categorical":
-                never = sorted(map(str, set(column.dropna()) - set(column.iloc[train].dropna())))
+                met = column.iloc[train].dropna().unique()
+                never = sorted(str(v) for v in column.dropna().unique() if v not in met)
                 doubts += [f"never in training: {', '.join(never)}"] if never else []
             if look.missing and look.kind in ("categorical", "continuous", "outcomes", "signal"):
                 doubts += [

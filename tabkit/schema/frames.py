@@ -68,7 +68,7 @@ def missing_column(name: str, present: Iterable[Any], where: str = "the frame") 
     return DataError(f"is not in {where}", f"add or rename it{hint}", column=name)
 
 
-def check_frame(frame: pd.DataFrame, expected: Sequence[str], *, exactly: bool = True) -> None:
+def check_frame(frame: pd.DataFrame, expected: Sequence[Any], *, exactly: bool = True) -> None:
     """A frame with rows and with the expected columns; exactly those, or more."""
     check_names(expected, "is named twice in categorical= and continuous=", "name it once")
     wanted, present = set(expected), set(frame.columns)
