@@ -34,15 +34,16 @@ def kinds(table):
     return {look.name: look.kind for look in table.looks}
 
 
-def follow(read, said, depth=9):
+def follow(read, answer):
     """Follows what each error says, until there is none: the calls that its remedies name."""
-    for _ in range(depth):
+    said = {}
+    for _ in range(9):
         try:
             return read(**said)
         except DataError as error:
             found = re.findall(r"(\w+)=(\[[^\]]*\]|\{.*?\})", error.remedy)
             assert found, error
-            key, value = found[0]
+            key, value = found[answer]
             value = eval(value)
             said = said | {
                 key: said.get(key, {}) | value
@@ -95,13 +96,27 @@ def test_the_page_shows_what_is_printed(capsys):
     assert f"```text\n{capsys.readouterr().out}```" in page
 
 
-def test_its_questions_lead_to_data_when_they_are_answered_as_they_say():
+@pytest.mark.parametrize("answer", [0, -1])
+def test_its_questions_lead_to_data_when_they_are_answered_as_they_say(answer):
+    """By the first way that each remedy names, and by the last."""
     gaps = CARS.assign(
         power=CARS["power"].mask(CARS.index < 3), make=CARS["make"].mask(CARS.index > 50)
     )
-    data = follow(lambda **said: read_table(gaps).data(**said), {})
-    assert "(missing)" in data.schema.categorical[0].labels
-    assert "power_missing" in data.schema.names
+    gaps["size"] = pd.Series(list("123456") * 10).mask(CARS.index == 5, "?")
+    data = follow(lambda **said: read_table(gaps).data(**said), answer)
+    if answer == 0:
+        assert "(missing)" in data.schema.categorical[0].labels
+        assert {"power_missing", "size"} < set(data.schema.names)
+    else:
+        assert "size" in data.signal_names
+        assert len(data) == N - 3 - 9 - 1
+
+
+def test_whole_numbers_with_gaps_are_categories_of_whole_numbers():
+    """As a CSV file makes them floats."""
+    gaps = CARS.assign(cylinders=CARS["cylinders"].mask(CARS.index < 3))
+    data = read_table(gaps, **CHOICES, gaps={"cylinders": "category"}).data(drop=["nothing"])
+    assert data.schema.categorical[1].labels == ("4", "6", "8", "(missing)")
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet", "polars", "Path"])
@@ -188,10 +203,11 @@ def test_dates_of_any_form_are_dates():
         assert kinds(table)["sold"] == "ask"
         data = table.data(**CHOICES)
         assert data.frame()["sold_month"].tolist() == CARS["sold"].dt.month.tolist()
-    with pytest.raises(DataError, match=r"row 5.*is no date"):
-        read_table(
-            CARS.assign(sold=CARS["sold"].map(str).mask(CARS.index == 5, "soon")), **CHOICES
-        ).data()
+    stray = CARS.assign(sold=CARS["sold"].map(str).mask(CARS.index == 5, "soon"))
+    with pytest.raises(DataError, match=r"row 5.*is no date.*unknown=\['soon'\] and gaps={'sold'"):
+        read_table(stray, **CHOICES).data()
+    said = {"unknown": ["soon"], "gaps": {"sold": "drop"}}  # as the remedy says
+    assert len(read_table(stray, **CHOICES, **said).data()) == N - 1
     for parts in ("month", ["moon"]):
         with pytest.raises(DataError, match="give a list of month, weekday"):
             read_table(CARS, dates={"sold": parts})

@@ -100,6 +100,13 @@ def as_numbers(column: pd.Series) -> pd.Series:
     return found.astype(float)
 
 
+def as_whole(column: pd.Series) -> pd.Series:
+    """Whole numbers that a gap has made floats, as whole again; other columns as they are."""
+    if value_kind(column) != "floating" or not (column.dropna().astype(float) % 1 == 0).all():
+        return column
+    return column.astype(float).astype("Int64")
+
+
 def as_dates(column: pd.Series) -> pd.Series:
     """Dates, or text such as 2013-01-31, as pandas' dates; DataError if a value is none."""
     if is_text(column):
@@ -112,8 +119,8 @@ def as_dates(column: pd.Series) -> pd.Series:
         value = plain(column.iloc[row])
         raise DataError(
             "is no date",
-            f"convert the column, pandas.to_datetime(frame[{column.name!r}]), or drop "
-            f"such rows, gaps={{{column.name!r}: 'drop'}}",
+            f"write dates as 2013-01-31; or leave such rows out, unknown=[{value!r}] and "
+            f"gaps={{{column.name!r}: 'drop'}}",
             column=str(column.name),
             row=row,
             value=value,

@@ -12,7 +12,14 @@ import pandas as pd
 
 from tabkit.data.dataset import Dataset, from_frame
 from tabkit.data.looking import ASK, Look, look_at
-from tabkit.data.preparing import PARTS_OF_DATES, Preparation, as_dates, as_numbers, check_dates
+from tabkit.data.preparing import (
+    PARTS_OF_DATES,
+    Preparation,
+    as_dates,
+    as_numbers,
+    as_whole,
+    check_dates,
+)
 from tabkit.data.splits import Splits, chosen_split
 from tabkit.extras import imports_for
 from tabkit.schema import DataError, as_frame, check_frame, check_names, list_names, missing_column
@@ -235,8 +242,10 @@ class Table:
             (f"{n}_{p}", PARTS_OF_DATES[p][1]) for n, every in self.dates.items() for p in every
         ]
         gaps = [f"{name}_missing" for name in prepare.medians if name in self.names("continuous")]
+        frame = prepare(self.known)
+        frame = frame.assign(**{n: as_whole(frame[n]) for n in self.names("categorical")})
         data = from_frame(
-            prepare(self.known),
+            frame,
             categorical=[*self.names("categorical"), *gaps, *(n for n, own in parts if own)],
             continuous=[*self.names("continuous"), *(n for n, own in parts if not own)],
             outcomes=self.names("outcomes") or None,
