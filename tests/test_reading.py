@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -263,6 +264,16 @@ def test_without_outcomes_there_are_none():
 def test_choices_that_cannot_be_are_refused(choices, said):
     with pytest.raises(DataError, match=said):
         read_table(CARS, **choices)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [[Decimal(i) / 4 for i in range(N)], [i > 9 for i in range(N)], [str(i) for i in range(N)]],
+)
+def test_what_was_said_to_be_numbers_is_made_numbers(numbers):
+    frame = CARS.assign(power=pd.Series(numbers, dtype=object))
+    data = read_table(frame, **CHOICES, continuous=["power"]).data()
+    assert data.frame()["power"].tolist() == pytest.approx([float(n) for n in numbers], abs=1e-4)
 
 
 LOOKS = [

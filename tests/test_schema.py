@@ -644,6 +644,8 @@ def test_what_is_no_table_is_named_and_can_be_converted(table):
         as_frame(table)
     with refused(says="same length"):
         as_frame({"a": [1, 2], "b": [1]})
+    with refused(says="one name"):
+        as_frame(pa.table([[1], [2]], names=["a", "a"]))
 
 
 def test_a_wide_frame_is_checked_in_no_time():

@@ -82,8 +82,9 @@ def is_text(column: pd.Series) -> bool:
 def as_numbers(column: pd.Series) -> pd.Series:
     """Text or booleans as numbers, others as they are; DataError where text is no number."""
     kind = value_kind(column)
-    if kind in ("boolean", "empty"):
-        return column.astype("Float64" if kind == "boolean" and column.hasnans else float)
+    objects = kind in ("integer", "floating") and column.dtype == object  # decimals, say
+    if objects or kind in ("boolean", "empty"):
+        return column.astype("Float64" if kind != "empty" and column.hasnans else float)
     if kind != "string":
         return column
     found = pd.to_numeric(column.astype(object), errors="coerce")

@@ -30,6 +30,8 @@ def as_frame(table: Any) -> pd.DataFrame:
         found = nw.from_native(table)
     except TypeError as error:
         raise no_table(table) from error
+    except nw.exceptions.DuplicateError as error:
+        raise DataError("two columns of the table have one name", "rename one") from error
     found = found.collect() if isinstance(found, nw.LazyFrame) else found
     with imports_for("other frames"):
         frame = found.to_pandas()
