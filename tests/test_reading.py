@@ -276,6 +276,22 @@ def test_what_was_said_to_be_numbers_is_made_numbers(numbers):
     assert data.frame()["power"].tolist() == pytest.approx([float(n) for n in numbers], abs=1e-4)
 
 
+@pytest.mark.parametrize("form", [str, float])
+def test_whole_numbers_stay_whole_where_gaps_were_filled(form):
+    doors = CARS["car_id"].map(form).mask(CARS.index < 3)
+    said = CHOICES | {"continuous": ["doors"], "gaps": {"doors": "median"}}
+    data = read_table(CARS.assign(doors=doors), **said).data()
+    assert data.frame()["doors"].dtype == np.int64
+    assert data.frame()["doors"].tolist()[3:] == CARS["car_id"].tolist()[3:]
+    new = pd.DataFrame(
+        {"doors": [None, "120.5"], "power": 1.0, "mpg": 2.0, "sold": CARS["sold"][:2]}
+    )
+    place = data.signal_names.index("doors")
+    wanted = (120.5 - data.signal_scale[place].mean) / data.signal_scale[place].std
+    signal = data.signal_of(new)[:, place].tolist()
+    assert signal == pytest.approx([data.signal[0, place].item(), wanted])
+
+
 LOOKS = [
     (["1", "2", "x"] * 20, "categorical", "text"),
     ([str(i) for i in range(60)], "ask", "reads as numbers"),

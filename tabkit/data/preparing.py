@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tabkit.schema import DATES, DataError, plain, value_kind
+from tabkit.schema import DATES, MAX_WHOLE, DataError, plain, value_kind
 
 # Parts of a date: what each is, and whether it is a category.
 PARTS_OF_DATES = {
@@ -32,6 +32,7 @@ class Preparation:
     dates : by column, the parts that become columns of their own, such as ``when_month``
     firsts : by column of dates, the day from which ``days`` count
     medians : by column, what fills its gaps; ``x_missing`` says where they were
+    whole : those of them that hold whole numbers
     """
 
     unknown: tuple[str | int | float, ...] = ()
@@ -39,12 +40,13 @@ class Preparation:
     dates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     firsts: Mapping[str, str] = field(default_factory=dict)
     medians: Mapping[str, float] = field(default_factory=dict)
+    whole: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> "Preparation":
         """From what JSON made of one."""
         dates = {name: tuple(parts) for name, parts in plain["dates"].items()}
-        tuples = {name: tuple(plain[name]) for name in ("unknown", "numbers")}
+        tuples = {name: tuple(plain[name]) for name in ("unknown", "numbers", "whole")}
         return cls(**(dict(plain) | tuples | {"dates": dates}))
 
     def __call__(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -55,8 +57,9 @@ class Preparation:
         for name, median in self.medians.items():
             if name in found:
                 found[f"{name}_missing"] = found[name].isna()
-                whole = pd.api.types.is_integer_dtype(found[name].dtype)
-                found[name] = found[name].fillna(round(median) if whole else median)
+                filled = found[name].astype(float).fillna(median)
+                whole = name in self.whole and bool((filled % 1 == 0).all())
+                found[name] = filled.astype("int64") if whole else filled
         for name, parts in self.dates.items():
             if name in found:
                 found |= parts_of(as_dates(found[name]), parts, self.firsts[name])
@@ -98,12 +101,15 @@ def as_numbers(column: pd.Series) -> pd.Series:
             row=row,
             value=value,
         )
-    return found.astype(float)
+    return found if found.dtype == np.int64 else found.astype(float)
 
 
 def as_whole(column: pd.Series) -> pd.Series:
     """Whole numbers that a gap has made floats, as whole again; other columns as they are."""
-    if value_kind(column) != "floating" or not (column.dropna().astype(float) % 1 == 0).all():
+    if value_kind(column) != "floating":
+        return column
+    values = column.dropna().astype(float)
+    if not ((values % 1 == 0) & (values.abs() < MAX_WHOLE)).all():
         return column
     return column.astype(float).astype("Int64")
 

@@ -22,7 +22,15 @@ from tabkit.data.preparing import (
 )
 from tabkit.data.splits import Splits, chosen_split
 from tabkit.extras import imports_for
-from tabkit.schema import DataError, as_frame, check_frame, check_names, list_names, missing_column
+from tabkit.schema import (
+    DataError,
+    as_frame,
+    check_frame,
+    check_names,
+    list_names,
+    missing_column,
+    value_kind,
+)
 
 KINDS = ("categorical", "continuous", "outcomes", "drop")
 ANSWERS = {
@@ -206,13 +214,20 @@ class Table:
         """What the table's rows go through, and new rows too; medians are of the rows `train`."""
         numbers = [*self.names("continuous"), *self.names("outcomes"), *self.names("signal")]
         dates = {name: as_dates(self.known[name]) for name in self.dates}
-        filled = [n for n in numbers if self.gaps.get(n) == "median" and self.known[n].hasnans]
+        filled = {
+            n: as_whole(as_numbers(self.known[n]))
+            for n in numbers
+            if self.gaps.get(n) == "median" and self.known[n].hasnans
+        }
+        whole = [n for n, column in filled.items() if value_kind(column) == "integer"]
+        medians = {n: float(column.iloc[train].median()) for n, column in filled.items()}
         return Preparation(
             self.unknown,
             tuple(numbers),
             dict(self.dates),
             {name: str(date.dt.tz_localize(None).min()) for name, date in dates.items()},
-            {n: float(as_numbers(self.known[n]).iloc[train].median()) for n in filled},
+            medians | {n: float(round(medians[n])) for n in whole},
+            tuple(whole),
         )
 
     def data(
