@@ -97,7 +97,7 @@ def test_no_package_outgrows_ten_files(room):
 
 def test_the_whole_is_small():
     """13,000 lines, and what nets and tables of one's own took since."""
-    assert sum(len(file.read_text().splitlines()) for file in FILES) < 17_600
+    assert sum(len(file.read_text().splitlines()) for file in FILES) < 18_000
 
 
 def test_nothing_touches_the_global_streams():

@@ -9,6 +9,7 @@ import torch
 from tabkit import (
     RowEncoder,
     RowPredictor,
+    compare,
     estimators,
     fit_encoder,
     fit_jointly,
@@ -82,6 +83,11 @@ def test_the_same_seed_gives_the_same_net_and_joint_training_takes_it_too(data):
     assert losses[0] == losses[1]
     net0 = RowPredictor(1, net1, width=8)
     fit_jointly(net0, net1, data, estimators.make("softmax"), steps=2, batch=16).run()
+
+
+def test_what_needs_outcomes_says_so(data):
+    with pytest.raises(ValueError, match="frame has no outcomes"):
+        compare.distance_correlation(RowEncoder(data.schema), data, data.test)
 
 
 @pytest.mark.parametrize("corruption", [0.0, -0.1, 1.5])

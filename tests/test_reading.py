@@ -2,6 +2,8 @@
 
 import datetime as dt
 import re
+from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -33,15 +35,16 @@ def kinds(table):
     return {look.name: look.kind for look in table.looks}
 
 
-def follow(read, said, depth=9):
+def follow(read, answer):
     """Follows what each error says, until there is none: the calls that its remedies name."""
-    for _ in range(depth):
+    said = {}
+    for _ in range(9):
         try:
             return read(**said)
         except DataError as error:
             found = re.findall(r"(\w+)=(\[[^\]]*\]|\{.*?\})", error.remedy)
             assert found, error
-            key, value = found[0]
+            key, value = found[answer]
             value = eval(value)
             said = said | {
                 key: said.get(key, {}) | value
@@ -88,13 +91,33 @@ def test_one_line_corrects_it():
         table.but(catgorical=[])
 
 
-def test_its_questions_lead_to_data_when_they_are_answered_as_they_say():
+def test_the_page_shows_what_is_printed(capsys):
+    page = (Path(__file__).parents[1] / "docs" / "your_own_table.md").read_text()
+    exec(re.search(r"^```python\n(.*?)^```$", page, re.M | re.S)[1], {})
+    assert f"```text\n{capsys.readouterr().out}```" in page
+
+
+@pytest.mark.parametrize("answer", [0, -1])
+def test_its_questions_lead_to_data_when_they_are_answered_as_they_say(answer):
+    """By the first way that each remedy names, and by the last."""
     gaps = CARS.assign(
         power=CARS["power"].mask(CARS.index < 3), make=CARS["make"].mask(CARS.index > 50)
     )
-    data = follow(lambda **said: read_table(gaps).data(**said), {})
-    assert "(missing)" in data.schema.categorical[0].labels
-    assert "power_missing" in data.schema.names
+    gaps["size"] = pd.Series(list("123456") * 10).mask(CARS.index == 5, "?")
+    data = follow(lambda **said: read_table(gaps).data(**said), answer)
+    if answer == 0:
+        assert "(missing)" in data.schema.categorical[0].labels
+        assert {"power_missing", "size"} < set(data.schema.names)
+    else:
+        assert "size" in data.signal_names
+        assert len(data) == N - 3 - 9 - 1
+
+
+def test_whole_numbers_with_gaps_are_categories_of_whole_numbers():
+    """As a CSV file makes them floats."""
+    gaps = CARS.assign(cylinders=CARS["cylinders"].mask(CARS.index < 3))
+    data = read_table(gaps, **CHOICES, gaps={"cylinders": "category"}).data(drop=["nothing"])
+    assert data.schema.categorical[1].labels == ("4", "6", "8", "(missing)")
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet", "polars", "Path"])
@@ -181,10 +204,11 @@ def test_dates_of_any_form_are_dates():
         assert kinds(table)["sold"] == "ask"
         data = table.data(**CHOICES)
         assert data.frame()["sold_month"].tolist() == CARS["sold"].dt.month.tolist()
-    with pytest.raises(DataError, match=r"row 5.*is no date"):
-        read_table(
-            CARS.assign(sold=CARS["sold"].map(str).mask(CARS.index == 5, "soon")), **CHOICES
-        ).data()
+    stray = CARS.assign(sold=CARS["sold"].map(str).mask(CARS.index == 5, "soon"))
+    with pytest.raises(DataError, match=r"row 5.*is no date.*unknown=\['soon'\] and gaps={'sold'"):
+        read_table(stray, **CHOICES).data()
+    said = {"unknown": ["soon"], "gaps": {"sold": "drop"}}  # as the remedy says
+    assert len(read_table(stray, **CHOICES, **said).data()) == N - 1
     for parts in ("month", ["moon"]):
         with pytest.raises(DataError, match="give a list of month, weekday"):
             read_table(CARS, dates={"sold": parts})
@@ -240,6 +264,32 @@ def test_without_outcomes_there_are_none():
 def test_choices_that_cannot_be_are_refused(choices, said):
     with pytest.raises(DataError, match=said):
         read_table(CARS, **choices)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [[Decimal(i) / 4 for i in range(N)], [i > 9 for i in range(N)], [str(i) for i in range(N)]],
+)
+def test_what_was_said_to_be_numbers_is_made_numbers(numbers):
+    frame = CARS.assign(power=pd.Series(numbers, dtype=object))
+    data = read_table(frame, **CHOICES, continuous=["power"]).data()
+    assert data.frame()["power"].tolist() == pytest.approx([float(n) for n in numbers], abs=1e-4)
+
+
+@pytest.mark.parametrize("form", [str, float])
+def test_whole_numbers_stay_whole_where_gaps_were_filled(form):
+    doors = CARS["car_id"].map(form).mask(CARS.index < 3)
+    said = CHOICES | {"continuous": ["doors"], "gaps": {"doors": "median"}}
+    data = read_table(CARS.assign(doors=doors), **said).data()
+    assert data.frame()["doors"].dtype == np.int64
+    assert data.frame()["doors"].tolist()[3:] == CARS["car_id"].tolist()[3:]
+    new = pd.DataFrame(
+        {"doors": [None, "120.5"], "power": 1.0, "mpg": 2.0, "sold": CARS["sold"][:2]}
+    )
+    place = data.signal_names.index("doors")
+    wanted = (120.5 - data.signal_scale[place].mean) / data.signal_scale[place].std
+    signal = data.signal_of(new)[:, place].tolist()
+    assert signal == pytest.approx([data.signal[0, place].item(), wanted])
 
 
 LOOKS = [

@@ -360,6 +360,7 @@ BAD_CONTINUOUS = {
     "complex numbers": ([1j, 2], 0, 1j, "complex"),
     "numeric levels": (levels(1, 2), 0, 1, "dtype category"),
     "squares beyond float64": ([1e308, -1e308], None, None, "another unit"),
+    "sums beyond float64": ([1e308, 1e308, -1e308, 1e308], None, None, "another unit"),
     "squares below float64": ([1e-200, 2e-200], None, None, "another unit"),
 }
 
@@ -643,6 +644,8 @@ def test_what_is_no_table_is_named_and_can_be_converted(table):
         as_frame(table)
     with refused(says="same length"):
         as_frame({"a": [1, 2], "b": [1]})
+    with refused(says="one name"):
+        as_frame(pa.table([[1], [2]], names=["a", "a"]))
 
 
 def test_a_wide_frame_is_checked_in_no_time():

@@ -123,7 +123,12 @@ def majority_accuracy(dataset: Dataset, index: Tensor) -> dict[str, float]:
 def pair_distances(
     net1: Any, dataset: Dataset, index: Tensor, *, count: int = PAIRS, seed: int = 0
 ) -> tuple[Float[Tensor, " P"], Float[Tensor, " P"]]:
-    """Distances behind net1 and between outcomes, for `count` random pairs of rows at `index`."""
+    """Distances behind net1 and between outcomes, for `count` random pairs of rows at `index`.
+
+    Raises ValueError if the data set has no outcomes.
+    """
+    if not dataset.outcomes.shape[1]:
+        raise ValueError(f"{dataset.name} has no outcomes, so no distances that net1 should match")
     a, b = pairs(torch.arange(len(index)), count, seed=seed)
     outputs = encode_rows(net1, dataset.rows[index]).cpu()
     outcomes = dataset.outcomes[index]

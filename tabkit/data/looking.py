@@ -1,6 +1,6 @@
 """What a raw column looks like: a category, a number, an identifier; or a question to a person."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,15 +123,18 @@ def is_identifier(column: pd.Series, counts: pd.Series) -> bool:
 
 def suspicious(counts: pd.Series) -> list[str]:
     """Values that may stand for a missing one, with their rows, by what they look like."""
-    texts = [v for v in counts.index if isinstance(v, str) and v.strip().lower() in UNKNOWN]
-    numbers = [v for v in counts.index if isinstance(v, int | float | np.number)]
-    far = [v for v in SENTINELS if v in numbers and is_far(v, numbers)]
+    kind, texts, far = value_kind(counts.index.to_series()), [], []
+    if kind == "string":
+        texts = [v for v in counts.index if v.strip().lower() in UNKNOWN]
+    elif kind in ("integer", "floating"):
+        numbers = counts.index.to_numpy(dtype=float)
+        far = [v for v in SENTINELS if v in counts.index and is_far(v, numbers)]
     return [f"{plain(v)!r} in {counts[v]:,} rows: missing? unknown=[{v!r}]" for v in texts + far]
 
 
-def is_far(value: float | int, numbers: Sequence[float | int]) -> bool:
+def is_far(value: int, numbers: np.ndarray) -> bool:
     """Whether a number lies farther from all others than they spread."""
-    others = np.array([v for v in numbers if v != value], dtype=float)
+    others = numbers[numbers != value]
     if not len(others):
         return False
     low, high = others.min(), others.max()

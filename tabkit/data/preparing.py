@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tabkit.schema import DATES, DataError, plain, value_kind
+from tabkit.schema import DATES, MAX_WHOLE, DataError, plain, value_kind
 
 # Parts of a date: what each is, and whether it is a category.
 PARTS_OF_DATES = {
@@ -32,6 +32,7 @@ class Preparation:
     dates : by column, the parts that become columns of their own, such as ``when_month``
     firsts : by column of dates, the day from which ``days`` count
     medians : by column, what fills its gaps; ``x_missing`` says where they were
+    whole : those of them that hold whole numbers
     """
 
     unknown: tuple[str | int | float, ...] = ()
@@ -39,12 +40,13 @@ class Preparation:
     dates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     firsts: Mapping[str, str] = field(default_factory=dict)
     medians: Mapping[str, float] = field(default_factory=dict)
+    whole: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> "Preparation":
         """From what JSON made of one."""
         dates = {name: tuple(parts) for name, parts in plain["dates"].items()}
-        tuples = {name: tuple(plain[name]) for name in ("unknown", "numbers")}
+        tuples = {name: tuple(plain[name]) for name in ("unknown", "numbers", "whole")}
         return cls(**(dict(plain) | tuples | {"dates": dates}))
 
     def __call__(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -55,8 +57,9 @@ class Preparation:
         for name, median in self.medians.items():
             if name in found:
                 found[f"{name}_missing"] = found[name].isna()
-                whole = pd.api.types.is_integer_dtype(found[name].dtype)
-                found[name] = found[name].fillna(round(median) if whole else median)
+                filled = found[name].astype(float).fillna(median)
+                whole = name in self.whole and bool((filled % 1 == 0).all())
+                found[name] = filled.astype("int64") if whole else filled
         for name, parts in self.dates.items():
             if name in found:
                 found |= parts_of(as_dates(found[name]), parts, self.firsts[name])
@@ -81,9 +84,11 @@ def is_text(column: pd.Series) -> bool:
 
 def as_numbers(column: pd.Series) -> pd.Series:
     """Text or booleans as numbers, others as they are; DataError where text is no number."""
-    if value_kind(column) == "boolean":
-        return column.astype("Float64" if column.hasnans else float)
-    if not is_text(column):
+    kind = value_kind(column)
+    objects = kind in ("integer", "floating") and column.dtype == object  # decimals, say
+    if objects or kind in ("boolean", "empty"):
+        return column.astype("Float64" if kind != "empty" and column.hasnans else float)
+    if kind != "string":
         return column
     found = pd.to_numeric(column.astype(object), errors="coerce")
     for row in np.flatnonzero(found.isna() & column.notna())[:1].tolist():
@@ -96,7 +101,17 @@ def as_numbers(column: pd.Series) -> pd.Series:
             row=row,
             value=value,
         )
-    return found.astype(float)
+    return found if found.dtype == np.int64 else found.astype(float)
+
+
+def as_whole(column: pd.Series) -> pd.Series:
+    """Whole numbers that a gap has made floats, as whole again; other columns as they are."""
+    if value_kind(column) != "floating":
+        return column
+    values = column.dropna().astype(float)
+    if not ((values % 1 == 0) & (values.abs() < MAX_WHOLE)).all():
+        return column
+    return column.astype(float).astype("Int64")
 
 
 def as_dates(column: pd.Series) -> pd.Series:
@@ -111,8 +126,8 @@ def as_dates(column: pd.Series) -> pd.Series:
         value = plain(column.iloc[row])
         raise DataError(
             "is no date",
-            f"convert the column, pandas.to_datetime(frame[{column.name!r}]), or drop "
-            f"such rows, gaps={{{column.name!r}: 'drop'}}",
+            f"write dates as 2013-01-31; or leave such rows out, unknown=[{value!r}] and "
+            f"gaps={{{column.name!r}: 'drop'}}",
             column=str(column.name),
             row=row,
             value=value,

@@ -12,10 +12,25 @@ import pandas as pd
 
 from tabkit.data.dataset import Dataset, from_frame
 from tabkit.data.looking import ASK, Look, look_at
-from tabkit.data.preparing import PARTS_OF_DATES, Preparation, as_dates, as_numbers, check_dates
+from tabkit.data.preparing import (
+    PARTS_OF_DATES,
+    Preparation,
+    as_dates,
+    as_numbers,
+    as_whole,
+    check_dates,
+)
 from tabkit.data.splits import Splits, chosen_split
 from tabkit.extras import imports_for
-from tabkit.schema import DataError, as_frame, check_frame, check_names, list_names, missing_column
+from tabkit.schema import (
+    DataError,
+    as_frame,
+    check_frame,
+    check_names,
+    list_names,
+    missing_column,
+    value_kind,
+)
 
 KINDS = ("categorical", "continuous", "outcomes", "drop")
 ANSWERS = {
@@ -169,13 +184,18 @@ class Table:
         return "\n".join([f"Table {self.name!r}: {size}", *self._lines()])
 
     def _lines(self) -> Iterable[str]:
-        train = self._splits()[0].numpy() if len(self.known) else []
+        try:
+            train = self._splits()[0].numpy()
+        except ValueError as error:
+            yield f"  no split: {error}"
+            train = np.arange(len(self.known))
         for look in self.looks:
             gaps = f", {look.missing:,} missing" if look.missing else ""
             yield f"  {look.name}: {look.kind} ({look.why}), {look.values:,} values{gaps}"
             column, doubts = self.known[look.name], [*look.doubts, look.remedy]
             if look.kind == "categorical":
-                never = sorted(map(str, set(column.dropna()) - set(column.iloc[train].dropna())))
+                met = column.iloc[train].dropna().unique()
+                never = sorted(str(v) for v in column.dropna().unique() if v not in met)
                 doubts += [f"never in training: {', '.join(never)}"] if never else []
             if look.missing and look.kind in ("categorical", "continuous", "outcomes", "signal"):
                 doubts += [
@@ -194,13 +214,20 @@ class Table:
         """What the table's rows go through, and new rows too; medians are of the rows `train`."""
         numbers = [*self.names("continuous"), *self.names("outcomes"), *self.names("signal")]
         dates = {name: as_dates(self.known[name]) for name in self.dates}
-        filled = [n for n in numbers if self.gaps.get(n) == "median" and self.known[n].hasnans]
+        filled = {
+            n: as_whole(as_numbers(self.known[n]))
+            for n in numbers
+            if self.gaps.get(n) == "median" and self.known[n].hasnans
+        }
+        whole = [n for n, column in filled.items() if value_kind(column) == "integer"]
+        medians = {n: float(column.iloc[train].median()) for n, column in filled.items()}
         return Preparation(
             self.unknown,
             tuple(numbers),
             dict(self.dates),
             {name: str(date.dt.tz_localize(None).min()) for name, date in dates.items()},
-            {n: float(as_numbers(self.known[n]).iloc[train].median()) for n in filled},
+            medians | {n: float(round(medians[n])) for n in whole},
+            tuple(whole),
         )
 
     def data(
@@ -230,8 +257,10 @@ class Table:
             (f"{n}_{p}", PARTS_OF_DATES[p][1]) for n, every in self.dates.items() for p in every
         ]
         gaps = [f"{name}_missing" for name in prepare.medians if name in self.names("continuous")]
+        frame = prepare(self.known)
+        frame = frame.assign(**{n: as_whole(frame[n]) for n in self.names("categorical")})
         data = from_frame(
-            prepare(self.known),
+            frame,
             categorical=[*self.names("categorical"), *gaps, *(n for n, own in parts if own)],
             continuous=[*self.names("continuous"), *(n for n, own in parts if not own)],
             outcomes=self.names("outcomes") or None,

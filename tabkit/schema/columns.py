@@ -256,7 +256,7 @@ class Continuous:
                 value=float(scaled[0]),
             )
         dtype = column.dtype if numpy_dtype(column.dtype).kind in "iuf" else FLOAT
-        with np.errstate(over="ignore", under="ignore"):
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             mean, std = float(scaled.mean()), float(scaled.std())
         return cls(column.name, mean, std, lowest, highest, dtype)
 

@@ -30,6 +30,8 @@ def as_frame(table: Any) -> pd.DataFrame:
         found = nw.from_native(table)
     except TypeError as error:
         raise no_table(table) from error
+    except nw.exceptions.DuplicateError as error:
+        raise DataError("two columns of the table have one name", "rename one") from error
     found = found.collect() if isinstance(found, nw.LazyFrame) else found
     with imports_for("other frames"):
         frame = found.to_pandas()
@@ -68,7 +70,7 @@ def missing_column(name: str, present: Iterable[Any], where: str = "the frame") 
     return DataError(f"is not in {where}", f"add or rename it{hint}", column=name)
 
 
-def check_frame(frame: pd.DataFrame, expected: Sequence[str], *, exactly: bool = True) -> None:
+def check_frame(frame: pd.DataFrame, expected: Sequence[Any], *, exactly: bool = True) -> None:
     """A frame with rows and with the expected columns; exactly those, or more."""
     check_names(expected, "is named twice in categorical= and continuous=", "name it once")
     wanted, present = set(expected), set(frame.columns)

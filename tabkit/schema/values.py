@@ -21,8 +21,10 @@ def value_kind(column: pd.Series) -> str:
     known = WHOLE_COLUMN.get(getattr(column.dtype, "kind", ""))
     if known and isinstance(column.dtype, np.dtype) and len(column):
         return known
-    if isinstance(column.dtype, pd.StringDtype) and len(column) and not column.hasnans:
+    if isinstance(column.dtype, pd.StringDtype) and column.notna().any():
         return "string"
+    if column.dtype == np.float64 and column.notna().any():
+        return "floating"
     present = column.dropna()
     if isinstance(column.dtype, pd.CategoricalDtype):
         present = present.cat.remove_unused_categories().cat.categories
