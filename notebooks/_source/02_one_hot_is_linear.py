@@ -22,7 +22,8 @@
 # **You need** notebook 01, and the chain rule. A few seconds of computing.
 #
 # **Where this stands.** 01 integer-index baseline → *02 one-hot is Linear* → 03 net0 through net1 →
-# 04 every estimator, one ruler → 05 what net1 learned → 06 as fast as a plain MLP.
+# 04 every estimator, one ruler → 05 what net1 learned → 06 as fast as a plain MLP → 07 your own net
+# and table.
 
 # %%
 import pandas as pd

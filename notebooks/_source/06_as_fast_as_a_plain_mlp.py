@@ -22,7 +22,8 @@
 # **You need** notebooks 02 and 03, and 04 for the local search. About 1 minute of computing.
 #
 # **Where this stands.** 01 integer-index baseline → 02 one-hot is Linear → 03 net0 through net1 →
-# 04 every estimator, one ruler → 05 what net1 learned → *06 as fast as a plain MLP*.
+# 04 every estimator, one ruler → 05 what net1 learned → *06 as fast as a plain MLP* → 07 your own
+# net and table.
 
 # %%
 import numpy as np
@@ -505,6 +506,7 @@ claim(
 #
 # The rule for a GPU follows from the number of calls; this notebook does not measure it.
 #
-# **Where to go from here.** `make bench` measures all of this at length; `benchmarks/results` keeps
-# what it found. That was the course: codes, simplexes, a loss behind net1, estimators, what net1
-# learned, and the bill.
+# `make bench` measures all of this at length; `benchmarks/results` keeps what it found.
+#
+# **Next:** [07 · Your own net and table](07_your_own_net_and_table.ipynb) takes a net that somebody
+# else wrote, and a CSV file, and asks which way is best for them.

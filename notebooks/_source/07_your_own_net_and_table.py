@@ -1,0 +1,335 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 07 · Which way is best for your own net and table?
+#
+# **You will** read a CSV file, take a trained net from somebody else's library, make it accept
+# simplexes without touching it, let a comparison on *this* net and table say what to train through
+# and what to decode by, and predict rows that the table could hold.
+#
+# **You learn** what a net may do with codes so that it can be softened, what is refused and why,
+# and how far to trust a recommendation.
+#
+# **You need** notebooks 02 and 03; to use your own, a CSV file and a trained torch net. About 2
+# minutes of computing.
+#
+# **Where this stands.** 01 integer-index baseline → 02 one-hot is Linear → 03 net0 through net1 →
+# 04 every estimator, one ruler → 05 what net1 learned → 06 as fast as a plain MLP → *07 your own
+# net and table*.
+
+# %%
+import tempfile
+from pathlib import Path
+
+import torch
+from rtdl_revisiting_models import FTTransformer
+
+import tabkit
+from tabkit import compare, decode, fit_predictor, plots
+from tabkit.lesson import check, claim, predict
+from tabkit.simplex import one_hot
+
+# %% [markdown]
+# ## The question
+#
+# The forum's asker had a *trained* net that takes integer codes, and a table of his own. He did not
+# want to rebuild the net. Which of all the ways of this course is the best one for *his*? There is
+# no answer for all nets. There is one for yours, and it takes minutes.
+#
+# ## A table
+#
+# Here some flights play the part of your file. `read_table` takes a path, or any frame, and tells
+# what it makes of each column:
+
+# %%
+path = Path(tempfile.mkdtemp()) / "flights.csv"
+columns = ["month", "origin", "carrier", "dest", "hour", "temp", "air_time", "arr_delay"]
+flown = tabkit.data.flights_frame()[columns].sample(12_000, random_state=0)
+flown.to_csv(path, index=False)
+
+# %%
+table = tabkit.read_table(path)
+print(table)
+
+# %% [markdown]
+# Text is a category, and a number with very many values is a number. But a column of numbers with
+# few values may be either: a month is no measurement, though 3 lies between 2 and 4. It *asks*, and
+# you answer. The outcomes are what net1 was trained to tell, and are not among its inputs:
+
+# %%
+data = table.data(
+    categorical=["month", "origin", "carrier", "dest", "hour"],
+    continuous=["temp"],
+    outcomes=["air_time", "arr_delay"],
+)
+data
+
+# %% [markdown]
+# ## A net that tabkit did not write
+#
+# An FT-Transformer (Gorishniy et al. 2021, arXiv:2106.11959) from its authors' library. It wants
+# the numbers first, then integer codes. Its training is a plain regression of the outcomes, in a
+# loop of our own; nothing of tabkit is in it.
+
+# %%
+torch.manual_seed(0)
+sizes = {"d_block": 16, "attention_n_heads": 2}
+theirs = FTTransformer(
+    n_cont_features=1,
+    cat_cardinalities=list(data.schema.cardinalities),
+    d_out=2,
+    **(FTTransformer.get_default_kwargs(n_blocks=1) | sizes),
+)
+
+# %%
+optimizer = torch.optim.AdamW(theirs.parameters(), lr=3e-3)
+
+
+# %%
+def step():
+    some = data.train[torch.randint(len(data.train), (256,))]
+    rows = data.rows[some]
+    loss = (theirs(rows.continuous, rows.codes) - data.outcomes[some]).square().mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+# %%
+trained = [step() for _ in range(400)]
+print(f"its loss fell from {trained[0]:.2f} to {sum(trained[-50:]) / 50:.2f}")
+
+# %% [markdown]
+# ## Soften it
+#
+# Now freeze it, and hand it over with real rows. The last argument says how it is called.
+
+# %%
+theirs = tabkit.freeze(theirs)
+net1 = tabkit.soften(theirs, data.rows, data.schema, lambda net, codes, x: net(x, codes))
+print(net1.extra_repr())
+
+# %% [markdown]
+# Each line is a lookup that was found: the table, the column that reads it, its rows, and where in
+# the library's code. Nobody told `soften` that: it watched which lookups the net makes, and changed
+# one column at a time. By codes, `net1` is the net itself. By one-hots it must give the same:
+
+# %%
+rows = data.rows[data.test]
+hot = one_hot(rows.codes, data.schema.cardinalities)
+apart = (net1(hot, rows.continuous) - theirs(rows.continuous, rows.codes)).abs().max().item()
+print(f"one-hots and codes differ by at most {apart:.1g}")
+
+# %% [markdown]
+# ## Why that is enough
+#
+# A lookup of code $k$ in a table $W$ is $e_k^\top W$, with the one-hot $e_k$ (notebook 02). So the
+# mixture $p^\top W$ is what the same net would give if it had been written for simplexes, and its
+# gradient for $p$ is exact:
+#
+# $$\frac{\partial L}{\partial p} = \sum_{\text{lookups}} W \frac{\partial L}{\partial p^\top W}$$
+#
+# That holds for a table, a one-hot inside, `W[codes]`, a gather, for codes shifted or hashed on the
+# way. It does not hold where a code is used as a *number*, or compared, or crossed with another
+# column: there is no table to mix. Such a net must be refused, and in words that help:
+
+
+# %%
+class Seasonal(torch.nn.Module):
+    """Their net, which also counts the month as a number."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, codes, x):
+        return self.net(x, codes) + 0.05 * codes[:, :1]
+
+
+try:
+    refused = None
+    tabkit.soften(tabkit.freeze(Seasonal(theirs)), data.rows, data.schema)
+except tabkit.NotFollowed as error:
+    refused = str(error)
+    print(error)
+
+# %% [markdown]
+# ## Which way is best for this net?
+#
+# You know the candidates: softmax, Gumbel-softmax, straight-through, the embedding itself;
+# decoded by argmax, by the table, by search. On the RowEncoders of this course, softmax with
+# search won. This net1 is another kind of net, on another table. What do you expect?
+
+# %%
+guess = predict(
+    "Which decoder wins on this net?", None, options=["argmax", "table", "first_layer", "search"]
+)
+
+# %%
+found = tabkit.recommend(net1, data, minutes=1, progress=False)
+print(found)
+
+# %%
+guess.compare(found.best[1])
+
+# %%
+plots.recommendation(found)
+
+# %% [markdown]
+# Read it from both ends. On the right a *random row* of the table, on the left the *limit*: a net
+# of the same size that outputs net1's output itself, and no row at all. No row can be expected to
+# do better. `share` is how far a way gets from the one to the other. Two ways whose difference is
+# less than two of its standard errors are called a tie: take the cheaper one. A minute is short;
+# the last sentences say what more time would settle.
+#
+# ## Do what it says
+
+# %%
+spec, decoder = found.best
+estimator, schedules = compare.parse_spec(spec)
+net0 = tabkit.RowPredictor(data.signal.shape[1], net1, head=estimator.head)
+
+# %%
+options = {"schedules": schedules, "steps": 400}
+fit_predictor(net0, net1, data, estimator, **options).run()
+
+# %%
+some = data.test[:200]
+predicted = decode(net0, data.signal[some], net1, decoder=decoder, estimator=estimator)
+data.decode(predicted).head()
+
+# %% [markdown]
+# These are rows of *this* table: its columns in its order, whole numbers where it had whole
+# numbers, no category that training has not seen. That they are right for net1 does not make them
+# true to people; notebook 05 looks into that. And rows that arrive tomorrow are put on the
+# training scale:
+
+# %%
+tomorrow = flown[["temp", "air_time", "arr_delay"]].head(3)
+signal = data.signal_of(tomorrow)
+data.decode(decode(net0, signal, net1, decoder=decoder, estimator=estimator))
+
+# %% [markdown]
+# ## Turn the dial
+#
+# Say that all predicted flights must leave from JFK: `fixed` holds a column, in training and in
+# every decoder. What will that do to the carrier, of which some hardly fly from there? Try other
+# values; try `minutes=5` above; then put your own file and net in.
+
+# %%
+given = {"origin": "JFK"}
+fit_predictor(net0, net1, data, estimator, fixed=given, **options).run()
+
+# %%
+from_jfk = data.decode(decode(net0, data.signal[some], net1, decoder=decoder, estimator=estimator))
+from_jfk["carrier"].value_counts().head()
+
+# %% [markdown]
+# ## Exercises
+#
+# **1. Call a net as it wants to be called** (★, 5 minutes). `Counted` takes *one* tensor of floats:
+# first the codes, from 1 on, then the numbers. Write `call`, a function of the net, codes from 0 on
+# and numbers, so that it can be softened.
+#
+# <details><summary>Hint 1</summary><code>torch.cat</code> makes one tensor of two; integers become
+# floats on the way.</details>
+# <details><summary>Hint 2</summary>Codes may be shifted in <code>call</code>: <code>soften</code>
+# finds out by which map a column is read.</details>
+
+
+# %%
+class Counted(torch.nn.Module):
+    def forward(self, both):
+        return theirs(both[:, 5:], both[:, :5].long() - 1)
+
+
+call = None
+### BEGIN SOLUTION
+
+
+def joined(net, codes, x):
+    return net(torch.cat([codes + 1, x], dim=1))
+
+
+call = joined
+### END SOLUTION
+
+
+# %%
+def softens(call):
+    soft = tabkit.soften(tabkit.freeze(Counted()), data.rows, data.schema, call)
+    return torch.allclose(soft(hot, rows.continuous), net1(hot, rows.continuous), atol=1e-5)
+
+
+check(call, softens, hint="In which order, and from which code on, does it take its columns?")
+
+# %% [markdown]
+# **2. The mixture by hand** (★★, 10 minutes). `table_of_origin` is what the net holds for the three
+# airports, (3, 16). A row leaves from EWR with a share of .5, from JFK and LGA with .25 each. Set
+# `mixture` to the embedding that `net1` takes for it, and `gradient` to the gradient of `loss` for
+# the three shares. Do not use autograd.
+#
+# <details><summary>Hint 1</summary>The mixture is a product of a vector and a matrix.</details>
+# <details><summary>Hint 2</summary>The formula above, with one lookup.</details>
+
+# %%
+table_of_origin = net1.embedding.weights[1].detach()
+shares, wanted = torch.tensor([0.5, 0.25, 0.25]), torch.ones(16)
+mixture = gradient = None
+### BEGIN SOLUTION
+mixture = shares @ table_of_origin
+gradient = table_of_origin @ (2 * (mixture - wanted))
+### END SOLUTION
+
+
+# %%
+def is_mixed(answer):
+    leaf = shares.clone().requires_grad_()
+    loss = (leaf @ table_of_origin - wanted).square().sum()
+    loss.backward()
+    return torch.allclose(answer, leaf.grad, atol=1e-5)
+
+
+check(gradient, is_mixed, hint="loss is the squared distance of the mixture from `wanted`.")
+
+# %% [markdown]
+# ## Take-aways
+
+# %%
+claim("The library's net is followed exactly: one-hots give what codes give.", apart < 1e-4)
+claim(
+    "A net that counts a code as a number is refused, and told where.",
+    refused is not None and "mul at" in refused,
+)
+
+# %%
+claim(
+    "The best way found is most of the way from a random row to the limit.",
+    found.share(found.table["loss"].min()) > 0.8,
+)
+seen = set(flown.iloc[data.train.numpy()]["dest"])
+claim(
+    "Predicted rows are the table's: its dtypes, and categories that training has seen.",
+    predicted.codes.shape == (200, 5) and set(data.decode(predicted)["dest"]) <= seen,
+)
+claim("What is fixed is fixed.", set(from_jfk["origin"]) == {"JFK"})
+
+# %% [markdown]
+# So do not ask which estimator is best. Soften your net, read your table, and let them answer; then
+# say what was decoded by what, and how far that is above the limit.
+#
+# **Where to go from here.** That was the course: codes, simplexes, a loss behind net1, estimators,
+# what net1 learned, the bill, and your own net. The pages in `docs` go on where it stops: [your own
+# net](../docs/your_own_net.md), [table](../docs/your_own_table.md) and
+# [loss](../docs/your_own_loss.md).
