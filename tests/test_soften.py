@@ -70,7 +70,6 @@ def net_of(read, inputs=3 * C + N, made=None, **options):
     return freeze(net.double())
 
 
-WIDE = nn.Embedding(F, 3)
 FOLLOWED = {
     "a table a column": lambda s, q: s.embeddings(q),
     "one table with offsets": lambda s, q: s.wide(q + s.starts).flatten(1),
@@ -135,6 +134,9 @@ FOLLOWED = {
     "of each row's own, as many as rows": lambda s, q: torch.cat(
         [s.hot.expand(len(q), 7, 3)[torch.arange(len(q)), q[:, c]] for c in range(C)], 1
     ),
+    "a token before the codes": lambda s, q: s.wide(
+        torch.cat([torch.full_like(q[:, :1], 18), q[:, 1:] + s.starts[1:]], 1)
+    ).flatten(1) + s.tables[0](q[:, 0]).repeat(1, C),
     "two reads of a column": lambda s, q: s.embeddings(q) + s.wide(q + s.starts).flatten(1),
     "a product of two reads": lambda s, q: s.embeddings(q) * s.wide(q + s.starts).flatten(1),
     "a factorisation machine": lambda s, q: (
@@ -201,6 +203,24 @@ def test_between_the_vertices_each_table_is_mixed(name):
     net = net_of(FOLLOWED[name])
     soft, x = soften(net, rows_of(99), K), rows_of(6).continuous
     torch.testing.assert_close(soft(points(6), x), net.mixed(points(6), x))
+
+
+def test_a_table_that_codes_share_with_numbers_in_bins_is_followed():
+    net = frozen()
+
+    def forward(q, x):
+        bins = (x[:, :1] > 0).long() + 17
+        both = net.wide(torch.cat([q[:, :3] + STARTS[:3], bins], dim=1)).flatten(1)
+        return net.body(torch.cat([both * net.tables[3](q[:, 3]).repeat(1, C), x], dim=1))
+
+    net.forward = forward
+    soft = soften(net, rows_of(99), K)
+    for count in (1, 2, 50):
+        rows = rows_of(count, seed=5)
+        found = soft(one_hot(rows.codes, K, torch.float64), rows.continuous)
+        torch.testing.assert_close(found, net(rows.codes, rows.continuous))
+    found, expected = slope(soft, points(6), rows_of(6).continuous)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def branch(s, q):

@@ -22,11 +22,8 @@ def mix(lookup: Lookup, rule: Rule, point: Point) -> Tensor:
         return mixed_scatter(lookup, rule, point)
     if lookup.table is None and not rule.alone:
         return one_after_another(lookup, rule, point)
-    rows = len(point[0])
-    values = [
-        mixed(V, c, point) for V, c in zip(values_of(lookup, rule), rule.columns, strict=True)
-    ]
-    values = [V.expand(rows, *V.shape[1:]) for V in values]
+    pairs = zip(values_of(lookup, rule), rule.columns, strict=True)
+    values = [mixed(V, c, point) for V, c in pairs]
     by_row = values[0].unsqueeze(1) if len(values) == 1 else torch.stack(values, dim=1)
     return arranged(lookup, rule, by_row)
 
@@ -40,23 +37,45 @@ def arranged(lookup: Lookup, rule: Rule, by_row: Tensor) -> Tensor:
 
 
 def values_of(lookup: Lookup, rule: Rule) -> list[Tensor]:
-    """Of each position, what is found for each category: (K, tail, lead)."""
+    """Of each position, what is found for each category: (K, tail, lead).
+
+    Where it reads no column, what is found for each row.
+    """
+    own = None if None not in rule.columns else rule.layout.by_row(lookup.index)
     if lookup.table is not None:
-        table, pairs = lookup.table, zip(rule.first, rule.maps, strict=True)
-        return [table[f] if a is None else table[a : a + len(f)] for a, f in pairs]
+        table, values = lookup.table, []
+        for j, (begin, f) in enumerate(zip(rule.first, rule.maps, strict=True)):
+            if rule.columns[j] is None:
+                values.append(table[own[:, j]])
+            else:
+                values.append(table[f] if begin is None else table[begin : begin + len(f)])
+        return values
     most = max(len(f) for f in rule.maps)
-    index = torch.stack(
-        [f[torch.arange(most, device=f.device).clamp(max=len(f) - 1)] for f in rule.maps], dim=1
-    )
-    found = lookup.again(rule.layout.back(index, rule.layout.shape(lookup.index.shape, most)))
-    if lookup.lead:
-        found = found.movedim(tuple(range(lookup.lead)), tuple(range(-lookup.lead, 0)))
-    by_row = rule.layout.by_row(found, lookup.index.dim())  # (K, m, ...)
-    return [by_row[: len(f), j] for j, f in enumerate(rule.maps)]
+    every = torch.arange(most, device=lookup.index.device)
+    index = [
+        own[:1, j].expand(most)
+        if c is None
+        else rule.maps[j][every.clamp(max=len(rule.maps[j]) - 1)]
+        for j, c in enumerate(rule.columns)
+    ]
+    index = rule.layout.back(torch.stack(index, dim=1), rule.layout.shape(lookup.index.shape, most))
+    by_row = found_by_row(lookup, rule, index)
+    live = None if own is None else found_by_row(lookup, rule, lookup.index)
+    return [
+        live[:, j] if c is None else by_row[: len(rule.maps[j]), j]
+        for j, c in enumerate(rule.columns)
+    ]
+
+
+def found_by_row(lookup: Lookup, rule: Rule, index: Tensor) -> Tensor:
+    """What the lookup finds for an index: (rows, m, tail, lead)."""
+    found = lookup.again(index)
+    found = found.movedim(tuple(range(lookup.lead)), tuple(range(-lookup.lead, 0)))
+    return rule.layout.by_row(found, index.dim())
 
 
 def mixed(values: Tensor, column: int | None, point: Point) -> Tensor:
-    """Values (K, ...) -> (B, ...), or (1, ...) if no column picks among them."""
+    """Values (K, ...) -> (B, ...); as they are if no column picks among them."""
     if column is None:
         return values
     block = point[column]
@@ -85,11 +104,13 @@ def mixed_scatter(lookup: Lookup, rule: Rule, point: Point) -> Tensor:
 def one_after_another(lookup: Lookup, rule: Rule, point: Point) -> Tensor:
     """The lookup for each category in turn, of all rows, weighted and summed."""
     rows, total = len(point[0]), 0
-    pairs = list(zip(rule.columns, rule.maps, strict=True))
+    pairs = list(zip(rule.layout.by_row(lookup.index).T, rule.columns, rule.maps, strict=True))
     for k in range(max(len(f) for f in rule.maps)):
-        index = torch.stack([f[min(k, len(f) - 1)].expand(rows) for _, f in pairs], dim=1)
+        index = torch.stack(
+            [own if c is None else f[min(k, len(f) - 1)].expand(rows) for own, c, f in pairs], dim=1
+        )
         found = lookup.again(rule.layout.back(index, lookup.index.shape))
-        weights = torch.stack([weight(c, k, point, found) for c, _ in pairs], dim=1)  # (B, m)
+        weights = torch.stack([weight(c, k, point, found) for _, c, _ in pairs], dim=1)  # (B, m)
         weights = rule.layout.back(weights, lookup.index.shape)
         tail = found.dim() - lookup.lead - weights.dim()
         total = total + found * weights[(..., *(None,) * tail)]
@@ -120,8 +141,5 @@ def alone(lookup: Lookup, rule: Rule, codes: Tensor) -> bool:
 
 def mix_codes(lookup: Lookup, rule: Rule, values: list[Tensor], codes: Tensor) -> Tensor:
     """What is found for codes, of such values."""
-    picked = [
-        V.expand(len(codes), *V.shape[1:]) if c is None else V[codes[:, c]]
-        for V, c in zip(values, rule.columns, strict=True)
-    ]
+    picked = [V if c is None else V[codes[:, c]] for V, c in zip(values, rule.columns, strict=True)]
     return arranged(lookup, rule, torch.stack(picked, dim=1))

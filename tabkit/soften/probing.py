@@ -203,10 +203,7 @@ def rule_of(
             problem = str(error)
             continue
         rule.layout = layout
-        if all(
-            torch.equal(layout.by_row(found.index), rule.expected(codes))
-            for codes, found in runs.values()
-        ):
+        if all(rule.follows(found.index, codes) for codes, found in runs.values()):
             return checked(probe, rule, [runs[MANY], runs[MORE]])
         problem = "an index is no function of one column's code"
     raise NotFollowed(
@@ -222,17 +219,16 @@ def maps_of(
     if any(run.index.shape != still.shape for column in columns for run in column):
         raise NotFollowed("the index has another shape for other codes")
     still = layout.by_row(still)
-    every = [
-        torch.cat([layout.by_row(run.index) for run in runs])[:K]
-        for K, runs in zip(probe.K, columns, strict=True)
-    ]
-    moves = torch.stack([(found != still[0]).any(dim=0) for found in every])  # (C, m)
+    every = [[layout.by_row(run.index) for run in runs] for runs in columns]
+    moves = [[(found != still).any(dim=0) for found in runs] for runs in every]
+    moves = torch.stack([torch.stack(runs).any(dim=0) for runs in moves])  # (C, m)
     if (moves.sum(dim=0) > 1).any():
         position = int((moves.sum(dim=0) > 1).nonzero()[0])
         meeting = [probe.names[c] for c in moves[:, position].nonzero().flatten().tolist()]
         raise NotFollowed(f"columns {' and '.join(map(repr, meeting))} meet in one index")
     readers = [int(m.nonzero()[0]) if m.any() else None for m in moves.T]
-    return readers, [still[:1, j] if c is None else every[c][:, j] for j, c in enumerate(readers)]
+    maps = [torch.cat(runs)[:K] for K, runs in zip(probe.K, every, strict=True)]
+    return readers, [still[:0, j] if c is None else maps[c][:, j] for j, c in enumerate(readers)]
 
 
 def checked(probe: Probe, rule: Rule, runs: list[tuple[Tensor, Lookup]]) -> Rule:

@@ -59,7 +59,7 @@ class Rule:
     kind, where, source : the function, its place in the code, the name of its table in net1
     layout : how its index follows the rows
     columns : of each position, the column that it reads, or None
-    maps : of each position, the index for each category, (K,); (1,) where it reads no column
+    maps : of each position, the index for each category, (K,); none where it reads no column
     """
 
     kind: str
@@ -71,11 +71,18 @@ class Rule:
     axes: int = 0  # of the index
     alone: bool = False  # whether what is found does not depend on the rows
 
-    def expected(self, codes: Int64[Tensor, "B C"]) -> Int64[Tensor, "B m"]:
-        """The index, row by row, that these codes give."""
-        pairs = zip(self.columns, self.maps, strict=True)
-        found = [f.expand(len(codes)) if c is None else f[codes[:, c]] for c, f in pairs]
-        return torch.stack(found, dim=1)
+    def follows(self, index: Tensor, codes: Int64[Tensor, "B C"]) -> bool:
+        """Whether an index is what these codes lead to, at all positions that codes reach."""
+        if (
+            index.dim() != self.axes
+            or index.shape[self.layout.axis] != len(codes) * self.layout.times
+        ):
+            return False
+        by_row = self.layout.by_row(index)
+        if by_row.shape[1] != len(self.columns):
+            return False
+        triples = zip(by_row.T, self.columns, self.maps, strict=True)
+        return all(c is None or torch.equal(i, f[codes[:, c]]) for i, c, f in triples)
 
     @property
     def first(self) -> list[int | None]:
@@ -83,7 +90,7 @@ class Rule:
         if not hasattr(self, "_first"):
             self._first = [
                 int(f[0])
-                if f[0] >= 0 and torch.equal(f - f[0], torch.arange(len(f)).to(f))
+                if len(f) and f[0] >= 0 and torch.equal(f - f[0], torch.arange(len(f)).to(f))
                 else None
                 for f in self.maps
             ]

@@ -30,15 +30,12 @@ class StandIn:
 
     def leads_to(self, number: int, index: Tensor) -> bool:
         """Whether this is the index of the lookup of that number."""
-        known = self.indices[number]
+        known, rule = self.indices[number], self.rules[number]
         if known is None or known.shape != index.shape:
-            rule = self.rules[number]
-            if index.dim() <= rule.layout.axis or index.dim() != rule.axes:
-                return False
-            if not torch.equal(rule.layout.by_row(index), rule.expected(self.codes)):
+            if not rule.follows(index, self.codes):
                 return False
             known = self.indices[number] = index.clone()
-        return torch.equal(index, known)
+        return torch.equal(index, known) or rule.follows(index, self.codes)
 
 
 class Softened(nn.Module):
@@ -293,10 +290,9 @@ class Softened(nn.Module):
 
 def put_in(lookup: Lookup, rule: Rule, point: Point) -> Tensor:
     """What a lookup of tables finds if the columns' embeddings are these."""
-    values, rows = values_of(lookup, rule), len(point[0])
     parts = [
-        V.expand(rows, *V.shape[1:]) if c is None else point[c].unflatten(1, V.shape[1:])
-        for V, c in zip(values, rule.columns, strict=True)
+        V if c is None else point[c].unflatten(1, V.shape[1:])
+        for V, c in zip(values_of(lookup, rule), rule.columns, strict=True)
     ]
     return arranged(lookup, rule, torch.stack(parts, dim=1))
 
