@@ -143,3 +143,12 @@ def mix_codes(lookup: Lookup, rule: Rule, values: list[Tensor], codes: Tensor) -
     """What is found for codes, of such values."""
     picked = [V if c is None else V[codes[:, c]] for V, c in zip(values, rule.columns, strict=True)]
     return arranged(lookup, rule, torch.stack(picked, dim=1))
+
+
+def put_in(lookup: Lookup, rule: Rule, point: Point) -> Tensor:
+    """What a lookup of tables finds if the columns' embeddings are these."""
+    parts = [
+        V if c is None else point[c].unflatten(1, V.shape[1:])
+        for V, c in zip(values_of(lookup, rule), rule.columns, strict=True)
+    ]
+    return arranged(lookup, rule, torch.stack(parts, dim=1))

@@ -1,8 +1,6 @@
 """The proof that a softened net is right: its value at vertices, its gradient, its stand-ins."""
 
-import copy
 import warnings
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
@@ -10,10 +8,11 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tabkit.simplex import blocks, one_hot
+from tabkit.soften.doubled import difference, doubled
 from tabkit.soften.errors import NotFollowed, place
 from tabkit.soften.lookups import Lookup
 from tabkit.soften.mixing import mix
-from tabkit.soften.probing import Probe, tensors
+from tabkit.soften.probing import Probe
 from tabkit.soften.softened import Softened
 
 TOGETHER, NUMBERS = 4096, 500_000  # rows in one call; numbers in the simplexes of one
@@ -44,7 +43,8 @@ def prove(soft: Softened, probe: Probe, codes: Int64[Tensor, "B C"]) -> None:
     few = slice(max(2, min(64, NUMBERS // sum(probe.K))))
     every = probe.every(max(*probe.K, len(probe.K) + 1))
     twin = doubled(soft, probe, codes[few])
-    proofs = [Proof(soft, probe, strict=twin is None), *([twin] if twin else [])]
+    proofs = [Proof(soft, probe, strict=twin is None)]
+    proofs += [Proof(*twin, strict=True)] if twin else []
     for proof in proofs:
         proof.vertices(codes[few])
         real = proof.probe.continuous.split(TOGETHER)
@@ -55,36 +55,6 @@ def prove(soft: Softened, probe: Probe, codes: Int64[Tensor, "B C"]) -> None:
         proof.inside(codes[few])
         proof.slopes(codes[few])
     proofs[-1].small_batches(codes)
-
-
-def doubled(soft: Softened, probe: Probe, codes: Int64[Tensor, "B C"]) -> "Proof | None":
-    """The proof of a copy in float64, where a small leak is no rounding; None if there is none."""
-    if probe.continuous.dtype == torch.float64 or probe.device.type == "mps":
-        return None
-    try:
-        net, narrow = copy.deepcopy(soft.net).double(), Narrow()
-        twin = Probe(net, soft.call, probe.names, probe.K, probe.continuous.double())
-        with narrow:
-            twin.record(codes)
-    except Exception:  # it cannot be copied, or its own code knows no float64
-        return None
-    given = soft.rules, soft.names, soft.cardinalities, soft.standing, soft.numbers.double()
-    return None if narrow.seen else Proof(Softened(net, soft.call, *given), twin, strict=True)
-
-
-class Narrow(TorchDispatchMode):
-    """Sees whether something of float64 is made narrower on its way."""
-
-    seen = False
-
-    def __torch_dispatch__(
-        self, operation: Any, types: Any, args: tuple = (), options: dict | None = None
-    ) -> Any:
-        result = operation(*args, **(options or {}))
-        wide = any(t.dtype == torch.float64 for t in tensors([*args]))
-        if wide and isinstance(result, Tensor) and result.is_floating_point():
-            self.seen |= result.dtype != torch.float64
-        return result
 
 
 class Proof:
@@ -318,15 +288,3 @@ class Proof:
         except NotFollowed:
             pass
         return log
-
-
-def difference(one: Tensor, two: Tensor, *, by_column: bool) -> float:
-    """The largest difference of two outputs, relative to the second's size, or its columns'."""
-    if not two.numel():
-        return 0.0
-    one, two = (t.double().reshape(len(t), -1) for t in (one, two))
-    size = two.abs().nan_to_num(posinf=0.0)
-    largest = size.max()
-    scale = size.amax(dim=0).clamp(min=1e-6 * float(largest)) if by_column else 1 + largest
-    off = torch.where(one == two, 0.0, one - two).abs() / scale.clamp(min=1e-30)
-    return float(off.max())

@@ -101,3 +101,20 @@ class Rule:
         read = {c: f for c, f in zip(self.columns, self.maps, strict=True) if c is not None}
         rows = [f"{names[c]}: rows {f.min()}..{f.max()}" for c, f in read.items()]
         return f"{self.source or self.kind}: {', '.join(rows)}  [{self.where}]"
+
+
+class StandIn:
+    """Codes that a net gets in place of a simplex, and the indices that they must lead to."""
+
+    def __init__(self, codes: Int64[Tensor, "B C"], rules: list[Rule]) -> None:
+        self.codes, self.rules = codes, rules
+        self.indices: list[Tensor | None] = [None] * len(rules)
+
+    def leads_to(self, number: int, index: Tensor) -> bool:
+        """Whether this is the index of the lookup of that number."""
+        known, rule = self.indices[number], self.rules[number]
+        if known is None or known.shape != index.shape:
+            if not rule.follows(index, self.codes):
+                return False
+            known = self.indices[number] = index.clone()
+        return torch.equal(index, known) or rule.follows(index, self.codes)

@@ -13,29 +13,12 @@ from tabkit.simplex import blocks
 from tabkit.soften.errors import NotFollowed, place
 from tabkit.soften.layers import Linears, layer_of
 from tabkit.soften.lookups import Lookup, Watched, integers
-from tabkit.soften.mixing import Point, arranged, mix, values_of
+from tabkit.soften.mixing import Point, mix, put_in, values_of
 from tabkit.soften.probing import Call
-from tabkit.soften.rules import Rule
+from tabkit.soften.rules import Rule, StandIn
 
 Change = Callable[[int, Lookup, Tensor], Tensor]
 KEPT, STAND = 8, 13  # numbers of rows for which the stand-ins are kept; rows that stand in
-
-
-class StandIn:
-    """Codes that a net gets in place of a simplex, and the indices that they must lead to."""
-
-    def __init__(self, codes: Int64[Tensor, "B C"], rules: list[Rule]) -> None:
-        self.codes, self.rules = codes, rules
-        self.indices: list[Tensor | None] = [None] * len(rules)
-
-    def leads_to(self, number: int, index: Tensor) -> bool:
-        """Whether this is the index of the lookup of that number."""
-        known, rule = self.indices[number], self.rules[number]
-        if known is None or known.shape != index.shape:
-            if not rule.follows(index, self.codes):
-                return False
-            known = self.indices[number] = index.clone()
-        return torch.equal(index, known) or rule.follows(index, self.codes)
 
 
 class Softened(nn.Module):
@@ -286,15 +269,6 @@ class Softened(nn.Module):
             self.call(self.net, *given)
         made = [nn.Embedding.from_pretrained(tables[c]) for c in range(len(self.cardinalities))]
         return SoftEmbedding.from_embeddings(made).requires_grad_(False).eval()
-
-
-def put_in(lookup: Lookup, rule: Rule, point: Point) -> Tensor:
-    """What a lookup of tables finds if the columns' embeddings are these."""
-    parts = [
-        V if c is None else point[c].unflatten(1, V.shape[1:])
-        for V, c in zip(values_of(lookup, rule), rule.columns, strict=True)
-    ]
-    return arranged(lookup, rule, torch.stack(parts, dim=1))
 
 
 def whole_numbers(net: nn.Module) -> list[tuple[str, Tensor]]:
