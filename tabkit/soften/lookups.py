@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 Handler = Callable[["Lookup"], Any]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Lookup:
     """A call that reads floats, or writes ones, at integers.
 
@@ -22,6 +22,7 @@ class Lookup:
     index : the integers
     again : the same call with other integers, on the same floats
     plain : the call itself
+    found : what it gave, where that is kept
     where : file and line
     table : where `again(index)` is ``table[index]``, the table (K, ...)
     source : the floats that are read
@@ -36,6 +37,7 @@ class Lookup:
     index: Tensor
     again: Callable[[Tensor], Tensor]
     plain: Callable[[], Any] | None = None
+    found: Any = None
     where: str = ""
     table: Tensor | None = None
     lead: int = 0

@@ -17,7 +17,9 @@ def mix(lookup: Lookup, rule: Rule, point: Point) -> Tensor:
     Exact at a vertex; linear in each column's block.
     """
     if lookup.index.dim() == 1 and lookup.table is not None and len(rule.columns) == 1:
-        return mixed(values_of(lookup, rule)[0], rule.columns[0], point)
+        (column,), (begin,), (f,), table = rule.columns, rule.first, rule.maps, lookup.table
+        whole = begin == 0 and len(f) == len(table)
+        return mixed(table if whole else values_of(lookup, rule)[0], column, point)
     if lookup.hot is not None:
         return mixed_scatter(lookup, rule, point)
     if lookup.table is None and not rule.alone:
@@ -86,6 +88,8 @@ def mixed(values: Tensor, column: int | None, point: Point) -> Tensor:
     if torch.is_autocast_enabled(values.device.type):
         with torch.autocast(values.device.type, enabled=False):
             return mixed(values, column, point)
+    if values.dim() == 2:
+        return block.to(values.dtype) @ values
     found = block.to(values.dtype) @ values.reshape(len(values), -1)
     return found.reshape(len(found), *values.shape[1:])
 

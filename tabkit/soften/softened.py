@@ -57,6 +57,7 @@ class Softened(nn.Module):
         self.standing, self.numbers = standing, numbers
         self._kept: dict[Any, StandIn] = {}
         self._found: dict[str, tuple[Any, Any]] = {}  # what was made of the weights, and of which
+        self._modules_of_net = [*net.modules()]
         self._whole = {n: (t, t._version, t.clone()) for n, t in whole_numbers(net)}
         self.eval()
 
@@ -136,10 +137,11 @@ class Softened(nn.Module):
         """Raises NotFollowed if the net trains, or reads codes through other whole numbers."""
         if torch.compiler.is_compiling():
             return
-        trains = any(p.requires_grad for p in self.net.parameters())
-        if trains or any(module.training for module in self.net.modules()):
-            raise NotFollowed("it trains: call tabkit.freeze(net1)")
-        for name, tensor in whole_numbers(self.net):
+        for module in self._modules_of_net:  # quicker than to walk the net
+            weights = module._parameters.values()
+            if module.training or any(p is not None and p.requires_grad for p in weights):
+                raise NotFollowed("it trains: call tabkit.freeze(net1)")
+        for name, tensor in whole_numbers(self.net) if self._whole else ():
             known = self._whole.get(name)
             if known is None or tensor is not known[0] or tensor._version != known[1]:
                 if known is None or not torch.equal(tensor, known[2].to(tensor.device)):
