@@ -202,7 +202,7 @@ net0 = tabkit.RowPredictor(data.signal.shape[1], net1, head=estimator.head)
 
 # %%
 options = {"schedules": schedules, "steps": 400}
-fit_predictor(net0, net1, data, estimator, **options).run()
+_ = fit_predictor(net0, net1, data, estimator, **options).run("net0")
 
 # %%
 some = data.test[:200]
@@ -229,7 +229,7 @@ data.decode(decode(net0, signal, net1, decoder=decoder, estimator=estimator))
 
 # %%
 given = {"origin": "JFK"}
-fit_predictor(net0, net1, data, estimator, fixed=given, **options).run()
+_ = fit_predictor(net0, net1, data, estimator, fixed=given, **options).run("net0, fixed")
 
 # %%
 from_jfk = data.decode(decode(net0, data.signal[some], net1, decoder=decoder, estimator=estimator))
