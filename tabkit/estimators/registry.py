@@ -217,5 +217,7 @@ def make(name: str, **knobs: Knob) -> Estimator:
     gumbel_softmax(tau=0.5)
     """
     if name not in _RULES:
-        raise ValueError(f"no estimator is called {name!r}; there are {', '.join(names())}")
+        knobs_go = " (knobs are keywords here: make('softmax', tau=0.5))" if ":" in name else ""
+        listed = ", ".join(names())
+        raise ValueError(f"no estimator is called {name!r}{knobs_go}; there are {listed}")
     return Estimator(_RULES[name], {k: v for k, v in knobs.items() if v is not None})
