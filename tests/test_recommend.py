@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import Bare
+from torch import nn
 
 import tabkit
 from tabkit import (
@@ -117,6 +118,28 @@ def test_the_ends_are_random_rows_predicted_for_all(found, dataset, net):
     assert found.constant_row < found.random_row
     assert found.share(found.random_row) == 0
     assert found.share(found.limit) == 1
+
+
+def test_a_softened_net_with_tables_and_no_first_layer_takes_embeddings(dataset):
+    class Theirs(nn.Module):
+        """Its numbers pass through a layer of their own."""
+
+        def __init__(self):
+            super().__init__()
+            self.tables = nn.ModuleList(nn.Embedding(K, 2) for K in dataset.schema.cardinalities)
+            self.numbers = nn.Linear(2, 8)
+            self.body = nn.Sequential(nn.Linear(16, 8), nn.Tanh(), nn.Linear(8, 3))
+
+        def forward(self, q, x):
+            found = [table(q[:, c]) for c, table in enumerate(self.tables)]
+            return self.body(torch.cat([*found, self.numbers(x).tanh()], dim=1))
+
+    theirs = tabkit.soften(tabkit.freeze(Theirs()), dataset.rows, dataset.schema)
+    assert theirs.first_layer is None
+    setting = Setting(theirs, dataset, None, 64, dataset.test[:ROWS])
+    assert "direct_embedding" in set(recommending.usual(setting, None))
+    found = tabkit.recommend(theirs, dataset, 2, **QUICK, estimators=["direct_embedding"])
+    assert set(found.table["decoder"]) == {"argmax", "table", "search"}
 
 
 def test_a_net_without_tables_is_an_equal(dataset, bare, monkeypatch):

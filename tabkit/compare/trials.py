@@ -29,6 +29,7 @@ from tabkit.nets import (
     dtype_of,
     encode_rows,
     folded,
+    takes_embeddings,
 )
 from tabkit.objective import Codes, Losses, Objective
 from tabkit.schema import Rows
@@ -156,7 +157,7 @@ class Setting:
             return loss.codes is not None
         if needs:
             embeds = type(loss).embedded is not Objective.embedded
-            return embeds and isinstance(folded(self.net1), FoldedEncoder)
+            return embeds and takes_embeddings(self.net1)
         return True
 
     def fit(self, name: str, *, steps: int, seed: int) -> Fit:
