@@ -275,10 +275,10 @@ def softens(call):
 check(call, softens, hint="In which order, and from which code on, does it take its columns?")
 
 # %% [markdown]
-# **2. The mixture by hand** (★★, 10 minutes). `table_of_origin` is what the net holds for the three
-# airports, (3, 16). A row leaves from EWR with a share of .5, from JFK and LGA with .25 each. Set
-# `mixture` to the embedding that `net1` takes for it, and `gradient` to the gradient of `loss` for
-# the three shares. Do not use autograd.
+# **2. The mixture by hand** (★★, 10 minutes). `table_of_origin` is what the net holds for the
+# three airports, (3, 16). A row leaves from EWR with a share of .5, from JFK and LGA with .25 each.
+# Set `mixture` to the embedding that `net1` takes for it, and `gradient` to the gradient, for the
+# three shares, of the squared distance between the mixture and `wanted`. Do not use autograd.
 #
 # <details><summary>Hint 1</summary>The mixture is a product of a vector and a matrix.</details>
 # <details><summary>Hint 2</summary>The formula above, with one lookup.</details>
@@ -301,7 +301,9 @@ def is_mixed(answer):
     return torch.allclose(answer, leaf.grad, atol=1e-5)
 
 
-check(gradient, is_mixed, hint="loss is the squared distance of the mixture from `wanted`.")
+check(
+    gradient, is_mixed, hint="Of the squared distance, not of its root; the formula has one lookup."
+)
 
 # %% [markdown]
 # ## Take-aways
@@ -318,10 +320,11 @@ claim(
     "The best way found is most of the way from a random row to the limit.",
     found.share(found.table["loss"].min()) > 0.8,
 )
-seen = set(flown.iloc[data.train.numpy()]["dest"])
+found_rows, seen = data.decode(predicted), set(flown.iloc[data.train.numpy()]["dest"])
+own = table.frame[found_rows.columns]
 claim(
     "Predicted rows are the table's: its dtypes, and categories that training has seen.",
-    predicted.codes.shape == (200, 5) and set(data.decode(predicted)["dest"]) <= seen,
+    (found_rows.dtypes == own.dtypes).all() and set(found_rows["dest"]) <= seen,
 )
 claim("What is fixed is fixed.", set(from_jfk["origin"]) == {"JFK"})
 
