@@ -61,7 +61,7 @@ def run_arguments(add: Callable[..., object]) -> None:
     add("--device", default="cpu", help="where the nets work, such as cuda (cpu)")
     out = "run folder (runs/DATE-TIME if not given); an interrupted run in it is picked up"
     add("--out", type=Path, help=out)
-    own_table.table_arguments(add)
+    own_table.run_arguments(add)
 
 
 def compare_arguments(add: Callable[..., object]) -> None:
@@ -247,14 +247,25 @@ def recommend_arguments(add: Callable[..., object]) -> None:
     add("--seed", type=seed, default=0, help="of net1, and the first of the net0s (0)")
     out = "folder of table and figure (runs/recommendation); what is there is written over"
     add("--out", type=Path, default=Path("runs/recommendation"), help=out)
+    own_table.table_arguments(add)
 
 
 def recommend_job(arguments: argparse.Namespace) -> int:
-    """Within minutes: which estimator to train net0 through, and which decoder to decode by."""
-    chosen = arguments.estimators
+    """Within minutes: which estimator to train net0 through, and which decoder to decode by.
+
+    On flights, or with --table on a table of your own.
+    """
+    chosen, seed = arguments.estimators, arguments.seed
     check_unique(estimators=chosen or ())
     compare.check_budget(arguments.minutes, chosen or ())  # before net1 trains
-    dataset, seed = compare.load_data("flights", arguments.rows or 0), arguments.seed
+    if arguments.table and arguments.rows:
+        raise ValueError("--rows takes a subset of the flights, not of --table")
+    if arguments.table:
+        table = own_table.table_of(arguments)
+        print(table)
+        dataset = table.data()
+    else:
+        dataset = compare.load_data("flights", arguments.rows or 0)
     net1 = RowEncoder(dataset.schema, seed=seed)
     fit_encoder(net1, dataset, steps=arguments.encoder_steps, seed=seed).run("net1")
     options = {"estimators": chosen, "seed": seed}

@@ -1,4 +1,4 @@
-"""The command line on a table of one's own: ``run --table`` and ``apply``."""
+"""The command line on a table of one's own: ``run --table``, ``apply``, ``recommend --table``."""
 
 import argparse
 from collections.abc import Callable
@@ -22,13 +22,13 @@ NAMES = {
 ASSIGNED = {
     "dates": "parts of dates, such as sold=month+days",
     "gaps": "what becomes of missing values: make=category,power=median,mpg=drop",
-    "fixed": "values that all predicted rows shall have, such as make=audi",
 }
-KEPT = ("table", *NAMES, *ASSIGNED, "signal", "split", "decoder")
+FIXED = "values that all predicted rows shall have, such as make=audi"
+KEPT = ("table", *NAMES, *ASSIGNED, "fixed", "signal", "split", "decoder")
 
 
 def table_arguments(add: Callable[..., object]) -> None:
-    """The arguments of ``run`` that concern a table of one's own."""
+    """The arguments that describe a table of one's own."""
     add("--table", metavar="FILE", help="your own table, CSV or Parquet, in place of flights")
     for name, what in NAMES.items():
         spelt = ["--outcome", "--outcomes"] if name == "outcomes" else [f"--{name}"]
@@ -37,6 +37,12 @@ def table_arguments(add: Callable[..., object]) -> None:
         add(f"--{name}", type=assigned, default={}, metavar="A=X,B=Y", help=what)
     add("--signal", type=words, metavar="A,B", help="what net0 sees (outcomes and continuous)")
     add("--split", metavar="COLUMN", help="a column that says train, validation or test")
+
+
+def run_arguments(add: Callable[..., object]) -> None:
+    """The arguments of ``run`` that concern a table of one's own."""
+    table_arguments(add)
+    add("--fixed", type=assigned, default={}, metavar="A=X,B=Y", help=FIXED)
     add("--decoder", choices=decoders.names(), default="search", help="of the rows (search)")
 
 

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -128,6 +129,7 @@ def test_the_comparison_writes_and_prints_its_table(tmp_path, capsys):
         (["--estimators", "softmx"], "no estimator is called"),
         (["--estimators", "exact"], "more than limit"),
         (["--estimators", "zgr", "zgr"], "names zgr twice"),
+        (["--table", "missing.csv"], "--rows takes a subset of the flights"),
         (["--seeds", "1", "1"], "names 1 twice"),
         (["--scheduler", "nowhere"], "nowhere"),
     ],
@@ -161,12 +163,29 @@ def test_the_recommendation_is_printed_and_kept(tmp_path, capsys, monkeypatch):
     assert (tmp_path / "new" / "recommendation.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_recommendation_is_made_for_a_table_of_ones_own(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(compare.recommending, "SEEDS", 1)
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"make": draw.choice(["a", "b", "c"], 300), "power": draw.normal(size=300)}
+    )
+    frame.to_csv(tmp_path / "cars.csv", index=False)
+    call = ["recommend", "--table", str(tmp_path / "cars.csv"), "--categorical", "make"]
+    call += ["--continuous", "power", "--estimators", "softmax", "--encoder-steps", "3"]
+    assert cli.main([*call, "--minutes", "0.1", "--out", str(tmp_path / "new")]) == 0
+    said = capsys.readouterr().out
+    assert "Train through softmax, decode by" in said
+    assert "make" in said and "300" in said  # the table's report
+    assert (tmp_path / "new" / "recommendation.csv").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["--minutes", "0"], "minutes must be above 0"),
         (["--estimators", "softmx"], "no estimator is called"),
         (["--estimators", "zgr", "zgr"], "names zgr twice"),
+        (["--table", "missing.csv"], "--rows takes a subset of the flights"),
     ],
 )
 def test_a_recommendation_that_cannot_be_is_refused_in_words(arguments, said, tmp_path, capsys):

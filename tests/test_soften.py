@@ -277,14 +277,17 @@ REFUSED = {
         lambda s, q: s.embeddings(q) + beside(functional.one_hot(q[:, 0], 5)),
         "jumps",
     ),
-    "codes as numbers": (lambda s, q: s.embeddings(q) + q[:, :1] / 50, "past the 4.*div at.*py:"),
+    "codes as numbers": (
+        lambda s, q: s.embeddings(q) + q[:, :1] / 50,
+        "past the 4.*: column 'column 0', first by div at.*py:",
+    ),
     "a code of one category counts": (
         lambda s, q: s.embeddings(q) + 1e-3 * (q[:, :1] == 3),
-        r"past the 4 lookups.*test_soften\.py:",
+        r"past the 4 lookups.*: column 'column 0'.*test_soften\.py:",
     ),
     "masked by a comparison": (
         lambda s, q: s.embeddings(q) * (q != 0).repeat_interleave(3, dim=1),
-        "past the 4.*mul at",
+        "past the 4.*: column 'column 0' and .*'column 3', first by mul at",
     ),
     "crossed columns": (
         lambda s, q: s.embeddings(q) + s.wide(q[:, 0] * 3 + q[:, 1]).repeat(1, C),

@@ -5,11 +5,10 @@ import warnings
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from tabkit.simplex import blocks, one_hot
 from tabkit.soften.doubled import difference, doubled
-from tabkit.soften.errors import NotFollowed, place
+from tabkit.soften.errors import NotFollowed, operations
 from tabkit.soften.lookups import Lookup
 from tabkit.soften.mixing import mix
 from tabkit.soften.probing import Probe
@@ -250,41 +249,43 @@ class Proof:
             raise NotFollowed(f"the gradient is not the slope of the output. {RECOMPUTED}")
 
     def leak(self, codes: Int64[Tensor, "B C"]) -> str:
-        """The first operation that makes numbers of codes past the lookups: two runs, compared."""
+        """Whose codes reach the output past the lookups, and the first operation that takes them.
+
+        The operation is the first at which two runs differ that other codes stand in for.
+        """
+        leaking, before = self.leaking(codes), ""
         runs = [self.trace(codes, self.probe.random(len(codes))) for _ in range(2)]
-        before = ""
+        whose = f": column {' and '.join(map(repr, leaking))}" if leaking else ""
         for (name, one, where), (other, two, _) in zip(*runs, strict=False):
             if name != other:
-                return f"; after {before}, other operations for other codes"
+                return f"{whose}; after {before}, other operations for other codes"
             if name not in MOVES and one.shape == two.shape and not torch.equal(one, two):
-                return f", first by {name} at {where}. Remedy: leave it out, or hand over the rest"
+                remedy = "Remedy: leave it out, or hand over the rest"
+                return f"{whose}, first by {name} at {where}. {remedy}"
             before = where
-        return ""
+        return whose
 
     @torch.no_grad()
+    def leaking(self, codes: Int64[Tensor, "B C"]) -> list[str]:
+        """The columns whose stand-ins alone change what the same codes' rows lead to."""
+        numbers, names = self.probe.numbers(len(codes)), []
+        stand = self.probe.others(codes)
+        other = self.probe.others(stand)
+        try:
+            one = self.soft.answered(list(codes.T), numbers, stand)
+            for c, name in enumerate(self.probe.names):
+                changed = stand.clone()
+                changed[:, c] = other[:, c]
+                two = self.soft.answered(list(codes.T), numbers, changed)
+                if not difference(two, one, by_column=self.strict) <= self.tolerance:
+                    names.append(name)
+        except NotFollowed:
+            pass
+        return names
+
     def trace(
         self, codes: Int64[Tensor, "B C"], standing: Int64[Tensor, "B C"]
     ) -> list[tuple[str, Tensor, str]]:
-        """All operations with floats, their results and places, while other codes stand in."""
-        log: list[tuple[str, Tensor, str]] = []
-
-        class Log(TorchDispatchMode):
-            def __torch_dispatch__(
-                self,
-                operation: object,
-                types: object,
-                args: tuple = (),
-                options: dict | None = None,
-            ) -> object:
-                result = operation(*args, **(options or {}))
-                name = operation.__name__.split(".")[0]
-                if isinstance(result, Tensor) and result.is_floating_point():
-                    log.append((name, result.detach().clone(), place()))
-                return result
-
-        try:
-            with Log():
-                self.soft.answered(list(codes.T), self.probe.numbers(len(codes)), standing)
-        except NotFollowed:
-            pass
-        return log
+        """All operations with floats, while other codes stand in."""
+        numbers = self.probe.numbers(len(codes))
+        return operations(lambda: self.soft.answered(list(codes.T), numbers, standing))
