@@ -8,6 +8,7 @@ DISTRIBUTION = "tabkit-softcodes"  # on PyPI, where `tabkit` is somebody else's
 # What cannot do without which modules, and the extra that brings them.
 NEEDS = {
     "a Dask cluster": ("cluster", ["distributed", "joblib"]),
+    "an FT-Transformer": ("lab", ["rtdl_revisiting_models"]),
     "inspection": ("inspect", ["scipy", "sklearn", "umap"]),
     "other frames": ("data", ["pyarrow"]),
     "parquet files": ("data", ["pyarrow"]),

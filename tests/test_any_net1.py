@@ -324,7 +324,7 @@ def test_comparison_gives_what_it_gives_behind_a_row_encoder(theirs, net1, net0,
     assert math.isfinite(trained.test.decoded)
 
 
-def made(schema, seed):
+def made(net, schema, seed):
     """An untrained net1 of one's own, for a sweep."""
     return clothed("one_hot", RowEncoder(schema, Z=3, width=16, depth=1, D=4, seed=seed))
 

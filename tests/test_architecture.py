@@ -23,7 +23,7 @@ FLOORS = {
     **dict.fromkeys(["decoders", "train"], 6),
     **dict.fromkeys(["ruler", "compare", "inspection"], 7),
     **dict.fromkeys(["plots", "runs"], 8),
-    **dict.fromkeys(["widgets", "lesson", "own_table"], 9),
+    **dict.fromkeys(["widgets", "lesson", "commands"], 9),
     "__main__": 10,
 }
 FILES = sorted(PACKAGE.rglob("*.py"))

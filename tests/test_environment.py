@@ -186,8 +186,8 @@ print(json.dumps(missed))
 # What is missing (all but the base, if not given), and its first use.
 SWEEP = """cell = tabkit.compare.Cell("planted", 200, "softmax", 0, steps=1, encoder_steps=1)
 tabkit.compare.sweep([cell], "nowhere")"""
-CLUSTER = """import tabkit.__main__
-with tabkit.__main__.backend("nowhere:1"): pass"""
+CLUSTER = """import tabkit.commands
+with tabkit.commands.backend("nowhere:1"): pass"""
 POLARS = "import polars\ntabkit.Schema.infer(polars.DataFrame({'a': [1, 2]}), categorical=['a'])"
 USES = {
     "inspection": ([], "tabkit.inspection.nearest"),

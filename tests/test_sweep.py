@@ -8,13 +8,14 @@ import pandas as pd
 import pytest
 from joblib import parallel_config
 
-from tabkit import compare, estimators
+import tabkit
+from tabkit import compare, decoders, estimators
 from tabkit.compare import Cell, comparison, parse_spec, sweep
 from tabkit.train import Cosine
 
 NAMES = ["softmax:tau=0.5", "gumbel_softmax:tau=cosine/2/0.5", "leave_one_out:samples=4"]
 SIZES = {"rows": {"planted": 1000}, "steps": 4, "batch": 128, "encoder_steps": 4}
-TIMES = ["seconds"]
+TIMES = ["seconds", *(f"seconds_{name}" for name in decoders.names())]
 MODULE = import_module("tabkit.compare.sweeping")
 
 
@@ -36,9 +37,11 @@ def same(a, b):
 
 def test_every_cell_is_scored_once_and_in_order(cells, finished):
     _, results = finished
-    assert len(results) == len(cells) == 2 * (1 + 1 + 2)
+    assert len(results) == len(cells) == 2 * (1 + 1 + 1 + 2)  # the limit, and two budgets
     assert results["estimator"].tolist() == [cell.estimator for cell in cells]
-    assert (results["gap"] - (results["test_decoded"] - results["test_relaxed"])).abs().max() < 1e-6
+    trained = results[results["estimator"] != "limit"]
+    gaps = trained["test_decoded"] - trained["test_relaxed"]
+    assert (trained["gap"] - gaps).abs().max() < 1e-6
 
 
 def test_two_processes_give_what_one_gives(cells, finished, tmp_path):
@@ -105,6 +108,7 @@ def test_equal_evaluations_are_equal_and_batches_do_not_get_tiny(evaluations):
         ({"estimator": "softmax:tau=0"}, "above 0"),
         ({"budget": "minutes"}, "budget must be one of steps, evaluations"),
         ({"data": "trains"}, "flights or planted"),
+        ({"net": "transformer"}, "net must be one of plain, deep, ft_transformer"),
         ({"steps": 0}, "steps must be at least 1"),
         ({"batch": 0}, "batch must be at least 1"),
         ({"estimator": "softmax:tau=cosine/1/-1"}, "above 0"),
@@ -147,7 +151,48 @@ def test_data_of_ones_own_goes_through_its_loader(tmp_path):
 
     cells = compare.cells(["softmax"], [0], **SIZES | {"rows": {"mine": 7}}, load=load)
     found = sweep(cells, tmp_path, jobs=1, load=load, progress=False)
-    assert found["data"].tolist() == ["mine"]
+    assert found["data"].tolist() == ["mine", "mine"]
+    assert found["estimator"].tolist() == ["limit", "softmax"]
+
+
+@pytest.mark.parametrize("net", compare.kinds.KINDS)
+def test_net0_learns_behind_every_kind_of_net1(net, tmp_path):
+    pytest.importorskip("rtdl_revisiting_models")
+    cells = compare.cells(["softmax"], [0], **SIZES, nets=[net])
+    summary = compare.sweep_summary(sweep(cells, tmp_path, jobs=1, progress=False))
+    assert summary["net"].tolist() == [net, net]  # at both budgets
+    row = summary.iloc[0]
+    assert (
+        row[["decode_argmax", "decode_table", "decode_search", "evaluations_search"]].notna().all()
+    )
+    share = (row.random_row - row.decode_search) / (row.random_row - row.limit)
+    assert row.share_search == pytest.approx(share)
+
+
+def test_without_the_limit_there_is_no_share_of_the_way(finished):
+    results = finished[1]
+    summary = compare.sweep_summary(results[results["estimator"] != "limit"])
+    assert summary["share_argmax"].isna().all()
+    assert summary["decode_argmax"].notna().all()
+
+
+def test_the_limit_and_a_random_row_are_measured_on_the_rows_that_are_decoded(finished):
+    results = finished[1]
+    limit = results[(results["estimator"] == "limit") & (results["seed"] == 0)].iloc[0]
+    data = compare.load_data("planted", 1000)
+    key = ("planted", 1000, "plain", 0, 4)
+    net1 = tabkit.RowEncoder(data.schema)
+    net1.load_state_dict(MODULE.run_encoder(key, compare.load_data, MODULE.net1_of)[1])
+    net1, index = tabkit.freeze(net1), data.test[: compare.scores.SEARCHED_ROWS]
+    with MODULE.one_thread():
+        fit = compare.fit_limit(net1, data, steps=4, batch=128)
+        list(fit)
+    found = fit.modules["limit"](data.signal[index])
+    wanted = tabkit.nets.encode_rows(net1, data.rows[index])
+    loss = (found - wanted).square().sum(dim=1).mean().item()
+    assert limit["decode_relaxed"] == pytest.approx(loss, rel=1e-5)
+    apart = compare.random_row_loss(net1, data, data.test)
+    assert limit["random_row"] == pytest.approx(apart, rel=0.2)
 
 
 def test_results_of_other_settings_are_not_averaged(finished):

@@ -10,6 +10,7 @@ from tabkit.compare.scores import (
     by_decoder,
     decoded_curve,
     distance_correlation,
+    ends_of,
     majority_accuracy,
     pair_distances,
     random_row_loss,
@@ -18,6 +19,7 @@ from tabkit.compare.scores import (
     table,
     to_text,
     train_and_score,
+    with_shares,
 )
 from tabkit.compare.specs import Spec, parse_spec
 from tabkit.compare.sweeping import Cell, load_data, sweep
@@ -29,6 +31,7 @@ __all__ = [
     "by_decoder",
     "cells",
     "distance_correlation",
+    "ends_of",
     "fit_limit",
     "kept_comparison",
     "pair_distances",
@@ -41,4 +44,5 @@ __all__ = [
     "sweep_summary",
     "table",
     "train_and_score",
+    "with_shares",
 ]

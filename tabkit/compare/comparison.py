@@ -4,9 +4,12 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from tabkit.compare.scores import with_shares
 from tabkit.compare.specs import parse_spec
-from tabkit.compare.sweeping import Cell, Load, load_data
+from tabkit.compare.sweeping import BUDGETS, Cell, Load, load_data
+from tabkit.compare.trials import LIMIT
 from tabkit.data.nycflights import shipped
+from tabkit.decoders import DECODERS
 
 FULL = (
     *("softmax:tau=1", "softmax:tau=0.5", "softmax:tau=0.25", "softmax:tau=0.1"),
@@ -34,11 +37,12 @@ QUICK = (
 )
 DATA_ROWS = {"flights": 0, "planted": 20_000}  # 0: all
 QUICK_ROWS = {"flights": 20_000, "planted": 10_000}
-KEYS = ["data", "budget", "estimator"]
+KEYS = ["data", "net", "budget", "estimator"]
 MEASURES = [
-    *("train_relaxed", "test_relaxed", "test_decoded", "gap", "entropy", "accuracy"),
-    *("decode_argmax", "decode_table", "decode_first_layer", "decode_search", "decode_best"),
-    "seconds",
+    *("train_relaxed", "test_relaxed", "test_decoded", "gap", "entropy", "accuracy", "seconds"),
+    *("decode_relaxed", *(f"decode_{name}" for name in DECODERS), "decode_best"),
+    *(f"{what}_{name}" for what in ("share", "evaluations", "seconds") for name in DECODERS),
+    *("limit", "random_row"),
 ]
 
 
@@ -47,14 +51,17 @@ def cells(
     seeds: Sequence[int],
     *,
     rows: dict[str, int],
+    nets: Sequence[str] = ("plain",),
+    budgets: Sequence[str] = BUDGETS,
     load: Load = load_data,
     **sizes: int,
 ) -> list[Cell]:
-    """Every estimator on every data set and seed, at equal steps and at equal evaluations.
+    """The limit and every estimator, on every data set, net1 and seed, at both budgets.
 
-    An estimator that evaluates net1 once a row is the same at both budgets, and is trained once.
-    `rows` names the data sets, with the number of rows that `load` gets (as `sweep` takes it);
-    `sizes` are the steps, batch and encoder_steps of a `Cell`.
+    Those are equal steps and equal evaluations of net1. An estimator that evaluates it once a row
+    is the same at both, and is trained once. `rows` names the data sets, with the number of rows
+    that `load` gets (as `sweep` takes it), `nets` the kinds of net1; `sizes` are the steps, batch
+    and encoder_steps of a `Cell`.
 
     Raises
     ------
@@ -62,26 +69,29 @@ def cells(
         If an estimator or a data set is unknown.
     """
     return [
-        Cell(data, count, text, seed, budget, **sizes)
+        Cell(data, count, text, seed, budget, **sizes, net=net)
         for data, count in rows.items()
-        for text in chosen
+        for net in nets
+        for text in (LIMIT, *chosen)
         for budget in budgets_of(text, load(data, count).schema.cardinalities)
+        if budget in budgets
         for seed in seeds
     ]
 
 
 def budgets_of(text: str, cardinalities: Sequence[int]) -> tuple[str, ...]:
     """The budgets at which an estimator has to be trained."""
-    once = parse_spec(text).estimator.evaluations(cardinalities) == 1
-    return ("steps",) if once else ("steps", "evaluations")
+    once = text == LIMIT or parse_spec(text).estimator.evaluations(cardinalities) == 1
+    return BUDGETS[:1] if once else BUDGETS
 
 
 def sweep_summary(results: pd.DataFrame) -> pd.DataFrame:
     """Mean and standard error over seeds of what `sweep` returns, best decoded loss first.
 
-    One row per data set, budget and estimator; columns MEASURE and MEASURE_se (missing with one
-    seed), and `seeds`, `ran_steps`, `ran_batch`, `evaluations`. Estimators that evaluate net1 once
-    stand under both budgets.
+    One row per data set, kind of net1, budget and estimator; columns MEASURE and MEASURE_se
+    (missing with one seed), and `seeds`, `ran_steps`, `ran_batch`, `evaluations`. Estimators that
+    evaluate net1 once stand under both budgets. `share_argmax` is the share of the way from a
+    random row to the limit, and so on by decoder; NaN where the limit was not trained.
 
     Raises
     ------
@@ -89,7 +99,10 @@ def sweep_summary(results: pd.DataFrame) -> pd.DataFrame:
         If two results differ in more than data, budget, estimator and seed.
     """
     if results.duplicated([*KEYS, "seed"]).any():
-        raise ValueError("the results mix other settings than data, budget, estimator and seed")
+        raise ValueError(
+            "the results mix other settings than data, net, budget, estimator and seed"
+        )
+    results = beside_the_limit(results)
     once = results[results["evaluations"] == 1].assign(budget="evaluations")
     both = pd.concat([results, once], ignore_index=True).drop_duplicates([*KEYS, "seed"])
     groups = both.groupby(KEYS, sort=False)
@@ -97,22 +110,32 @@ def sweep_summary(results: pd.DataFrame) -> pd.DataFrame:
     sizes = groups[["ran_steps", "ran_batch", "evaluations"]].first()
     parts = [groups.size().rename("seeds"), sizes, measured.mean()]
     table = pd.concat([*parts, measured.sem().add_suffix("_se")], axis=1)
-    by = ["data", "budget", "test_decoded"]
-    return table.reset_index().sort_values(by, ascending=[True, False, True])
+    by = ["data", "net", "budget", "test_decoded"]
+    return table.reset_index().sort_values(by, ascending=[True, False, False, True])
+
+
+def beside_the_limit(results: pd.DataFrame) -> pd.DataFrame:
+    """The results without the limit's rows, whose losses stand beside each, with the shares."""
+    own, at_limit = ["data", "net", "seed"], results["estimator"] == LIMIT
+    ends = results[at_limit].reindex(columns=[*own, "decode_relaxed", "random_row"])
+    ends = ends.rename(columns={"decode_relaxed": "limit"})
+    found = results[~at_limit].drop(columns="random_row", errors="ignore")
+    return with_shares(found.merge(ends, "left", own))
 
 
 def sweep_text(summary: pd.DataFrame) -> str:
-    """The tables for a terminal, one per data set and budget."""
-    shown = [
-        *("train_relaxed", "test_relaxed", "test_decoded", "test_decoded_se", "gap", "entropy"),
-        *("accuracy", "seconds", "decode_argmax", "decode_table", "decode_search", "decode_best"),
-    ]
+    """The tables for a terminal, one per data set, net1 and budget, and what decoding costs."""
+    decoders = {f"decode_{name}": name for name in DECODERS}
+    shown = ["train_relaxed", "test_relaxed", "decode_relaxed", *decoders, "decode_best"]
+    shown += ["entropy", "accuracy", "seconds"]
     parts = []
-    for (data, budget), group in summary.groupby(["data", "budget"], sort=False):
-        table = group.set_index("estimator")[shown].rename(columns={"test_decoded_se": "se"})
-        title = f"{data}, equal {budget}: {group['seeds'].iloc[0]} seeds, best decoded first"
-        parts.append(f"{title}\n{table.to_string(float_format='{:.3f}'.format)}")
-    note = "decode_*: the first test rows alone, by four decoders"
+    for (data, net, budget), group in summary.groupby(["data", "net", "budget"], sort=False):
+        table = group.set_index("estimator")[shown].rename(columns=decoders)
+        row = group.iloc[0]
+        title = f"{data}, {net} net1, equal {budget}: {row.seeds} seeds, best by argmax first"
+        ends = f"a random row {row.random_row:.3f}, the limit {row.limit:.3f}"
+        parts.append(f"{title}; {ends}\n{table.to_string(float_format='{:.3f}'.format)}")
+    note = "decode_relaxed, the decoders and decode_best: the first test rows alone"
     return "\n\n".join([*parts, note])
 
 

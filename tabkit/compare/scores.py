@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from tabkit.compare.trials import LIMIT, MANY, Setting
 from tabkit.data import Dataset, pairs
 from tabkit.decoders import DECODERS, decoder_of, handed_over, local_search, possible
 from tabkit.estimators import Estimator, entropy
@@ -22,6 +23,7 @@ PAIRS = 100_000
 SCORED_ROWS = 20_000
 DECODE_EVERY = 20  # steps
 SEARCHED_ROWS = 200
+ENDS = ("limit", "random_row")
 
 
 @dataclass(frozen=True)
@@ -79,28 +81,30 @@ def by_decoder(
     rows: int = SEARCHED_ROWS,
     seed: int = 0,
 ) -> dict[str, float]:
-    """The loss of the first `rows` test rows, by the decoder that makes hard rows of net0's output.
+    """What net0's first `rows` test rows cost, by the decoder that makes hard rows of its output.
 
-    ``decode_argmax``, ``decode_table``, ``decode_first_layer`` and ``decode_search``, as
-    `tabkit.decode` names them, and ``decode_best``: a search for the row nearest to the *true*
-    output, which no decoder knows: about what is left to gain. NaN where net1 lacks what a decoder
-    needs.
+    Of each decoder of `tabkit.decode`, such as the argmax: ``decode_argmax``, the mean loss;
+    ``evaluations_argmax`` of net1, a row; ``seconds_argmax`` for 20,000 rows at this speed, net0's
+    included. NaN where net1 lacks what a decoder needs. ``decode_relaxed``, the loss of what was
+    handed over, and ``decode_best``: a search for the row nearest to the *true* output, which no
+    decoder knows: about what is left to gain.
 
     What is handed over is, for the relaxations that sample, one draw, so their search looks for
     that draw's row and is of little use; for estimators that are no relaxation, the hard row, which
     the search returns as it is.
     """
-    index = dataset.test[:rows]
-    target = encode_rows(net1, dataset.rows[index])
-    handed = handed_over(net0, dataset.signal[index], net1, estimator=estimator, seed=seed)
-    truth = SquaredDistance(net1, handed.continuous, target)
-    losses = dict.fromkeys([f"decode_{name}" for name in DECODERS], math.nan)
-    for name in possible(net1):
-        codes = decoder_of(name)(handed)
-        losses[f"decode_{name}"] = truth.hard(codes, handed.cardinalities).mean().item()
-    start = decoder_of("argmax")(handed)
+    setting = Setting(net1, dataset, None, rows, dataset.test[:rows])
+    relaxed, losses, seconds, asked = setting.decoded(net0, estimator, possible(net1), seed=seed)
+    found = {}
+    for name in DECODERS:
+        found[f"decode_{name}"] = losses[name].mean().item() if name in losses else math.nan
+        found[f"evaluations_{name}"] = asked.get(name, math.nan)
+        found[f"seconds_{name}"] = MANY * seconds.get(name, math.nan)
+    handed = handed_over(net0, dataset.signal[setting.index], net1, estimator=estimator, seed=seed)
+    start, truth = decoder_of("argmax")(handed), setting.truth(handed.continuous)
     _, best = local_search(start, truth, handed.cardinalities, allowed=handed.allowed)
-    return losses | {"decode_best": best.mean().item()}
+    ends = {"decode_relaxed": relaxed.mean().item(), "decode_best": best.mean().item()}
+    return found | ends
 
 
 @torch.no_grad()
@@ -145,7 +149,10 @@ def distance_correlation(
 
 @dataclass(frozen=True)
 class Trained:
-    """One trained net0: its estimator's name, its seed, its steps and its scores."""
+    """One trained net0: its estimator's name, its seed, its steps and its scores.
+
+    `decoders`: what `by_decoder` found, if it was asked.
+    """
 
     estimator: str
     seed: int
@@ -153,6 +160,7 @@ class Trained:
     steps: Sequence[Step]
     train: Score
     test: Score
+    decoders: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -174,13 +182,15 @@ def train_and_score(
     *,
     name: str,
     seed: int = 0,
+    decode_rows: int = 0,
     progress: bool = True,
     **options: Any,
 ) -> Trained:
     """Trains a new net0 through an estimator, under a progress bar, and scores it.
 
-    The scores are on up to 20,000 training rows and on the test rows. `options` go to
-    `fit_predictor`: steps, batch, lr, schedules, checkpoint, decode_every (20). Raises as that.
+    The scores are on up to 20,000 training rows and on the test rows, of which the first
+    `decode_rows` are decoded by every decoder. `options` go to `fit_predictor`: steps, batch, lr,
+    schedules, checkpoint, decode_every (20). Raises as that.
     """
     net0 = RowPredictor(dataset.signal.shape[1], net1, head=estimator.head, seed=seed)
     options = {"decode_every": DECODE_EVERY} | options
@@ -188,13 +198,16 @@ def train_and_score(
     history = fit.run(name) if progress else list(fit)
     indices = dataset.train[:SCORED_ROWS], dataset.test
     scores = (score(net0, net1, dataset, estimator, index, seed=seed) for index in indices)
-    return Trained(name, seed, net0, history, *scores)
+    every = {"rows": decode_rows, "seed": seed}
+    decoders = by_decoder(net0, net1, dataset, estimator, **every) if decode_rows else {}
+    return Trained(name, seed, net0, history, *scores, decoders)
 
 
 def table(results: Iterable[Trained]) -> pd.DataFrame:
-    """One row per net0: the losses, the gap, seconds, then the accuracy of each column."""
+    """One row per net0: losses, gap, seconds, by decoder, then the accuracy of each column."""
     records = [
         {"estimator": found.estimator, "seed": found.seed, **found.losses, "seconds": found.seconds}
+        | found.decoders
         | {f"accuracy_{name}": share for name, share in found.test.accuracy.items()}
         for found in results
     ]
@@ -210,19 +223,59 @@ def summary(results: pd.DataFrame) -> pd.DataFrame:
     return means.sort_values("test_decoded")
 
 
+def ends_of(
+    net1: Any, dataset: Dataset, *, rows: int, steps: int, batch: int = 512, seed: int = 0
+) -> dict[str, float]:
+    """The two ends between which losses lie: ``limit`` and ``random_row``.
+
+    On the first `rows` test rows: of the net of `fit_limit`, trained so many steps, and of random
+    training rows, each predicted for all of them.
+    """
+    setting = Setting(net1, dataset, None, batch, dataset.test[:rows])
+    fit = setting.fit(LIMIT, steps=steps, seed=seed)
+    fit.run(LIMIT)
+    at_limit = setting.reached(LIMIT, fit, seed)[0].mean().item()
+    return {"limit": at_limit, "random_row": setting.alone(seed).mean().item()}
+
+
+def with_shares(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with ``share_argmax`` and so on: of the way from a random row to the limit."""
+    way = table["random_row"] - table["limit"]
+    every = {
+        f"share_{name}": (table["random_row"] - table[f"decode_{name}"]) / way for name in DECODERS
+    }
+    return table.assign(**every)
+
+
 def to_text(summary: pd.DataFrame, *, random_row: float, majority: Mapping[str, float]) -> str:
-    """The summary as two tables for a terminal: the losses, then the accuracy of each column."""
-    is_accuracy = summary.columns.str.startswith("accuracy_")
-    losses, accuracy = summary.loc[:, ~is_accuracy], summary.loc[:, is_accuracy]
+    """The summary as tables for a terminal: losses, decoders and their cost, accuracy by column."""
+    number = {"float_format": "{:.3f}".format, "na_rep": "-"}
+    names = [name for name in DECODERS if f"decode_{name}" in summary]
+    accuracy = summary.filter(regex="^accuracy_")
+    apart = summary.filter(regex="^(accuracy|decode|evaluations|seconds|share)_")
+    losses = summary.drop(columns=[*apart.columns, *ENDS], errors="ignore")
+    parts = [
+        "\nSquared distance behind net1, best by argmax first "
+        f"(a random training row: {random_row:.2f})\n{losses.to_string(**number)}"
+    ]
+    if names:
+        decoded = summary[["decode_relaxed", *(f"decode_{n}" for n in names)]]
+        decoded = decoded.rename(columns=lambda name: name.removeprefix("decode_"))
+        decoded = decoded.assign(best_share=with_shares(summary).filter(like="share_").max(axis=1))
+        ends = f"a random row {summary.random_row.mean():.2f}, the limit {summary.limit.mean():.3f}"
+        parts.append(
+            f"By decoder, on the first test rows ({ends}; best_share: of the way between them)\n"
+            f"{decoded.loc[decoded[names].min(axis=1).sort_values().index].to_string(**number)}"
+        )
+        cost = {n: summary[[f"evaluations_{n}", f"seconds_{n}"]].max().to_list() for n in names}
+        cost = pd.DataFrame(cost, index=["evaluations of net1 a row", "seconds for 20,000 rows"]).T
+        parts.append(
+            f"What decoding costs, at most\n{cost.to_string(float_format='{:.1f}'.format)}"
+        )
     accuracy = accuracy.rename(columns=lambda name: name.removeprefix("accuracy_"))
     accuracy.loc["(most frequent category)"] = majority
-    return (
-        "\nSquared distance behind net1, best decoded first "
-        f"(a random training row: {random_row:.2f})\n"
-        f"{losses.to_string(float_format='{:.3f}'.format)}\n\n"
-        "Accuracy on test rows, by column\n"
-        f"{accuracy.to_string(float_format='{:.2f}'.format)}"
-    )
+    shares = accuracy.to_string(float_format="{:.2f}".format)
+    return "\n\n".join([*parts, f"Accuracy on test rows, by column, by argmax\n{shares}"])
 
 
 def decoded_curve(steps: Iterable[Step]) -> Iterator[tuple[int, float]]:

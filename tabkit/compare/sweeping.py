@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from tabkit.compare.scores import by_decoder, train_and_score
+from tabkit.compare.kinds import check_kind, frozen, net1_of
+from tabkit.compare.scores import SCORED_ROWS, SEARCHED_ROWS, train_and_score
 from tabkit.compare.specs import parse_spec
+from tabkit.compare.trials import LIMIT, Setting
 from tabkit.data import Dataset, flights, planted
 from tabkit.extras import DISTRIBUTION, imports_for
-from tabkit.nets import RowEncoder, freeze
 from tabkit.schema import Schema
 from tabkit.train import fit_encoder
 from tabkit.train.checkpoint import write_atomically
@@ -32,9 +33,9 @@ from tabkit.train.schedules import check_schedules
 SMALLEST_BATCH = 32  # rows
 BUDGETS = ("steps", "evaluations")
 Load = Callable[[str, int], Dataset]
-Encoder = Callable[[Schema, int], Any]
+Encoder = Callable[[str, Schema, int], Any]
 Record = dict[str, Any]
-NetKey = tuple[str, int, int, int]
+NetKey = tuple[str, int, str, int, int]
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,14 @@ class Cell:
     Attributes
     ----------
     data, rows : which data set, by the name and the number of rows that `load_data` knows
-    estimator : as `parse_spec` reads it
+    estimator : as `parse_spec` reads it, or ``"limit"``: no net0, but the net of `fit_limit`
     seed : of net1, net0, batches and noise
     budget : ``"steps"``: train `steps` of `batch` rows; ``"evaluations"``: evaluate net1 on about
         ``steps * batch`` rows, whatever the estimator takes a step (backward passes and the
         targets' own evaluation are not counted, and the learning rate stays)
     encoder_steps : of net1
     lr : of net0
+    net : which net1, by the name that `sweep` knows
     """
 
     data: str
@@ -62,6 +64,7 @@ class Cell:
     batch: int = 256
     encoder_steps: int = 1500
     lr: float = 3e-3
+    net: str = "plain"
 
     def plan(self, evaluations: int) -> tuple[int, int]:
         """Steps and rows a batch, for an estimator that takes so many evaluations a row.
@@ -76,12 +79,13 @@ class Cell:
     @property
     def net1(self) -> NetKey:
         """What decides its net1."""
-        return self.data, self.rows, self.seed, self.encoder_steps
+        return self.data, self.rows, self.net, self.seed, self.encoder_steps
 
     def identity(self) -> Record:
         """What its kept record must agree with: the cell, the knobs' defaults, the versions."""
         versions = {"tabkit": version(DISTRIBUTION), "torch": torch.__version__}
-        return {**asdict(self), "resolved": repr(parse_spec(self.estimator)), **versions}
+        resolved = LIMIT if self.estimator == LIMIT else repr(parse_spec(self.estimator))
+        return {**asdict(self), "resolved": resolved, **versions}
 
     def digest(self) -> str:
         """Names the cell's file."""
@@ -102,18 +106,13 @@ def load_data(name: str, rows: int) -> Dataset:
     raise ValueError(f"data must be flights or planted, not {name!r}")
 
 
-def row_encoder(schema: Schema, seed: int) -> RowEncoder:
-    """The net1 of a sweep, if no other is given."""
-    return RowEncoder(schema, seed=seed)
-
-
 def sweep(
     cells: Iterable[Cell],
     folder: str | os.PathLike[str],
     *,
     jobs: int = -1,
     load: Load = load_data,
-    encoder: Encoder = row_encoder,
+    encoder: Encoder = net1_of,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Trains and scores every cell, in parallel by joblib; one row per cell.
@@ -124,7 +123,7 @@ def sweep(
     back as they finish and only the caller writes files. Every net trains on one thread, so that
     the result does not depend on the number of workers; they must be processes, not threads.
 
-    net1 is trained here, one for each data set and seed.
+    net1 is trained here, one for each data set, kind and seed.
 
     Parameters
     ----------
@@ -132,8 +131,8 @@ def sweep(
     load : ``load(data, rows)`` returns a cell's data set, in the worker that trains it, once a
         cell. For data of your own: a function of a module that the workers can import, which keeps
         what it has read (`functools.lru_cache`). Another folder for other data
-    encoder : ``encoder(schema, seed)`` returns an untrained net1, a `RowEncoder` if not given: for
-        nets of your own, importable as `load` is. Another folder for other nets
+    encoder : ``encoder(net, schema, seed)`` returns an untrained net1 of the kind that a cell
+        names: for nets of your own, importable as `load` is. Another folder for other nets
 
     Raises
     ------
@@ -144,6 +143,8 @@ def sweep(
     cells, folder = list(dict.fromkeys(cells)), Path(folder)
     for cell in cells:
         check_cell(cell, load)
+        if encoder is net1_of:
+            check_kind(cell.net)
     files = {cell: folder / "cells" / f"{cell.digest()}.json" for cell in cells}
     records = kept(
         files, lambda file: json.loads(file.read_text())["record"], "is no finished cell"
@@ -163,6 +164,9 @@ def check_cell(cell: Cell, load: Load) -> None:
     if cell.budget not in BUDGETS:
         raise ValueError(f"budget must be one of {', '.join(BUDGETS)}, not {cell.budget!r}")
     check_sizes(steps=cell.steps, batch=cell.batch, encoder_steps=cell.encoder_steps)
+    if cell.estimator == LIMIT:
+        load(cell.data, cell.rows)
+        return
     estimator, schedules = parse_spec(cell.estimator)
     check_schedules(estimator, schedules, cell.steps)
     estimator.evaluations(load(cell.data, cell.rows).schema.cardinalities)
@@ -197,10 +201,10 @@ def trained_encoders(
 
 def run_encoder(key: NetKey, load: Load, encoder: Encoder) -> tuple[Any, dict[str, Tensor]]:
     """Trains one net1; returns its key and its weights."""
-    data, rows, seed, steps = key
+    data, rows, net, seed, steps = key
     with one_thread():
         dataset = load(data, rows)
-        net1 = encoder(dataset.schema, seed)
+        net1 = encoder(net, dataset.schema, seed)
         list(fit_encoder(net1, dataset, steps=steps, seed=seed))
     return key, net1.state_dict()
 
@@ -212,20 +216,23 @@ def run_cell(
     try:
         with one_thread():
             dataset = load(cell.data, cell.rows)
-            net1 = encoder(dataset.schema, cell.seed)
+            net1 = encoder(cell.net, dataset.schema, cell.seed)
             net1.load_state_dict(weights)
-            return cell, train_cell(cell, freeze(net1), dataset)
+            return cell, train_cell(cell, frozen(net1, dataset), dataset)
     except (ValueError, ArithmeticError, TypeError) as error:
         raise type(error)(f"{cell}: {error}") from error
 
 
 def train_cell(cell: Cell, net1: Any, dataset: Dataset) -> Record:
     """The record of a cell."""
+    if cell.estimator == LIMIT:
+        return train_limit(cell, net1, dataset)
     estimator, schedules = parse_spec(cell.estimator)
     evaluations = estimator.evaluations(dataset.schema.cardinalities)
     steps, batch = cell.plan(evaluations)
     sizes = {"steps": steps, "batch": batch, "lr": cell.lr, "seed": cell.seed}
     quiet = {"schedules": schedules, "decode_every": 0, "progress": False}
+    quiet["decode_rows"] = SEARCHED_ROWS
     trained = train_and_score(estimator, net1, dataset, name=cell.estimator, **sizes, **quiet)
     return {
         **{"ran_steps": steps, "ran_batch": batch, "evaluations": evaluations},
@@ -233,8 +240,27 @@ def train_cell(cell: Cell, net1: Any, dataset: Dataset) -> Record:
         "entropy": trained.test.entropy,
         "accuracy": mean(trained.test.accuracy.values()),
         "seconds": trained.seconds,
-        **by_decoder(trained.net0, net1, dataset, estimator),
+        **trained.decoders,
     }
+
+
+def train_limit(cell: Cell, net1: Any, dataset: Dataset) -> Record:
+    """The record of the limit, on the same rows, with what a random row costs."""
+    setting = Setting(net1, dataset, None, cell.batch, dataset.test[:SEARCHED_ROWS])
+    fit = setting.fit(LIMIT, steps=cell.steps, seed=cell.seed)
+    steps = list(fit)
+    parts = {
+        "train_relaxed": dataset.train[:SCORED_ROWS],
+        "test_relaxed": dataset.test,
+        "decode_relaxed": setting.index,
+    }
+    losses = {
+        name: replace(setting, index=index).reached(LIMIT, fit, cell.seed)[0].mean().item()
+        for name, index in parts.items()
+    }
+    random = setting.alone(cell.seed).mean().item()
+    sizes = {"ran_steps": cell.steps, "ran_batch": cell.batch, "evaluations": 0}
+    return sizes | losses | {"random_row": random, "seconds": steps[-1].seconds}
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -36,9 +36,11 @@ from tabkit.schema import Rows
 from tabkit.train import Distances, Fit, fit_predictor
 
 LIMIT = "limit"
+MANY = 20_000  # rows, for which the seconds of decoding are told
 ALONE = 64  # random rows that are each predicted for every test row
 PerRow = Float[Tensor, " R"]
 Drive = Callable[[Fit, str], None]  # takes a fit's steps
+Reached = tuple[PerRow, dict[str, PerRow], dict[str, float], dict[str, float]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,17 +182,25 @@ class Setting:
         return Trial(name, seed, *found, time.perf_counter() - started)
 
     @torch.no_grad()
-    def reached(self, name: str, fit: Fit, seed: int) -> tuple[PerRow, dict, dict, dict]:
-        """The relaxed loss; by decoder the loss, seconds a row, evaluations a row."""
+    def reached(self, name: str, fit: Fit, seed: int) -> Reached:
+        """What a training led to: the limit's loss, or all that `decoded` finds."""
         if name == LIMIT:
             signal, distance = distance_at(self.targets, self.net1, self.dataset, self.index)
             return distance.squared(fit.modules["limit"](signal)).cpu(), {}, {}, {}
-        estimator, losses, seconds, asked = fit.estimator, {}, {}, {}
-        hands_rows = estimator.head == "logits" and not estimator.rule.relaxes
-        for decoder in ("argmax",) if hands_rows else self.decoders:
+        hands_rows = fit.estimator.head == "logits" and not fit.estimator.rule.relaxes
+        chosen = ("argmax",) if hands_rows else self.decoders
+        return self.decoded(fit.modules["net0"], fit.estimator, chosen, seed=seed)
+
+    @torch.no_grad()
+    def decoded(
+        self, net0: Any, estimator: Estimator, chosen: Iterable[str], *, seed: int = 0
+    ) -> Reached:
+        """The relaxed loss; by decoder the loss, seconds a row, evaluations a row."""
+        losses, seconds, asked = {}, {}, {}
+        for decoder in chosen:
             started = time.perf_counter()
             options = {"estimator": estimator, "objective": self.lowered, "seed": seed}
-            handed = handed_over(fit.modules["net0"], self._signal, self.net1, **options)
+            handed = handed_over(net0, self._signal, self.net1, **options)
             codes, asked[decoder] = self._decode(decoder, handed)
             codes.cpu()  # waits for a device
             seconds[decoder] = (time.perf_counter() - started) / len(codes)

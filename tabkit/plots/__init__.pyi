@@ -11,6 +11,7 @@ from .mixtures import simplex as simplex
 from .mixtures import simplexes as simplexes
 from .mixtures import walk as walk
 from .picture import Picture as Picture
+from .results import by_decoder as by_decoder
 from .results import comparison as comparison
 from .results import decoding_gap as decoding_gap
 from .results import distance_scatter as distance_scatter

@@ -43,6 +43,40 @@ def decoding_gap(summary: pd.DataFrame, *, random_row: float | None = None) -> P
     return Picture(figure, f"Test loss by estimator, best decoded first: {'; '.join(rows)}.")
 
 
+def by_decoder(table: pd.DataFrame) -> Picture:
+    """Decoded loss of each estimator by every decoder, between the limit and a random row.
+
+    `table`: as `compare.summary` or, of one data set, `compare.sweep_summary` returns it, with what
+    `compare.by_decoder` found and the ends ``limit`` and ``random_row``. Best first.
+    """
+    check_columns(table, ["decode_relaxed", "decode_argmax", "limit", "random_row"])
+    table = table.set_index("estimator") if "estimator" in table else table
+    names = [name for name in DECODED if f"decode_{name}" in table]
+    losses = table[[f"decode_{name}" for name in names]]
+    table = table.loc[losses.min(axis=1).sort_values(ascending=False).index]
+    figure, (ax,) = panels_of(1, width=7.2, height=0.34 * len(table) + 1.2)
+    places = np.arange(len(table))
+    ax.plot(table["decode_relaxed"], places, "|", ms=11, mew=2, color=GREY, label=RELAXED)
+    for name in names[::-1]:
+        colour, mark = DECODED[name]
+        label = f"decoded by {name.replace('_', ' ')}"
+        ax.plot(table[f"decode_{name}"], places, mark, ms=5, color=colour, label=label)
+    limit, random_row = table["limit"].mean(), table["random_row"].mean()
+    ax.axvline(limit, color=GREY, linestyle="--", label="the limit")
+    ax.axvline(random_row, color=GREY, linestyle=":", label="a random training row")
+    ax.set(ylim=(-0.7, len(table) - 0.3), xscale="log")
+    number_logs(ax.xaxis)
+    ax.set_xlabel("squared distance behind net1, test rows (log scale)")
+    name_rows([ax], table.index)
+    legend_above(figure)
+    rows = [
+        f"{estimator}: {', '.join(f'{n} {loss:.2f}' for n, loss in zip(names, own, strict=True))}"
+        for estimator, own in losses.loc[table.index[::-1]].iterrows()
+    ]
+    ends = f"the limit is {limit:.2f}, a random row costs {random_row:.2f}"
+    return Picture(figure, f"Decoded loss by decoder, best first. {'. '.join(rows)}; {ends}.")
+
+
 def comparison(summary: pd.DataFrame, data: str) -> Picture:
     """Relaxed and decoded loss of each estimator, and what other decoders make of the same nets.
 

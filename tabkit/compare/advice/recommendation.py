@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tabkit.compare.advice.sentences import MANY, said
+from tabkit.compare.advice.sentences import said
 from tabkit.compare.advice.ties import REFERENCE, difference, standard_error
-from tabkit.compare.trials import LIMIT, PerRow, Trial
+from tabkit.compare.trials import LIMIT, MANY, PerRow, Trial
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from tabkit.compare.advice.ties import REFERENCE, TIE, Difference, difference, no_better
-from tabkit.compare.trials import LIMIT
+from tabkit.compare.trials import LIMIT, MANY
 
 FAR, AT = 0.1, 0.001  # of the way from a random row to the limit
 FULL = 1000  # steps, the usual length of a training
 BEYOND = 100  # seeds that nobody would wait for
 NAMED = 4  # ties, at most
-MANY = 20_000  # rows, for which the seconds of decoding are told
 
 
 def said(found: Any) -> Iterator[str]:

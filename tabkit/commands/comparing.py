@@ -1,0 +1,73 @@
+"""The comparison: estimators, temperatures, seeds and data sets, on all cores or on a cluster."""
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tabkit import compare, plots
+from tabkit.commands.arguments import ESTIMATORS, a_seed, check_unique, positive, processes
+from tabkit.compare.comparison import DATA_ROWS, FULL, QUICK, QUICK_ROWS
+from tabkit.compare.kinds import KINDS
+from tabkit.compare.sweeping import BUDGETS
+from tabkit.extras import imports_for
+
+
+def compare_arguments(add: Callable[..., object]) -> None:
+    """The arguments of ``compare``."""
+    add("--quick", action="store_true", help="a few minutes in place of an hour")
+    add("--estimators", **ESTIMATORS)
+    add("--seeds", nargs="+", type=a_seed, help="(0 to 4; quick: 0 1)")
+    add("--data", nargs="+", choices=list(DATA_ROWS), default=list(DATA_ROWS))
+    add("--nets", nargs="+", choices=KINDS, default=["plain"], help="kinds of net1 (plain)")
+    add("--budgets", nargs="+", choices=BUDGETS, default=list(BUDGETS), help="equal what (both)")
+    add("--steps", type=positive, help="of a net0 (600; quick: 300)")
+    add("--encoder-steps", type=positive, help="of a net1 (1500; quick: 600)")
+    add("--batch", type=positive, default=256, help="rows, at equal steps (256)")
+    add("--jobs", type=processes, default=-1, help="processes (-1: all cores)")
+    add("--scheduler", help="address of a Dask scheduler to run on")
+    out = (
+        "folder of the finished cells: what is there is not trained again; "
+        "the tables in it are those of the last call (runs/comparison)"
+    )
+    add("--out", type=Path, default=Path("runs/comparison"), help=out)
+
+
+def comparison_job(arguments: argparse.Namespace) -> int:
+    """Estimators x temperatures x seeds, at equal steps and at equal net1 evaluations."""
+    quick = arguments.quick
+    chosen = arguments.estimators or (QUICK if quick else FULL)
+    seeds = arguments.seeds or list(range(2 if quick else 5))
+    check_unique(estimators=chosen, seeds=seeds, data=arguments.data, nets=arguments.nets)
+    rows = {name: (QUICK_ROWS if quick else DATA_ROWS)[name] for name in arguments.data}
+    steps, encoder_steps = (300, 600) if quick else (600, 1500)
+    sizes = {
+        "steps": arguments.steps or steps,
+        "encoder_steps": arguments.encoder_steps or encoder_steps,
+        "batch": arguments.batch,
+    }
+    axes = {"nets": arguments.nets, "budgets": arguments.budgets}
+    cells = compare.cells(chosen, seeds, rows=rows, **axes, **sizes)
+    print(f"{len(cells)} cells; finished ones are kept in {arguments.out}", flush=True)
+    with backend(arguments.scheduler):
+        results = compare.sweep(cells, arguments.out, jobs=arguments.jobs)
+    summary = compare.sweep_summary(results)
+    results.to_csv(arguments.out / "cells.csv", index=False)
+    summary.to_csv(arguments.out / "comparison.csv", index=False, float_format="%.5g")
+    print(compare.sweep_text(summary))
+    for name in arguments.data:
+        plots.comparison(summary, name).save(arguments.out / f"comparison_{name}.png")
+    return 0
+
+
+@contextmanager
+def backend(scheduler: str | None) -> Iterator[None]:
+    """Joblib's own processes, or the workers of a Dask scheduler."""
+    if scheduler is None:
+        yield
+        return
+    with imports_for("a Dask cluster"):
+        from distributed import Client  # noqa: PLC0415 - only a cluster's user has them
+        from joblib import parallel_config  # noqa: PLC0415
+    with Client(scheduler), parallel_config(backend="dask"):
+        yield
