@@ -104,7 +104,7 @@ def test_equal_evaluations_are_equal_and_batches_do_not_get_tiny(evaluations):
         ({"estimator": "softmx"}, "no estimator is called"),
         ({"estimator": "softmax:tau=0"}, "above 0"),
         ({"budget": "minutes"}, "budget must be one of steps, evaluations"),
-        ({"data": "trains"}, "flights or planted"),
+        ({"data": "trains"}, "census or planted"),
         ({"steps": 0}, "steps must be at least 1"),
         ({"batch": 0}, "batch must be at least 1"),
         ({"estimator": "softmax:tau=cosine/1/-1"}, "above 0"),

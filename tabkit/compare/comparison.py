@@ -6,7 +6,7 @@ import pandas as pd
 
 from tabkit.compare.specs import parse_spec
 from tabkit.compare.sweeping import Cell, Load, load_data
-from tabkit.data.nycflights import shipped
+from tabkit.data.tables import shipped
 
 FULL = (
     *("softmax:tau=1", "softmax:tau=0.5", "softmax:tau=0.25", "softmax:tau=0.1"),

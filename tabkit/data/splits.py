@@ -34,6 +34,30 @@ def split(rows: int, *, held_out: int | None = None, seed: int = 0) -> Splits:
     return order[2 * held_out :], order[:held_out], order[held_out : 2 * held_out]
 
 
+def split_groups(groups: pd.Series, *, held_out: int, seed: int = 0) -> Splits:
+    """As `split`, but rows of one group, such as a day, stay together.
+
+    Groups are drawn at random until a part has at least `held_out` rows. Raises ValueError if none
+    is left to train.
+    """
+    shuffled = torch.cat(split(len(groups), held_out=held_out, seed=seed))
+    codes = torch.from_numpy(groups.factorize()[0].astype(np.int64))
+    sizes = codes.bincount()
+    order = torch.randperm(len(sizes), generator=torch.Generator().manual_seed(seed))
+    ends = sizes[order].cumsum(0)  # rows drawn when the group is in
+    first = _enough(ends, held_out)
+    second = _enough(ends, first + held_out)
+    if second == len(groups):
+        raise ValueError(f"{len(sizes)} groups leave none to train: give a smaller held_out=")
+    end = torch.empty_like(ends).scatter_(0, order, ends)[codes[shuffled]]
+    return shuffled[end > second], shuffled[end <= first], shuffled[(first < end) & (end <= second)]
+
+
+def _enough(ends: Index, rows: int) -> int:
+    """The first sum of whole groups that has so many rows; all, if none has."""
+    return int(ends[min(int((ends < rows).sum()), len(ends) - 1)])
+
+
 def chosen_split(
     frame: pd.DataFrame,
     given: str | Sequence[Any] | None,
