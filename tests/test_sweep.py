@@ -90,6 +90,14 @@ def test_a_kept_cell_says_what_it_is(cells, finished):
     assert json.loads(file.read_text())["identity"] == cells[0].identity()
 
 
+@pytest.mark.parametrize("name", ["flights", "adult", "bikeshare", "census"])
+def test_a_real_table_is_loaded_by_name(name):
+    few = compare.load_data(name, 1_000)
+    assert (few.name, len(few)) == (name, 1_000)
+    assert 100 <= len(few.test) < 124
+    assert len(compare.load_data("bikeshare", 0)) == 8_645
+
+
 @pytest.mark.parametrize("evaluations", [1, 3, 4, 23, 236])
 def test_equal_evaluations_are_equal_and_batches_do_not_get_tiny(evaluations):
     steps, batch = Cell("flights", 0, "softmax", 0, "evaluations").plan(evaluations)
