@@ -11,16 +11,5 @@ from tabkit.data.reading import Table, read_table
 from tabkit.data.splits import pairs, split
 from tabkit.data.tables import adult, bikeshare, census
 
-__all__ = [
-    "Dataset",
-    "Table",
-    "adult",
-    "bikeshare",
-    "census",
-    "flights",
-    "from_frame",
-    "pairs",
-    "planted",
-    "read_table",
-    "split",
-]
+__all__ = ["Dataset", "Table", "adult", "bikeshare", "census", "flights", "from_frame"]
+__all__ += ["pairs", "planted", "read_table", "split"]

@@ -45,17 +45,12 @@ def split_groups(groups: pd.Series, *, held_out: int, seed: int = 0) -> Splits:
     sizes = codes.bincount()
     order = torch.randperm(len(sizes), generator=torch.Generator().manual_seed(seed))
     ends = sizes[order].cumsum(0)  # rows drawn when the group is in
-    first = _enough(ends, held_out)
-    second = _enough(ends, first + held_out)
-    if second == len(groups):
+    first = int(ends[ends >= held_out][0])
+    second, *left = ends[ends >= first + held_out].tolist() or [len(groups)]
+    if not left:
         raise ValueError(f"{len(sizes)} groups leave none to train: give a smaller held_out=")
     end = torch.empty_like(ends).scatter_(0, order, ends)[codes[shuffled]]
     return shuffled[end > second], shuffled[end <= first], shuffled[(first < end) & (end <= second)]
-
-
-def _enough(ends: Index, rows: int) -> int:
-    """The first sum of whole groups that has so many rows; all, if none has."""
-    return int(ends[min(int((ends < rows).sum()), len(ends) - 1)])
 
 
 def chosen_split(

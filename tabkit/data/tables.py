@@ -27,8 +27,7 @@ class Description:
         """All rows of the file, in its units and with the logarithms."""
         with imports_for("parquet files"):
             frame = pd.read_parquet(shipped(f"data/{self.name}.parquet"))
-        numbers = [*self.continuous, *self.outcomes]
-        logs = [name for name in numbers if name.startswith("log_")]
+        logs = [x for x in (*self.continuous, *self.outcomes) if x.startswith("log_")]
         return frame.assign(**{name: np.log1p(frame[name[4:]]) for name in logs})
 
     def dataset(
@@ -47,7 +46,10 @@ class Description:
             categorical=self.categorical,
             continuous=self.continuous,
             outcomes=self.outcomes,
-            truth={name: known(frame, name, facts) for name, facts in self.truth.items()},
+            truth={
+                name: frame[[name, *facts]].drop_duplicates().set_index(name).sort_index()
+                for name, facts in self.truth.items()
+            },
             split=parts,
         )
 
@@ -139,11 +141,6 @@ def drawn(frame: pd.DataFrame, rows: int, seed: int) -> pd.DataFrame:
         raise ValueError(f"rows must lie in 1 to {len(frame):,}, not {rows}")
     picked = np.random.default_rng(seed).choice(len(frame), rows, replace=False)
     return frame.iloc[np.sort(picked)].reset_index(drop=True)
-
-
-def known(frame: pd.DataFrame, name: str, facts: Sequence[str]) -> pd.DataFrame:
-    """What is known of each category of a column, from columns that it determines."""
-    return frame[[name, *facts]].drop_duplicates().set_index(name).sort_index()
 
 
 def shipped(path: str) -> Path:
