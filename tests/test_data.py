@@ -2,9 +2,11 @@
 
 import copy
 import hashlib
+import importlib
 import io
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,12 +20,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tabkit
-from tabkit import DataError, Rows, data, from_frame, planted
+from tabkit import DataError, Rows, data, estimators, from_frame, planted
 from tabkit.data.nycflights import CATEGORICAL, CONTINUOUS, OUTCOMES
 from tabkit.data.plant import nearest
+from tabkit.data.splits import split_groups
 
 ROOT = Path(__file__).parents[1]
-FLIGHTS = ROOT / "data" / "flights.parquet"
+SOURCES = ROOT / "build" / "sources"
+LOADERS = {"adult": tabkit.adult, "bikeshare": tabkit.bikeshare, "census": tabkit.census}
+TABLES = ["flights", *LOADERS]
+
+sys.path.insert(0, str(ROOT / "data"))
+import building  # noqa: E402
+
+
+def parquet(name):
+    return ROOT / "data" / f"{name}.parquet"
+
+
+def in_file(name):
+    """The file's column of which a data set may take the logarithm."""
+    return name.removeprefix("log_")
+
+
+FLIGHTS = parquet("flights")
 
 
 @pytest.fixture(scope="module")
@@ -99,29 +119,180 @@ def test_no_predicted_flight_leaves_the_range_that_was_seen(flights):
     assert (flights.schema.decode(rows, clip=False)["precip"] < 0).any()
 
 
-def test_the_card_states_the_files_checksum_and_every_column():
-    card = (ROOT / "data" / "README.md").read_text()
-    assert hashlib.sha256(FLIGHTS.read_bytes()).hexdigest() in card
+@pytest.mark.parametrize("name", TABLES)
+def test_the_card_states_the_files_checksum_and_every_column(name):
+    cards = re.split(
+        r"^## `(\w+)\.parquet`$", (ROOT / "data" / "README.md").read_text(), flags=re.M
+    )
+    card = dict(zip(cards[1::2], cards[2::2], strict=True))[name]
+    content, table = parquet(name).read_bytes(), pd.read_parquet(parquet(name))
+    assert hashlib.sha256(content).hexdigest() in card
+    for stated in (f"| rows | {len(table):,} |", f"| columns | {table.shape[1]} |"):
+        assert stated in card
+    assert f"| size | {len(content):,} bytes," in card
     columns = re.findall(r"^\| `(\w+)` \|", card, flags=re.MULTILINE)
-    assert columns == list(pd.read_parquet(FLIGHTS).columns)
-    assert f"{len(pd.read_parquet(FLIGHTS)):,}" in card
+    assert columns == list(table.columns)
+    missing = re.findall(r"^\| `\w+` \|.*\| ([\d,]+) \|[^|]*\|$", card, flags=re.MULTILINE)
+    assert missing == [f"{count:,}" for count in table.isna().sum()]
 
 
-def test_the_build_script_rebuilds_the_file():
+@pytest.mark.parametrize("name", TABLES)
+def test_the_build_script_rebuilds_the_file(name):
     """Byte for byte with the pinned writer, value for value with any other."""
+    if name != "flights" and not any(SOURCES.glob("*")):
+        pytest.skip("make sources fetches what it is built from")
     pins = (ROOT / "constraints.txt").read_text().splitlines()
     pinned = {f"pyarrow=={pyarrow.__version__}", f"pandas=={pd.__version__}"} <= set(pins)
     if pinned:
-        script = [sys.executable, ROOT / "data" / "build_flights.py", "--check"]
+        script = [sys.executable, ROOT / "data" / f"build_{name}.py", "--check"]
         result = subprocess.run(script, capture_output=True, text=True, check=False)
         assert "same bytes" in result.stdout, result.stderr
     else:
-        sys.path.insert(0, str(ROOT / "data"))
-        import build_flights
+        build = importlib.import_module(f"build_{name}").build
+        pd.testing.assert_frame_equal(build(), pd.read_parquet(parquet(name)), check_dtype=False)
 
-        pd.testing.assert_frame_equal(
-            build_flights.build(), pd.read_parquet(FLIGHTS), check_dtype=False
-        )
+
+@pytest.mark.parametrize("kind", ["zip", "gztar"])
+def test_a_source_is_taken_by_its_hash_only(kind, tmp_path, monkeypatch):
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "inside" / "table.csv").write_text("a\n1\n")
+    file = Path(shutil.make_archive(tmp_path / "sources" / "any-name", kind, tmp_path, "inside"))
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    (tmp_path / "pins").write_text(f"other==1 --hash=sha256:{digest[::-1]}\n")
+    monkeypatch.setattr(building, "PINS", tmp_path / "pins")
+    monkeypatch.setattr(building, "SOURCES", file.parent)
+    with pytest.raises(FileNotFoundError, match="make sources"):
+        building.member("other", "inside/table.csv")
+    (tmp_path / "pins").write_text(f"package==1 --hash=sha256:{digest}\n")
+    assert building.member("package", "inside/table.csv").read() == b"a\n1\n"
+
+
+CARDINALITIES = {
+    "adult": {"work_class": 9, "education": 16, "sex": 2, "native_country": 42},
+    "bikeshare": {"season": 4, "month": 12, "weekday": 7, "hour": 24, "weather": 4},
+    "census": {"industry": 52, "occupation": 47, "state_before": 51, "born_in": 43, "year": 2},
+}
+SIZES = {"adult": (48_842, 8, 2, 3), "bikeshare": (8_645, 7, 4, 2), "census": (49_683, 31, 3, 4)}
+
+
+@pytest.fixture(scope="module", params=SIZES)
+def real(request):
+    return LOADERS[request.param]()
+
+
+def test_real_tables_have_their_shapes_and_cardinalities(real):
+    rows, *columns = SIZES[real.name]
+    assert len(real) == rows
+    parts = (real.rows.codes, real.rows.continuous, real.outcomes)
+    assert [part.shape[1] for part in parts] == columns
+    assert real.rows.continuous.isfinite().all()
+    assert real.outcomes.isfinite().all()
+    found = {spec.name: spec.cardinality for spec in real.schema.categorical}
+    assert CARDINALITIES[real.name].items() <= found.items()
+    assert parquet(real.name).stat().st_size <= 1_000_000
+
+
+def test_a_missing_value_is_a_category_and_a_number_is_never_missing(real):
+    table = pd.read_parquet(parquet(real.name))
+    for spec in real.schema.categorical:
+        assert spec.missing == table[spec.name].isna().any()
+        assert not {"?", "NA"} & set(spec.labels)
+    numbers = [*(spec.name for spec in real.schema.continuous), *real.outcome_names]
+    assert not table[[in_file(name) for name in numbers]].isna().any(axis=None)
+
+
+def test_no_input_holds_an_outcome_or_the_truth(real):
+    """Neither by name, nor as a column that determines it."""
+    table = pd.read_parquet(parquet(real.name))
+    inputs = {in_file(name) for name in real.schema.names}
+    outcomes = {in_file(name) for name in real.outcome_names}
+    held = outcomes.union(*(facts.columns for facts in real.truth.values()))
+    assert not inputs & held
+    assert inputs | held == set(table.columns) - {"day"}
+    for name in inputs:
+        assert (table.groupby(name, dropna=False)[[*outcomes]].nunique().max() > 1).all()
+
+
+def test_a_truth_has_one_row_a_category(real):
+    for name, facts in real.truth.items():
+        (spec,) = [s for s in real.schema.categorical if s.name == name]
+        assert list(facts.index) == list(spec.categories)
+
+
+def test_every_row_of_a_real_table_comes_back(real):
+    table = pd.read_parquet(parquet(real.name))
+    for name in (*real.schema.names, *real.outcome_names):
+        if name.startswith("log_"):
+            table[name] = np.log1p(table[in_file(name)])
+    found = real.frame()
+    whole = [
+        name for name in found if not name.startswith("log_") and table[name].dtype != "float32"
+    ]
+    pd.testing.assert_frame_equal(found[whole], table[whole])
+    pd.testing.assert_frame_equal(
+        found, table[found.columns], rtol=1e-5, atol=1e-5, check_dtype=False
+    )
+    assert torch.equal(real.schema.encode(found).codes, real.rows.codes)
+    outcomes = real.outcomes_in_units(real.outcomes)
+    for name in outcomes:
+        np.testing.assert_allclose(outcomes[name], table[name], rtol=1e-4, atol=1e-4)
+
+
+def test_the_same_seed_splits_a_real_table_the_same_way(real):
+    load = LOADERS[real.name]
+    again, other = load(), load(seed=1)
+    parts = [real.train, real.validation, real.test]
+    assert all(map(torch.equal, parts, [again.train, again.validation, again.test]))
+    assert torch.equal(torch.cat(parts).sort().values, torch.arange(len(real)))
+    assert not torch.equal(real.test, other.test)
+    few = load(2_000, held_out=200)
+    assert len(few) == 2_000
+    assert few.rows == load(2_000, held_out=200).rows
+    assert min(len(few.validation), len(few.test)) >= 200
+    with pytest.raises(ValueError, match="rows must lie"):
+        load(len(real) + 1)
+
+
+def test_the_hours_of_a_day_stay_together():
+    days = torch.tensor(pd.read_parquet(parquet("bikeshare"))["day"])
+    for seed in range(5):
+        found = tabkit.bikeshare(seed=seed)
+        parts = [set(days[part].tolist()) for part in (found.train, found.validation, found.test)]
+        assert sum(map(len, parts)) == 365 == len(set.union(*parts))
+        assert all(800 <= len(part) < 824 for part in (found.validation, found.test))
+
+
+def test_groups_stay_whole_and_some_are_left_to_train():
+    groups = pd.Series(list("aabbccdd"))
+    for held_out in (1, 2):
+        parts = split_groups(groups, held_out=held_out)
+        assert [len(part) for part in parts] == [4, 2, 2]
+        assert all(groups[part.numpy()].nunique() * 2 == len(part) for part in parts)
+    with pytest.raises(ValueError, match="4 groups leave none to train"):
+        split_groups(groups, held_out=3)
+    with pytest.raises(ValueError, match="cannot hold out"):
+        split_groups(groups, held_out=4)
+
+
+def test_no_net_predicts_what_occurs_outside_training_only(real):
+    """Such as the weather of one hour, at the first seed that holds that hour out."""
+    rare = {
+        "adult": ("native_country", "Holand-Netherlands"),
+        "bikeshare": ("weather", "heavy rain/snow"),
+    }
+    if real.name not in rare:
+        assert real.seen.all()
+        return
+    column, label = rare[real.name]
+    (row,) = np.flatnonzero(pd.read_parquet(parquet(real.name))[column] == label)
+    loaded = (LOADERS[real.name](seed=seed) for seed in range(50))
+    found = next(one for one in loaded if row not in one.train)
+    labels = [(s.name, text) for s in found.schema.categorical for text in s.labels]
+    assert not found.seen[labels.index((column, label))]
+    net1 = tabkit.freeze(tabkit.RowEncoder(found.schema, width=4))
+    net0 = tabkit.RowPredictor(found.signal.shape[1], net1)
+    tabkit.fit_predictor(net0, net1, found, estimators.make("softmax"), steps=1).run()
+    assert torch.equal(net0.allowed, found.seen)
 
 
 def test_a_subset_of_flights_has_its_size():

@@ -297,17 +297,21 @@ def test_where_it_is_too_late_a_sentence_says_what_to_set(load, threads, environ
 
 
 def test_a_wheel_carries_the_data(tmp_path):
-    """Whoever installs the package without the repository gets the flights as well."""
+    """Whoever installs the package without the repository gets the tables as well."""
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
     (wheel,) = tmp_path.glob("*.whl")
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); import tabkit; "
-        "print(tabkit.__file__, len(tabkit.flights(1000, held_out=100)))"
+        "print(tabkit.__file__, *[len(getattr(tabkit, name)(1000, held_out=100)) for name in "
+        "('flights', 'adult', 'bikeshare', 'census')])"
     )
     unpack = [sys.executable, "-m", "zipfile", "-e", str(wheel), str(tmp_path / "site")]
     subprocess.run(unpack, check=True)
     found = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    assert found.stdout.split() == [str(tmp_path / "site" / "tabkit" / "__init__.py"), "1000"]
+    assert found.stdout.split() == [
+        str(tmp_path / "site" / "tabkit" / "__init__.py"),
+        *["1000"] * 4,
+    ]

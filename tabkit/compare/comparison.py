@@ -8,7 +8,7 @@ from tabkit.compare.scores import with_shares
 from tabkit.compare.specs import parse_spec
 from tabkit.compare.sweeping import BUDGETS, Cell, Load, load_data
 from tabkit.compare.trials import LIMIT
-from tabkit.data.nycflights import shipped
+from tabkit.data.tables import shipped
 from tabkit.decoders import DECODERS
 
 FULL = (
@@ -35,8 +35,8 @@ QUICK = (
     *("gumbel_softmax:tau=1", "straight_through_gumbel:tau=1", "reinmax:tau=1"),
     *("leave_one_out:samples=4", "direct_embedding", "cross_entropy"),
 )
-DATA_ROWS = {"flights": 0, "planted": 20_000}  # 0: all
-QUICK_ROWS = {"flights": 20_000, "planted": 10_000}
+DATA_ROWS = {"flights": 0, "adult": 0, "bikeshare": 0, "census": 0, "planted": 20_000}  # 0: all
+QUICK_ROWS = DATA_ROWS | {"flights": 20_000, "adult": 10_000, "census": 10_000, "planted": 10_000}
 KEYS = ["data", "net", "budget", "estimator"]
 MEASURES = [
     *("train_relaxed", "test_relaxed", "test_decoded", "gap", "entropy", "accuracy", "seconds"),

@@ -22,7 +22,7 @@ from tabkit.compare.kinds import check_kind, frozen, net1_of
 from tabkit.compare.scores import SCORED_ROWS, SEARCHED_ROWS, train_and_score
 from tabkit.compare.specs import parse_spec
 from tabkit.compare.trials import LIMIT, Setting
-from tabkit.data import Dataset, flights, planted
+from tabkit.data import Dataset, adult, bikeshare, census, flights, planted
 from tabkit.extras import DISTRIBUTION, imports_for
 from tabkit.schema import Schema
 from tabkit.train import fit_encoder
@@ -30,6 +30,7 @@ from tabkit.train.checkpoint import write_atomically
 from tabkit.train.fit import check_sizes
 from tabkit.train.schedules import check_schedules
 
+REAL = {"flights": flights, "adult": adult, "bikeshare": bikeshare, "census": census}
 SMALLEST_BATCH = 32  # rows
 BUDGETS = ("steps", "evaluations")
 Load = Callable[[str, int], Dataset]
@@ -95,15 +96,16 @@ class Cell:
 
 @lru_cache(maxsize=2)
 def load_data(name: str, rows: int) -> Dataset:
-    """``"flights"`` (0 rows for all) or ``"planted"``, by name: what a worker loads for itself.
+    """A real table (0 rows for all) or ``"planted"``, by name: what a worker loads for itself.
 
-    Raises ValueError if there is no data of that name.
+    The real ones are ``"flights"``, ``"adult"``, ``"bikeshare"`` and ``"census"``. Raises
+    ValueError if there is no data of that name.
     """
-    if name == "flights":
-        return flights() if rows == 0 else flights(rows, held_out=rows // 10)
+    if name in REAL:
+        return REAL[name]() if rows == 0 else REAL[name](rows, held_out=rows // 10)
     if name == "planted":
         return planted(rows, categorical=10, continuous=5, cardinality=(5, 10))
-    raise ValueError(f"data must be flights or planted, not {name!r}")
+    raise ValueError(f"data must be {', '.join(REAL)} or planted, not {name!r}")
 
 
 def sweep(

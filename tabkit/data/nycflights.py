@@ -1,13 +1,9 @@
 """The real data: flights out of New York in 2013."""
 
-from collections.abc import Sequence
-from pathlib import Path
-
-import numpy as np
 import pandas as pd
 
-from tabkit.data.dataset import Dataset, from_frame
-from tabkit.extras import imports_for
+from tabkit.data.dataset import Dataset
+from tabkit.data.tables import Description
 
 CATEGORICAL = (
     *("month", "weekday", "hour", "carrier", "origin", "dest"),
@@ -20,6 +16,7 @@ CONTINUOUS = (
 WHOLE = ("plane_year", "seats")
 OUTCOMES = ("air_time", "dep_delay", "arr_delay")
 TRUTH = {"carrier": ("airline",), "dest": ("dest_name", "dest_lat", "dest_lon", "dest_tz")}
+FLIGHTS = Description("flights", CATEGORICAL, CONTINUOUS, OUTCOMES, TRUTH)
 # Which record a number comes from: one `filled` category names the records that had gaps.
 RECORDS = {
     "weather": ("temp", "dewp", "humid", "wind_speed", "precip", "visib"),
@@ -50,23 +47,7 @@ def flights(rows: int | None = None, *, held_out: int = 20_000, seed: int = 0) -
     >>> data.schema.cardinalities[:3], len(data.train)
     ((12, 7, 19), 4000)
     """
-    frame = flights_frame()
-    if rows is not None:
-        if not 0 < rows <= len(frame):
-            raise ValueError(f"rows must lie in 1 to {len(frame):,}, not {rows}")
-        picked = np.random.default_rng(seed).choice(len(frame), rows, replace=False)
-        frame = frame.iloc[np.sort(picked)].reset_index(drop=True)
-    truth = {name: _truth(frame, name, facts) for name, facts in TRUTH.items()}
-    return from_frame(
-        frame,
-        name="flights",
-        categorical=CATEGORICAL,
-        continuous=CONTINUOUS,
-        outcomes=OUTCOMES,
-        truth=truth,
-        held_out=held_out,
-        seed=seed,
-    )
+    return FLIGHTS.dataset(flights_frame(), rows=rows, held_out=held_out, seed=seed)
 
 
 def flights_frame() -> pd.DataFrame:
@@ -74,8 +55,7 @@ def flights_frame() -> pd.DataFrame:
 
     Raises FileNotFoundError if the parquet file is not where the repository or the wheel puts it.
     """
-    with imports_for("parquet files"):
-        frame = pd.read_parquet(shipped("data/flights.parquet")).astype({"wind_dir": "Int64"})
+    frame = FLIGHTS.read().astype({"wind_dir": "Int64"})
     gaps = {record: frame[list(names)].isna().any(axis=1) for record, names in RECORDS.items()}
     filled = pd.Series("", index=frame.index, dtype=object)
     for record, gap in gaps.items():
@@ -85,20 +65,3 @@ def flights_frame() -> pd.DataFrame:
     filled = filled.str.lstrip("+").replace("", "nothing")
     frame.insert(frame.columns.get_loc("temp"), "filled", filled)
     return frame.assign(**numbers)
-
-
-def shipped(path: str) -> Path:
-    """Where the repository or the wheel has a file that comes with tabkit."""
-    package = Path(__file__).resolve().parents[1]
-    places = [package.parent / path, package / "_data" / Path(path).name]
-    for place in places:
-        if place.is_file():
-            return place
-    where = " nor ".join(str(place.parent) for place in places)
-    raise FileNotFoundError(
-        f"{places[0].name} is in neither {where}; install tabkit from its repository"
-    )
-
-
-def _truth(frame: pd.DataFrame, name: str, facts: Sequence[str]) -> pd.DataFrame:
-    return frame[[name, *facts]].drop_duplicates().set_index(name).sort_index()

@@ -34,6 +34,25 @@ def split(rows: int, *, held_out: int | None = None, seed: int = 0) -> Splits:
     return order[2 * held_out :], order[:held_out], order[held_out : 2 * held_out]
 
 
+def split_groups(groups: pd.Series, *, held_out: int, seed: int = 0) -> Splits:
+    """As `split`, but rows of one group, such as a day, stay together.
+
+    Groups are drawn at random until a part has at least `held_out` rows. Raises ValueError if none
+    is left to train.
+    """
+    shuffled = torch.cat(split(len(groups), held_out=held_out, seed=seed))
+    codes = torch.from_numpy(groups.factorize()[0].astype(np.int64))
+    sizes = codes.bincount()
+    order = torch.randperm(len(sizes), generator=torch.Generator().manual_seed(seed))
+    ends = sizes[order].cumsum(0)  # rows drawn when the group is in
+    first = int(ends[ends >= held_out][0])
+    second, *left = ends[ends >= first + held_out].tolist() or [len(groups)]
+    if not left:
+        raise ValueError(f"{len(sizes)} groups leave none to train: give a smaller held_out=")
+    end = torch.empty_like(ends).scatter_(0, order, ends)[codes[shuffled]]
+    return shuffled[end > second], shuffled[end <= first], shuffled[(first < end) & (end <= second)]
+
+
 def chosen_split(
     frame: pd.DataFrame,
     given: str | Sequence[Any] | None,
