@@ -18,7 +18,7 @@ def compare_arguments(add: Callable[..., object]) -> None:
     add("--quick", action="store_true", help="a few minutes in place of an hour")
     add("--estimators", **ESTIMATORS)
     add("--seeds", nargs="+", type=a_seed, help="(0 to 4; quick: 0 1)")
-    add("--data", nargs="+", choices=list(DATA_ROWS), default=list(DATA_ROWS))
+    add("--data", nargs="+", choices=list(DATA_ROWS), help="(all; quick: flights planted)")
     add("--nets", nargs="+", choices=KINDS, default=["plain"], help="kinds of net1 (plain)")
     add("--budgets", nargs="+", choices=BUDGETS, default=list(BUDGETS), help="equal what (both)")
     add("--steps", type=positive, help="of a net0 (600; quick: 300)")
@@ -38,8 +38,9 @@ def comparison_job(arguments: argparse.Namespace) -> int:
     quick = arguments.quick
     chosen = arguments.estimators or (QUICK if quick else FULL)
     seeds = arguments.seeds or list(range(2 if quick else 5))
-    check_unique(estimators=chosen, seeds=seeds, data=arguments.data, nets=arguments.nets)
-    rows = {name: (QUICK_ROWS if quick else DATA_ROWS)[name] for name in arguments.data}
+    data = arguments.data or (["flights", "planted"] if quick else list(DATA_ROWS))
+    check_unique(estimators=chosen, seeds=seeds, data=data, nets=arguments.nets)
+    rows = {name: (QUICK_ROWS if quick else DATA_ROWS)[name] for name in data}
     steps, encoder_steps = (300, 600) if quick else (600, 1500)
     sizes = {
         "steps": arguments.steps or steps,
@@ -55,7 +56,7 @@ def comparison_job(arguments: argparse.Namespace) -> int:
     results.to_csv(arguments.out / "cells.csv", index=False)
     summary.to_csv(arguments.out / "comparison.csv", index=False, float_format="%.5g")
     print(compare.sweep_text(summary))
-    for name in arguments.data:
+    for name in data:
         plots.comparison(summary, name).save(arguments.out / f"comparison_{name}.png")
     return 0
 

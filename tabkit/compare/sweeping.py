@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from tabkit.compare.kinds import check_kind, frozen, net1_of
-from tabkit.compare.scores import SCORED_ROWS, SEARCHED_ROWS, train_and_score
+from tabkit.compare.scores import SCORED_ROWS, SEARCHED_ROWS, distance_correlation, train_and_score
 from tabkit.compare.specs import parse_spec
 from tabkit.compare.trials import LIMIT, Setting
 from tabkit.data import Dataset, adult, bikeshare, census, flights, planted
@@ -262,7 +263,10 @@ def train_limit(cell: Cell, net1: Any, dataset: Dataset) -> Record:
     }
     random = setting.alone(cell.seed).mean().item()
     sizes = {"ran_steps": cell.steps, "ran_batch": cell.batch, "evaluations": 0}
-    return sizes | losses | {"random_row": random, "seconds": steps[-1].seconds}
+    known = dataset.outcomes.shape[1] > 0
+    own = distance_correlation(net1, dataset, dataset.test) if known else math.nan
+    ends = {"random_row": random, "net1_correlation": own}
+    return sizes | losses | ends | {"seconds": steps[-1].seconds}
 
 
 @contextmanager
