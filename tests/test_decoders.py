@@ -1,6 +1,7 @@
 """What net0 hands over becomes a hard row: by name, within what is allowed, never worse."""
 
 import itertools
+from importlib import import_module
 
 import pytest
 import torch
@@ -23,6 +24,8 @@ from tabkit.nets import encode_rows
 from tabkit.objective import Objective
 from tabkit.simplex import argmax_codes, one_hot
 
+restarting = import_module("tabkit.decoders.restarts")
+
 
 @pytest.fixture(scope="module")
 def wide():
@@ -40,7 +43,8 @@ def untrained(net1, data, head="logits"):
 def loss_by(decoder, net0, net1, signal, **options):
     """Per row, of what a decoder finds: its distance from net1's output for what is handed over."""
     handed = decoders.handed_over(net0, signal, net1, **options)
-    return handed.objective(decoders.decoder_of(decoder)(handed))
+    rows = decoders.decoder_of(decoder)(handed)
+    return SquaredDistance(net1, rows.continuous, handed.output)(rows.codes)
 
 
 @pytest.mark.parametrize("name", ["softmax", "straight_through_gumbel", "direct_embedding"])
@@ -53,12 +57,55 @@ def test_the_search_is_never_worse_than_where_it_starts_and_mostly_better(wide, 
         for decoder in decoders.names()
     }
     assert (losses["search"] <= losses["first_layer"] + 1e-5).all()
+    assert (losses["restarts"] <= losses["search"] + 1e-5).all()
     if name == "straight_through_gumbel":  # a sampled row is handed over: it is found again
         torch.testing.assert_close(losses["search"], torch.zeros_like(losses["search"]))
         torch.testing.assert_close(losses["table"], torch.zeros_like(losses["table"]))
         return
     for worse in ("first_layer", "table", "argmax"):
         assert losses["search"].mean() < 0.9 * losses[worse].mean()
+    assert losses["restarts"].mean() < 0.9 * losses["search"].mean()
+
+
+def test_restarts_search_from_rows_that_the_mixture_allows_and_move_the_numbers_that_are_free(wide):
+    data, net1 = wide
+    net0, signal = untrained(net1, data), data.signal[data.test]
+    net0.fix(torch.tensor([0.5, torch.inf]))
+    options = {"estimator": "softmax", "decoder": "restarts"}
+    found, searched = (
+        decode(net0, signal, net1, **options | {"decoder": d}) for d in ("restarts", "search")
+    )
+    assert (found.continuous[:, 0] == 0.5).all()  # given in training
+    moved = (found.continuous[:, 1] - searched.continuous[:, 1]).abs()
+    assert moved.max() > 0.05
+    given = data.schema.fix({data.schema.continuous[1].name: 0.0})
+    held = decode(net0, signal, net1, **options, fixed=given)  # and when they are decoded
+    assert held.continuous.unique(dim=0).shape == (1, 2)
+    sharp = 50 * one_hot(searched.codes, net1.cardinalities)
+    point = restarting.softmax(sharp, net1.cardinalities)
+    quantiles = torch.full((len(net1.cardinalities),), 0.99)
+    assert torch.equal(restarting.drawn(point, net1.cardinalities, quantiles), searched.codes)
+
+
+def test_restarts_draw_no_category_without_a_share(dataset):
+    K, draws = dataset.schema.cardinalities, torch.Generator().manual_seed(0)
+    point = torch.rand(500, sum(K), generator=draws)
+    point = point * (torch.rand(point.shape, generator=draws) < 0.5)
+    for block in point.split(K, dim=1):
+        block[block.sum(dim=1) == 0, -1] = 1.0
+    for quantile in (0.0, 0.3, 1 - 1e-7):
+        codes = restarting.drawn(point, K, torch.full((len(K),), quantile))
+        assert (point.gather(1, codes + torch.tensor([0, *K[:-1]]).cumsum(0)) > 0).all()
+
+
+def test_restarts_with_an_objective_of_ones_own_leave_the_numbers(net1, dataset):
+    net0, signal, C = untrained(net1, dataset), dataset.signal[:30], dataset.schema.cardinalities
+    costs = torch.rand(sum(C), generator=torch.Generator().manual_seed(0))
+    options = {"objective": lambda net1, batch: lambda simplex: simplex @ costs}
+    found = decode(net0, signal, net1, decoder="restarts", **options)
+    torch.testing.assert_close(found.continuous, net0(signal)[1].detach())
+    best = torch.stack([block.argmin() for block in costs.split(C)])
+    assert (found.codes == best).all()
 
 
 def test_a_shortlist_ends_within_a_fifth_of_a_percent_of_all_exchanges(wide):

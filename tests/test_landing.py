@@ -94,7 +94,8 @@ def test_the_two_ways_to_measure_disagree(land):
     table, layer = found.distances(), found.distances(first_layer=True)
     assert not np.allclose(table["to_nearest"], layer["to_nearest"], rtol=0.01)
     assert not torch.equal(
-        decoders.decoder_of("table")(found.handed), decoders.decoder_of("first_layer")(found.handed)
+        decoders.decoder_of("table")(found.handed).codes,
+        decoders.decoder_of("first_layer")(found.handed).codes,
     )
 
 
@@ -201,7 +202,7 @@ def test_with_one_column_its_fall_is_that_of_the_whole_row():
     net1 = freeze(RowEncoder(data.schema, width=16, D=4))
     net0 = RowPredictor(data.signal.shape[1], net1, width=16)
     found = inspection.landing(net0, net1, data, estimators.make("softmax"), data.test)
-    snapped = decoders.decoder_of("first_layer")(found.handed)
+    snapped = decoders.decoder_of("first_layer")(found.handed).codes
     whole = found.objective(found.decoded).mean() - found.objective(snapped).mean()
     assert found.gap_by_column().item() == pytest.approx(whole.item(), abs=1e-6)
 

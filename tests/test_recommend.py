@@ -75,10 +75,10 @@ def end(loss, *seeds):
 
 def test_every_estimator_meets_every_decoder_that_net1_can_have(found, net):
     pairs = set(zip(found.table["estimator"], found.table["decoder"], strict=True))
-    four = decoders.possible(net)
-    assert len(four) == 4
+    every = decoders.possible(net)
+    assert len(every) == 5
     everywhere = ("softmax", GUMBEL, "straight_through_gumbel", "direct_embedding")
-    expected = {(name, decoder) for name in everywhere for decoder in four}
+    expected = {(name, decoder) for name in everywhere for decoder in every}
     assert pairs == expected | {("cross_entropy", "argmax")}
     assert found.missing == found.skipped == ()
 
@@ -380,10 +380,13 @@ def test_what_still_trains_past_the_budget_is_abandoned(dataset, bare):
 
 
 def test_a_search_that_would_eat_the_budget_is_left_out(dataset, bare, monkeypatch):
-    monkeypatch.setattr(recommending, "pilot", lambda *_: (0.001, {"argmax": 0.0, "search": 9.0}))
-    found = tabkit.recommend(bare, dataset, 1, **QUICK)
-    assert set(found.table["decoder"]) == {"argmax"}
-    assert any(s.startswith("search was left out") for s in found.sentences)
+    for slow in ({"search": 9.0, "restarts": 90.0}, {"restarts": 1.0}):
+        pilot = (0.001, {"argmax": 0.0, "search": 0.0} | slow)
+        monkeypatch.setattr(recommending, "pilot", lambda *_, found=pilot: found)
+        found = tabkit.recommend(bare, dataset, 1, **QUICK)
+        assert set(found.table["decoder"]) == {"argmax", "search"} - set(slow)
+        for decoder in slow:
+            assert any(s.startswith(f"{decoder} was left out") for s in found.sentences)
 
 
 @pytest.mark.parametrize(
@@ -508,10 +511,11 @@ def test_evaluations_are_counted_exactly_where_nothing_is_folded(dataset, bare):
     net0 = RowPredictor(dataset.signal.shape[1], bare)
     options = {"objective": setting.lowered}
     handed = decoders.handed_over(net0, dataset.signal[:ROWS], bare, **options)
-    asked.clear()
-    codes, evaluations = setting._decode("search", handed)
-    assert sum(asked) == pytest.approx(evaluations * ROWS)
-    assert torch.equal(codes, decoders.search(handed))
+    for name in ("search", "restarts"):
+        asked.clear()
+        found, evaluations = setting._decode(name, handed)
+        assert sum(asked) == pytest.approx(evaluations * ROWS)
+        assert torch.equal(found.codes, decoders.decoder_of(name)(handed).codes)
     assert setting._decode("argmax", handed)[1] == 0
 
 

@@ -155,7 +155,7 @@ def test_net0_learns_behind_a_librarys_net_and_every_decoder_decodes():
         fit = fit_predictor(net0, net1, data, estimator, steps=60, batch=64, lr=3e-3)
         losses = [step.loss for step in fit]
         assert sum(losses[-10:]) < 0.9 * sum(losses[:10])
-    assert set(decoders.possible(net1)) == {"argmax", "table", "search"}
+    assert set(decoders.possible(net1)) == {"argmax", "table", "search", "restarts"}
     for decoder in decoders.possible(net1):
         rows = decode(net0, data.signal[:9], net1, decoder=decoder, estimator=estimator)
         assert rows.codes.shape == (9, 3)

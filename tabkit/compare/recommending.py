@@ -207,13 +207,10 @@ def plan(
     found = {name: pilot(setting, name, clock) for name in names}
     left, per_step = clock.seconds - clock.spent, sum(step for step, _ in found.values())
     by_decoder = [seconds for _, decoding in found.values() for seconds in decoding.items()]
-    searches = sum(seconds for decoder, seconds in by_decoder if decoder == "search")
-    if FEWEST * searches > DECODING * left:
-        fast = tuple(d for d in setting.decoders if d != "search")
-        setting, by_decoder = (
-            setting.narrowed(decoders=fast),
-            [x for x in by_decoder if x[0] in fast],
-        )
+    for slow, rows in {"restarts": 3 * len(setting.index), "search": FEWEST}.items():
+        if rows * sum(seconds for d, seconds in by_decoder if d == slow) > DECODING * left:
+            setting = setting.narrowed(decoders=[d for d in setting.decoders if d != slow])
+            by_decoder = [(d, seconds) for d, seconds in by_decoder if d != slow]
     per_row = sum(seconds for _, seconds in by_decoder)
     rows = max(FEWEST, int(DECODING * left / 3 / max(per_row, 1e-9)))
     setting = setting.narrowed(index=setting.index[:rows])

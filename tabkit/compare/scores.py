@@ -101,7 +101,7 @@ def by_decoder(
         found[f"evaluations_{name}"] = asked.get(name, math.nan)
         found[f"seconds_{name}"] = MANY * seconds.get(name, math.nan)
     handed = handed_over(net0, dataset.signal[setting.index], net1, estimator=estimator, seed=seed)
-    start, truth = decoder_of("argmax")(handed), setting.truth(handed.continuous)
+    start, truth = decoder_of("argmax")(handed).codes, setting.truth(handed.continuous)
     _, best = local_search(start, truth, handed.cardinalities, allowed=handed.allowed)
     ends = {"decode_relaxed": relaxed.mean().item(), "decode_best": best.mean().item()}
     return found | ends

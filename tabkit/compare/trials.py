@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -14,7 +14,8 @@ from torch import Tensor
 from tabkit.compare.limit import distance_at, fit_limit
 from tabkit.compare.specs import parse_spec
 from tabkit.data import Dataset
-from tabkit.decoders import DECODERS, Handed, handed_over, possible
+from tabkit.decoders import Handed, decoder_of, handed_over, possible
+from tabkit.decoders.restarts import DRAWN, STEPS, restarted
 from tabkit.decoders.search import search_by
 from tabkit.estimators import Estimator
 from tabkit.fast.exchanges import BACKWARD, SHORTLIST
@@ -68,8 +69,8 @@ class Trial:
 class Counted(Objective):
     """An objective that notes how many rows' exchanges a search asks for."""
 
-    def __init__(self, inner: Objective) -> None:
-        self.inner, self.looked = inner, []
+    def __init__(self, inner: Objective, looked: list[int]) -> None:
+        self.inner, self.looked = inner, looked
 
     def typed(self, dtype: torch.dtype) -> "Counted":
         found = copy.copy(self)
@@ -98,7 +99,7 @@ class Setting:
     objective: ObjectiveOf | None
     batch: int
     index: Tensor  # the test rows that are decoded
-    decoders: tuple[str, ...] = ()
+    decoders: Sequence[str] = ()
     all_at_once: bool = False
 
     def __post_init__(self) -> None:
@@ -201,23 +202,29 @@ class Setting:
             started = time.perf_counter()
             options = {"estimator": estimator, "objective": self.lowered, "seed": seed}
             handed = handed_over(net0, self._signal, self.net1, **options)
-            codes, asked[decoder] = self._decode(decoder, handed)
-            codes.cpu()  # waits for a device
-            seconds[decoder] = (time.perf_counter() - started) / len(codes)
-            truth = self.truth(handed.continuous)
-            losses[decoder] = truth.hard(codes, self.K).cpu()
+            rows, asked[decoder] = self._decode(decoder, handed)
+            rows.codes.cpu()  # waits for a device
+            seconds[decoder] = (time.perf_counter() - started) / len(rows)
+            losses[decoder] = self.truth(rows.continuous).hard(rows.codes, self.K).cpu()
+        truth = self.truth(handed.continuous)
         relaxed = truth(handed.simplex) if handed.free is None else truth.embedded(handed.free)
         return relaxed.cpu(), losses, seconds, asked
 
-    def _decode(self, decoder: str, handed: Handed) -> tuple[Codes, float]:
+    def _decode(self, decoder: str, handed: Handed) -> tuple[Rows, float]:
         """Hard rows, and net1's evaluations a row that they took."""
-        if decoder != "search":
-            return DECODERS[decoder](handed), 0.0
-        counted, a_round = Counted(handed.objective), sum(self.K) - len(self.K)
-        codes = search_by(handed, counted)
+        looked: list[int] = []
+        if decoder == "search":
+            rows = Rows(search_by(handed, Counted(handed.objective, looked)), handed.continuous)
+        elif decoder == "restarts":
+            rows = restarted(handed, lambda objective: Counted(objective, looked))
+        else:
+            return decoder_of(decoder)(handed), 0.0
+        a_round, moves = sum(self.K) - len(self.K), rows.continuous is not handed.continuous
         if handed.wanted is None and isinstance(folded(self.net1), FoldedEncoder):
             a_round = min(a_round, BACKWARD * handed.output.shape[1] + SHORTLIST)
-        return codes, 1 + sum(counted.looked) * a_round / len(codes)
+        searches = {"search": 1, "restarts": DRAWN + 2 + moves}[decoder]
+        steps = STEPS * (1 + BACKWARD) * moves
+        return rows, searches + steps + sum(looked) * a_round / len(rows)
 
     @torch.no_grad()
     def alone(self, seed: int) -> Float[Tensor, "A R"]:

@@ -2,7 +2,8 @@
 
 By name: ``argmax``, the largest logit in each column; ``table``, the category nearest to the soft
 embedding; ``first_layer``, the nearest as net1's first layer sees it; ``search``, the row whose
-output behind net1 is nearest to the output for what was handed over, by local search.
+output behind net1 is nearest to the output for what was handed over, by local search;
+``restarts``, the best of ten such searches, which then moves the numbers, too, and searches again.
 """
 
 from collections.abc import Callable
@@ -14,14 +15,15 @@ from torch import Tensor
 
 from tabkit.decoders.counterfactuals import Counterfactual, counterfactual
 from tabkit.decoders.handed import Handed, handed_over
+from tabkit.decoders.restarts import restarts
 from tabkit.decoders.search import argmax, first_layer, local_search, search, table
 from tabkit.estimators import Estimator
 from tabkit.nets import ObjectiveOf, has
 from tabkit.objective import Codes
 from tabkit.schema import Fixed, Rows
 
-DECODERS: dict[str, Callable[[Handed], Codes]] = {
-    decoder.__name__: decoder for decoder in (argmax, table, first_layer, search)
+DECODERS: dict[str, Callable[[Handed], Codes | Rows]] = {
+    decoder.__name__: decoder for decoder in (argmax, table, first_layer, search, restarts)
 }
 
 
@@ -36,17 +38,22 @@ def possible(net1: Any) -> tuple[str, ...]:
     Examples
     --------
     >>> possible(lambda categorical, continuous: continuous)
-    ('argmax', 'search')
+    ('argmax', 'search', 'restarts')
     """
     needs = {"table": ("embedding",), "first_layer": ("embedding", "first_layer")}
     return tuple(name for name in DECODERS if has(net1, *needs.get(name, ())))
 
 
-def decoder_of(name: str) -> Callable[[Handed], Codes]:
+def decoder_of(name: str) -> Callable[[Handed], Rows]:
     """A decoder by name; raises ValueError if there is none of that name."""
     if name not in DECODERS:
         raise ValueError(f"no decoder is called {name!r}; there are {', '.join(names())}")
-    return DECODERS[name]
+
+    def decoder(handed: Handed) -> Rows:
+        found = DECODERS[name](handed)
+        return found if isinstance(found, Rows) else Rows(found, handed.continuous)
+
+    return decoder
 
 
 @torch.no_grad()
@@ -105,8 +112,9 @@ def decode(
     options = {"estimator": estimator, "objective": objective, "allowed": allowed, "seed": seed}
     options["fixed"] = fixed
     every = (handed_over(net0, part, net1, **options) for part in signal.split(batch))
-    parts = [(chosen(handed), handed.continuous) for handed in every]
-    return Rows(*(torch.cat(values) for values in zip(*parts, strict=True)))
+    parts = [chosen(handed) for handed in every]
+    codes, numbers = [part.codes for part in parts], [part.continuous for part in parts]
+    return Rows(torch.cat(codes), torch.cat(numbers))
 
 
 __all__ = [
@@ -120,5 +128,6 @@ __all__ = [
     "local_search",
     "names",
     "possible",
+    "restarts",
     "search",
 ]

@@ -28,6 +28,7 @@ class Handed:
     simplex : (B, F), or None where net0 outputs embeddings
     free : (B, C*D), the embedding that it outputs, or None
     wanted : what the rows cost, if not their distance from net1's output for what was handed over
+    held : (N,), the numbers that are given, so that no decoder may move them; None if none is
     """
 
     net1: Any
@@ -36,6 +37,13 @@ class Handed:
     simplex: Float[Tensor, "B F"] | None
     free: Float[Tensor, "B CD"] | None
     wanted: Objective | None = None
+    held: Bool[Tensor, " N"] | None = None
+
+    @property
+    def moves(self) -> Bool[Tensor, " N"]:
+        """The numbers that net0 was free to choose."""
+        every = self.continuous.new_ones(self.continuous.shape[1], dtype=torch.bool)
+        return every if self.held is None else ~self.held
 
     @property
     def cardinalities(self) -> tuple[int, ...]:
@@ -84,8 +92,11 @@ def handed_over(
     prediction = nets.Prediction(*net0(signal))
     free, continuous = prediction[0], nets.numbers_of(net0, prediction)
     logits = nets.logits_of(net0, net1, prediction)
+    given = [values for values in (getattr(net0, "fixed", None),) if values is not None]
     if fixed is not None:
         continuous = nets.hold(continuous, fixed.numbers)
+        given.append(fixed.numbers.to(continuous.device))
+    held = torch.stack([values.isfinite() for values in given]).any(dim=0) if given else None
     for mask in (allowed, None if fixed is None else fixed.allowed):
         if mask is not None:
             logits = logits.masked_fill(~mask.to(logits.device), -torch.inf)
@@ -96,8 +107,8 @@ def handed_over(
         allowed_logits(logits, nets.cardinalities_of(net1))  # says so if a column allows nothing
         if chosen is not None and chosen.rule.snaps:
             free = SquaredDistance(net1, continuous, continuous).snap(free)
-        return Handed(net1, logits, continuous, None, free, wanted)
-    given = {"generator": torch.Generator(logits.device).manual_seed(seed)}
-    given["cardinalities"] = nets.cardinalities_of(net1)
-    point = (chosen or make("softmax")).simplex(logits, **given)
-    return Handed(net1, logits, continuous, point, None, wanted)
+        return Handed(net1, logits, continuous, None, free, wanted, held)
+    options = {"generator": torch.Generator(logits.device).manual_seed(seed)}
+    options["cardinalities"] = nets.cardinalities_of(net1)
+    point = (chosen or make("softmax")).simplex(logits, **options)
+    return Handed(net1, logits, continuous, point, None, wanted, held)

@@ -43,10 +43,14 @@ def search(handed: Handed) -> Codes:
 
 def search_by(handed: Handed, objective: Objective) -> Codes:
     """The search of `search`, by its objective or one that stands for it."""
-    shown = has(handed.net1, "embedding", "first_layer") and handed.wanted is None
-    start = first_layer(handed) if shown else argmax(handed)
     options = {"allowed": handed.allowed, "dtype": handed.logits.dtype}
-    return local_search(start, objective, handed.cardinalities, **options)[0]
+    return local_search(start_of(handed), objective, handed.cardinalities, **options)[0]
+
+
+def start_of(handed: Handed) -> Codes:
+    """Where a search begins."""
+    shown = has(handed.net1, "embedding", "first_layer") and handed.wanted is None
+    return first_layer(handed) if shown else argmax(handed)
 
 
 @torch.no_grad()

@@ -40,7 +40,7 @@ class Landing:
     @property
     def decoded(self) -> Int64[Tensor, "B C"]:
         """The categories that are decoded by argmax."""
-        return decoder_of("argmax")(self.handed)
+        return decoder_of("argmax")(self.handed).codes
 
     def points(self, *, first_layer: bool = False) -> list[Float[Tensor, "B D"]]:
         """What is handed over, by column."""
@@ -76,7 +76,7 @@ class Landing:
         losses = {f"decode_{name}": math.nan for name in ("argmax", "table", "first_layer")}
         for name in possible(self.handed.net1):
             if f"decode_{name}" in losses:
-                codes = decoder_of(name)(self.handed)
+                codes = decoder_of(name)(self.handed).codes
                 losses[f"decode_{name}"] = self.objective(codes).mean().item()
         return {"relaxed": self.relaxed.mean().item()} | losses
 
@@ -117,7 +117,10 @@ class Landing:
         them: the root of the sum over columns of squared distances.
         """
         points, tables = self.points(first_layer=True), self.tables(first_layer=True)
-        chosen = {"to_nearest": decoder_of("first_layer")(self.handed), "to_decoded": self.decoded}
+        chosen = {
+            "to_nearest": decoder_of("first_layer")(self.handed).codes,
+            "to_decoded": self.decoded,
+        }
         losses = {"gap": self.objective(self.decoded) - self.relaxed}
         for name, codes in chosen.items():
             apart = [p - t[c] for p, t, c in zip(points, tables, codes.T, strict=True)]
@@ -131,7 +134,7 @@ class Landing:
         Snapped means: the category nearest to what was handed over, as net1's first layer sees it.
         """
         decoded, loss = self.decoded, self.objective(self.decoded).mean()
-        snapped = decoder_of("first_layer")(self.handed)
+        snapped = decoder_of("first_layer")(self.handed).codes
         columns = torch.arange(len(self.columns), device=decoded.device)
         mixed = (torch.where(columns == c, snapped, decoded) for c in columns)
         falls = [(loss - self.objective(codes).mean()).item() for codes in mixed]
@@ -164,7 +167,7 @@ def reach(
     argmax picks another one.
     """
     handed = handed_over(net0, dataset.signal[index], net1, estimator=estimator, seed=seed)
-    decoded, K = decoder_of("argmax")(handed), handed.cardinalities
+    decoded, K = decoder_of("argmax")(handed).codes, handed.cardinalities
     _, found = local_search(decoded, handed.objective, K, allowed=handed.allowed)
     argmax = handed.objective.hard(decoded, K)
     return {"argmax": argmax.mean().item(), "search": found.mean().item()}

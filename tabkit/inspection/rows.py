@@ -78,7 +78,7 @@ def predicted_row(net0: Any, net1: Any, dataset: Dataset, row: int = 0) -> Predi
     """
     index = check_row(dataset, row)
     handed = handed_over(net0, dataset.signal[index], net1)
-    codes, K = decoder_of("argmax")(handed), handed.cardinalities
+    codes, K = decoder_of("argmax")(handed).codes, handed.cardinalities
     objective = SquaredDistance(net1, handed.continuous, encode_rows(net1, dataset.rows[index]))
     loss = objective.hard(codes, K)
     distances = objective.tried(codes, loss, K)[0].double().cpu().numpy()

@@ -11,12 +11,12 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from tabkit.compare import Recommendation
-from tabkit.plots.palette import BLUE, GREEN, GREY, ORANGE, PINK
+from tabkit.plots.palette import BLUE, GREEN, GREY, INK, ORANGE, PINK
 from tabkit.plots.panels import ROUND, legend_above, name_rows, number_logs, panels_of, share_limits
 from tabkit.plots.picture import Picture, check_columns, literal
 
 RELAXED = "relaxed: what is trained"
-DECODED = {"search": (GREEN, "s"), "argmax": (ORANGE, "o")}
+DECODED = {"restarts": (INK, "x"), "search": (GREEN, "s"), "argmax": (ORANGE, "o")}
 DECODED |= {"first_layer": (BLUE, "D"), "table": (PINK, "^")}
 WIDE, CLOSE = 8.0, (1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)  # a short axis has close marks
 

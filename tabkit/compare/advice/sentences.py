@@ -135,7 +135,7 @@ def _too_slow(found: Any) -> Iterator[str]:
         loss = _row(found, *quick[0]).loss
         yield f"Of what is quick enough, the best is {' by '.join(quick[0])}: {loss:.3g}."
     for decoder in found.skipped:
-        yield f"{decoder} was left out: decoding a few rows by it takes too much of the budget."
+        yield f"{decoder} was left out: decoding by it takes too much of the budget."
 
 
 def _more_time(found: Any) -> Iterator[str]:
