@@ -60,10 +60,12 @@ def two_sample(true: Rows, predicted: Rows, *, numbers: bool = False, seed: int 
         raise ValueError(f"give as many true rows as predicted, of the same columns, not {shapes}")
     if len(true) < FEWEST_ROWS:
         raise ValueError(f"{len(true)} rows are too few to tell: give {FEWEST_ROWS} or more")
-    learnt, tested = halves(len(true), seed)
+    order = torch.randperm(len(true), generator=torch.Generator().manual_seed(seed)).numpy()
+    learnt, tested = np.split(order, [len(true) // 2])
     columns = range(true.codes.shape[1])
     few = [c for c in columns if max(s[:, c].max() for s in samples) < MOST_CATEGORIES]
-    judge = HistGradientBoostingClassifier(categorical_features=few, early_stopping=False)
+    options = {"categorical_features": few, "early_stopping": False, "random_state": seed}
+    judge = HistGradientBoostingClassifier(**options)
     judge.fit(np.concatenate([s[learnt] for s in samples]), np.repeat([0, 1], len(learnt)))
     found = [judge.predict(s[tested]) == kind for kind, s in enumerate(samples)]
     right = np.mean(found, axis=0)
@@ -74,9 +76,3 @@ def features(rows: Rows, numbers: bool) -> Float[np.ndarray, "B _"]:
     """What the classifier sees."""
     shown = torch.cat([rows.codes, rows.continuous], dim=1) if numbers else rows.codes
     return shown.double().cpu().numpy()
-
-
-def halves(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The positions of either half, drawn."""
-    order = torch.randperm(rows, generator=torch.Generator().manual_seed(seed)).numpy()
-    return order[: rows // 2], order[rows // 2 :]

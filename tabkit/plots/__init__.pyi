@@ -14,6 +14,7 @@ from .picture import Picture as Picture
 from .results import comparison as comparison
 from .results import decoding_gap as decoding_gap
 from .results import distance_scatter as distance_scatter
+from .results import frontier as frontier
 from .results import race as race
 from .results import recommendation as recommendation
 from .results import temperatures as temperatures

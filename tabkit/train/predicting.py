@@ -1,5 +1,6 @@
 """What a step of net0's training is made of: its output, its objective, both losses."""
 
+from copy import copy
 from dataclasses import KW_ONLY, dataclass
 from functools import cache
 from typing import Any
@@ -96,7 +97,7 @@ class Predicting:
 def labelled(objective: Objective, batch: Batch) -> Objective:
     """The same, knowing the true codes of its rows."""
     if objective.codes is None:
-        objective = objective.typed(objective.dtype)  # a copy
+        objective = copy(objective)
         objective.codes = batch.rows.codes
     return objective
 
