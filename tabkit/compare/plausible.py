@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
 
 from tabkit.extras import imports_for
 from tabkit.schema import Rows
@@ -54,7 +53,9 @@ def two_sample(true: Rows, predicted: Rows, *, numbers: bool = False, seed: int 
     """
     with imports_for("two-sample tests"):
         from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: PLC0415 - few have it
-    samples = [features(rows, numbers) for rows in (true, predicted)]
+    pair = (true, predicted)
+    shown = [torch.cat([r.codes, r.continuous], 1) if numbers else r.codes for r in pair]
+    samples = [s.double().cpu().numpy() for s in shown]
     shapes = [sample.shape for sample in samples]
     if shapes[0] != shapes[1]:
         raise ValueError(f"give as many true rows as predicted, of the same columns, not {shapes}")
@@ -70,9 +71,3 @@ def two_sample(true: Rows, predicted: Rows, *, numbers: bool = False, seed: int 
     found = [judge.predict(s[tested]) == kind for kind, s in enumerate(samples)]
     right = np.mean(found, axis=0)
     return TwoSample(float(right.mean()), float(right.std(ddof=1) / len(right) ** 0.5))
-
-
-def features(rows: Rows, numbers: bool) -> Float[np.ndarray, "B _"]:
-    """What the classifier sees."""
-    shown = torch.cat([rows.codes, rows.continuous], dim=1) if numbers else rows.codes
-    return shown.double().cpu().numpy()
