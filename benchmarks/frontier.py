@@ -5,8 +5,9 @@
 On all flights, net1's tables started small, three seeds of net1 and net0: the decoded loss of test
 rows, their accuracy, and how well a classifier tells them from true rows, by the weight of the
 cross-entropy. `random row` is a training row in place of each prediction: it cannot be told from
-true ones, and is right for nothing. Each net0 is a row of ``cells.csv`` in the folder, so an
-interrupted run goes on where it was; delete the folder to measure afresh.
+true ones, and is right for nothing. By `sample`, each category is drawn by its probability. Each
+net0 is a row of ``cells.csv`` in the folder, so an interrupted run goes on where it was; delete the
+folder to measure afresh.
 """
 
 import argparse
@@ -32,7 +33,10 @@ from tabkit import (
     freeze,
 )
 from tabkit.compare.scores import accuracy_of
+from tabkit.decoders import handed_over
+from tabkit.estimators import Estimator
 from tabkit.nets import encode_rows
+from tabkit.simplex import argmax_codes
 from tabkit.train.checkpoint import write_atomically
 
 SEEDS = (0, 1, 2)
@@ -41,8 +45,9 @@ THROUGH = {
     "straight_through_gumbel": ("argmax",),
     "gumbel_softmax": ("argmax",),
     "softmax": ("argmax", "search"),
+    "cross_entropy": ("argmax", "sample"),
 }
-LABELS = "cross_entropy"  # alone
+LABELS = "cross_entropy"  # alone: at no weight
 RANDOM = "random row"
 LANDED = 2_000  # test rows
 ENCODER_STEPS = 1_500
@@ -54,7 +59,7 @@ Record = dict[str, float | str]
 
 def cells() -> list[tuple[int, str, float]]:
     """Seed, estimator and weight of every net0, seed by seed."""
-    weighted = [(name, weight) for name in THROUGH for weight in WEIGHTS]
+    weighted = [(name, weight) for name in THROUGH for weight in WEIGHTS if name != LABELS]
     return [(seed, *one) for seed in SEEDS for one in [(RANDOM, 0.0), *weighted, (LABELS, 0.0)]]
 
 
@@ -81,9 +86,23 @@ def predicted(
     estimator, net0 = compare.parse_spec(spec).estimator, fresh_predictor(dataset, net1, seed)
     for _ in fit_predictor(net0, net1, dataset, estimator, seed=seed, **SIZES):
         pass
-    for decoder in THROUGH.get(name, ("argmax",)):
-        by = {"decoder": decoder, "estimator": estimator, "seed": seed}
-        yield decoder, decode(net0, dataset.signal[index], net1, **by)
+    for decoder in THROUGH[name]:
+        yield decoder, rows_by(decoder, net0, dataset.signal[index], net1, estimator, seed)
+
+
+def rows_by(
+    decoder: str,
+    net0: RowPredictor,
+    signal: torch.Tensor,
+    net1: RowEncoder,
+    estimator: Estimator,
+    seed: int,
+) -> Rows:
+    """Hard rows, by a decoder of tabkit or drawn."""
+    if decoder != "sample":
+        return decode(net0, signal, net1, decoder=decoder, estimator=estimator, seed=seed)
+    drawn = handed_over(net0, signal, net1, estimator="straight_through_sample", seed=seed)
+    return Rows(argmax_codes(drawn.simplex, drawn.cardinalities), drawn.continuous)
 
 
 def fresh_predictor(dataset: Dataset, net1: RowEncoder, seed: int) -> RowPredictor:

@@ -147,6 +147,30 @@ def decoders_table() -> str:
     return table(["net0 trained through", *heads], rows)
 
 
+MEASURES = {"decoded": "decoded", "accuracy": "accuracy", "told_apart": "told"}
+SHOWN_FRONTIER = {"straight_through_gumbel": "argmax", "softmax": "search"}
+
+
+def frontier_table() -> str:
+    """What the labels' weight does to loss, accuracy and the classifier's share."""
+    both = [kept("frontier", estimator=e, decoder=d) for e, d in SHOWN_FRONTIER.items()]
+    lines = [part.set_index("label_weight")[list(MEASURES)] for part in both]
+    rows = [(f"{w:g}", *lines[0].loc[w], *lines[1].loc[w]) for w in lines[0].index]
+    alone = pd.concat(
+        [kept("frontier", estimator=name) for name in ("cross_entropy", "random row")]
+    )
+    words = (
+        *(f"{code('cross_entropy')} alone, {by}" for by in ("argmax", "drawn")),
+        "a random flight",
+    )
+    ends = zip(words, alone[list(MEASURES)].to_numpy(), strict=True)
+    rows += [(words, *values, "", "", "") for words, values in ends]
+    names = (f"{code(name)} by {decoder}" for name, decoder in SHOWN_FRONTIER.items())
+    first, *others = MEASURES.values()
+    heads = [head for name in names for head in (f"{name}: {first}", *others)]
+    return table([code("label_weight"), *heads], rows)
+
+
 VIEWS = {"the table": "table", "after the first layer": "first_layer", "behind net1": "output"}
 
 
@@ -216,6 +240,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "main_job": main_job_table,
     "comparison_flights": lambda: comparison_table("flights"),
     "comparison_planted": lambda: comparison_table("planted"),
+    "frontier": frontier_table,
     "views": views_table,
     "decoders": decoders_table,
     "steps": steps_table,

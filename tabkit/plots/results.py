@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from tabkit.compare import Recommendation
-from tabkit.plots.palette import AMBER, BLUE, GREEN, GREY, ORANGE, PINK
+from tabkit.plots.palette import AMBER, BLUE, GREEN, GREY, ORANGE, PINK, SKY
 from tabkit.plots.panels import ROUND, legend_above, name_rows, number_logs, panels_of, share_limits
 from tabkit.plots.picture import Picture, check_columns, literal
 
@@ -131,7 +131,7 @@ ALONG = {
     "accuracy": "accuracy, mean over columns",
     "told_apart": "told from true rows: share right",
 }
-LOOKS = ((BLUE, "o-"), (PINK, "^-"), (ORANGE, "s-"), (GREEN, "D-"), (AMBER, "*"))
+LOOKS = ((BLUE, "o-"), (PINK, "^-"), (ORANGE, "s-"), (GREEN, "D-"), (AMBER, "*"), (SKY, "P"))
 
 
 def frontier(summary: pd.DataFrame) -> Picture:
@@ -164,6 +164,8 @@ def frontier(summary: pd.DataFrame) -> Picture:
         ax.set(yscale="log", xlabel=label)
         number_logs(ax.yaxis, ROUND if np.divide(*ax.get_ylim()[::-1]) > WIDE else CLOSE)
     axes[0].set_ylabel("decoded loss (log scale)")
+    ends = summary["label_weight"].agg(["min", "max"])
+    axes[0].set_title("along a line, label_weight from {:g} to {:g}".format(*ends), fontsize=9)
     axes[1].axvline(0.5, color=GREY, linestyle=":", label="cannot be told apart")
     legend_above(figure)
     what = "Decoded loss, accuracy and share told from true rows, by the labels' weight"
