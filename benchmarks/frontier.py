@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean
 
+import numpy as np
 import pandas as pd
 import torch
 from tqdm import tqdm
@@ -42,7 +43,7 @@ from tabkit.train.checkpoint import write_atomically
 SEEDS = (0, 1, 2)
 WEIGHTS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1)  # of the cross-entropy, in nats
 THROUGH = {
-    "straight_through_gumbel": ("argmax",),
+    "straight_through_gumbel": ("argmax", "sample"),
     "gumbel_softmax": ("argmax",),
     "softmax": ("argmax", "search"),
     "cross_entropy": ("argmax", "sample"),
@@ -142,7 +143,9 @@ def measure(folder: Path) -> pd.DataFrame:
         table = pd.concat([table, pd.DataFrame(records)], ignore_index=True)
         text = table.to_csv(index=False)
         write_atomically(out, lambda path, text=text: path.write_text(text))
-    return table
+    place = {cell: number for number, cell in enumerate(cells())}
+    order = [place[cell] for cell in zip(*(table[k] for k in ("seed", *KEYS[:2])), strict=True)]
+    return table.iloc[np.argsort(order, kind="stable")]
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:

@@ -29,7 +29,7 @@ def test_the_benchmark_writes_its_table_and_picks_up(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "argv", ["frontier.py", "--out", str(tmp_path)])
     benchmark.main()
     written = pd.read_csv(tmp_path / "frontier.csv")
-    assert len(written) == 1 + 2 * 4 + 2
+    assert len(written) == 1 + 2 * 5 + 2
     cells = pd.read_csv(tmp_path / "cells.csv", keep_default_na=False)
     assert len(cells) == 2 * len(written)
     cells[:-4].to_csv(tmp_path / "cells.csv", index=False)
