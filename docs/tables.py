@@ -148,26 +148,28 @@ def decoders_table() -> str:
 
 
 MEASURES = {"decoded": "decoded", "accuracy": "accuracy", "told_apart": "told"}
-SHOWN_FRONTIER = {"straight_through_gumbel": "argmax", "softmax": "search"}
+FRONTIER = {  # the heads, and what stands below them
+    "by argmax": ("straight_through_gumbel", "argmax"),
+    "drawn": ("straight_through_gumbel", "sample"),
+    "`softmax` by search": ("softmax", "search"),
+}
 
 
 def frontier_table() -> str:
     """What the labels' weight does to loss, accuracy and the classifier's share."""
-    both = [kept("frontier", estimator=e, decoder=d) for e, d in SHOWN_FRONTIER.items()]
-    lines = [part.set_index("label_weight")[list(MEASURES)] for part in both]
-    rows = [(f"{w:g}", *lines[0].loc[w], *lines[1].loc[w]) for w in lines[0].index]
-    alone = pd.concat(
-        [kept("frontier", estimator=name) for name in ("cross_entropy", "random row")]
-    )
-    words = (
-        *(f"{code('cross_entropy')} alone, {by}" for by in ("argmax", "drawn")),
-        "a random flight",
-    )
-    ends = zip(words, alone[list(MEASURES)].to_numpy(), strict=True)
-    rows += [(words, *values, "", "", "") for words, values in ends]
-    names = (f"{code(name)} by {decoder}" for name, decoder in SHOWN_FRONTIER.items())
+
+    def line(name: str, decoder: str, weight: float = 0.0) -> list[float]:
+        found = kept("frontier", estimator=name, decoder=decoder, label_weight=weight)
+        return found[list(MEASURES)].iloc[0].to_list()
+
+    weights, empty = sorted(set(kept("frontier")["label_weight"])), [""] * len(MEASURES)
+    rows = [(f"{w:g}", *(m for at in FRONTIER.values() for m in line(*at, w))) for w in weights]
+    labels = [line("cross_entropy", decoder) for decoder in ("argmax", "sample")]
+    random = kept("frontier", estimator="random row")[list(MEASURES)].iloc[0]
+    rows += [(f"{code('cross_entropy')} alone", *labels[0], *labels[1], *empty)]
+    rows += [("a random flight", *random, *empty, *empty)]
     first, *others = MEASURES.values()
-    heads = [head for name in names for head in (f"{name}: {first}", *others)]
+    heads = [head for words in FRONTIER for head in (f"{words}: {first}", *others)]
     return table([code("label_weight"), *heads], rows)
 
 

@@ -131,14 +131,14 @@ ALONG = {
     "accuracy": "accuracy, mean over columns",
     "told_apart": "told from true rows: share right",
 }
-LOOKS = ((BLUE, "o-"), (PINK, "^-"), (ORANGE, "s-"), (GREEN, "D-"), (AMBER, "*"), (SKY, "P"))
+COLOURS = (BLUE, ORANGE, GREEN, PINK, AMBER, SKY)
 
 
 def frontier(summary: pd.DataFrame) -> Picture:
     """Decoded loss against accuracy, and against how well rows are told from true ones.
 
-    A line for each estimator and decoder, along the weights of its labels; bars are 2 standard
-    errors.
+    A line for each estimator (colour) and decoder (mark), along the weights of its labels; bars are
+    2 standard errors.
 
     `summary`: as benchmarks/frontier.py writes it; rows without a decoder are not drawn.
 
@@ -147,9 +147,11 @@ def frontier(summary: pd.DataFrame) -> Picture:
     measures = ["decoded", *ALONG]
     check_columns(summary, ["estimator", "label_weight", *measures, *(f"{m}_se" for m in measures)])
     figure, axes = panels_of(2, width=4.4, height=3.6, columns=2)
-    lines, told = summary.groupby(["estimator", "decoder"], sort=False), []
-    for number, ((name, decoder), part) in enumerate(lines):
-        colour, form = LOOKS[number % len(LOOKS)]
+    drawn, told = summary.dropna(subset="decoder"), []
+    names = list(drawn["estimator"].unique())
+    for (name, decoder), part in drawn.groupby(["estimator", "decoder"], sort=False):
+        colour = COLOURS[names.index(name) % len(COLOURS)]
+        form = f"{DECODED.get(decoder, (None, 'P'))[1]}-"
         label, errors = f"{name} by {decoder}", 2 * part.filter(like="_se").fillna(0.0)
         for ax, across in zip(axes, ALONG, strict=True):
             bars = {"xerr": errors[f"{across}_se"], "yerr": errors["decoded_se"], "elinewidth": 1}
