@@ -8,7 +8,7 @@ import torch
 from tabkit.extras import imports_for
 from tabkit.schema import Rows
 
-MOST_CATEGORIES = 255  # that the classifier takes in a column
+MOST = 255  # categories that the classifier takes in a column
 FEWEST_ROWS = 40  # half of them, twice, are one split of a tree
 
 
@@ -63,8 +63,7 @@ def two_sample(true: Rows, predicted: Rows, *, numbers: bool = False, seed: int 
         raise ValueError(f"{len(true)} rows are too few to tell: give {FEWEST_ROWS} or more")
     order = torch.randperm(len(true), generator=torch.Generator().manual_seed(seed)).numpy()
     learnt, tested = np.split(order, [len(true) // 2])
-    columns = range(true.codes.shape[1])
-    few = [c for c in columns if max(s[:, c].max() for s in samples) < MOST_CATEGORIES]
+    few = [c for c in range(true.codes.shape[1]) if max(s[:, c].max() for s in samples) < MOST]
     options = {"categorical_features": few, "early_stopping": False, "random_state": seed}
     judge = HistGradientBoostingClassifier(**options)
     judge.fit(np.concatenate([s[learnt] for s in samples]), np.repeat([0, 1], len(learnt)))
