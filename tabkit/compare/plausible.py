@@ -9,7 +9,6 @@ from tabkit.extras import imports_for
 from tabkit.schema import Rows
 
 MOST = 255  # categories that the classifier takes in a column
-FEWEST_ROWS = 40  # half of them, twice, are one split of a tree
 
 
 class TwoSample(NamedTuple):
@@ -53,14 +52,13 @@ def two_sample(true: Rows, predicted: Rows, *, numbers: bool = False, seed: int 
     """
     with imports_for("two-sample tests"):
         from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: PLC0415 - few have it
-    pair = (true, predicted)
-    shown = [torch.cat([r.codes, r.continuous], 1) if numbers else r.codes for r in pair]
-    samples = [s.double().cpu().numpy() for s in shown]
+    seen = (torch.cat([r.codes, r.continuous][: 1 + numbers], 1) for r in (true, predicted))
+    samples = [s.double().cpu().numpy() for s in seen]
     shapes = [sample.shape for sample in samples]
     if shapes[0] != shapes[1]:
         raise ValueError(f"give as many true rows as predicted, of the same columns, not {shapes}")
-    if len(true) < FEWEST_ROWS:
-        raise ValueError(f"{len(true)} rows are too few to tell: give {FEWEST_ROWS} or more")
+    if len(true) < 40:  # half of them, twice, are one split of a tree
+        raise ValueError(f"{len(true)} rows are too few to tell: give 40 or more")
     order = torch.randperm(len(true), generator=torch.Generator().manual_seed(seed)).numpy()
     learnt, tested = np.split(order, [len(true) // 2])
     few = [c for c in range(true.codes.shape[1]) if max(s[:, c].max() for s in samples) < MOST]

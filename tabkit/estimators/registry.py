@@ -156,9 +156,7 @@ class Estimator:
         """What is added to the gradient, as a loss."""
         parts = {
             "entropy_penalty": lambda: door.entropy(logits, cardinalities).mean(),
-            "label_weight": lambda: door.label_nats(
-                logits, objective, cardinalities, what="label_weight"
-            ),
+            "label_weight": lambda: door.label_nats(logits, objective, cardinalities),
         }
         return sum(weight * parts[name]() for name, weight in self._added.items())
 

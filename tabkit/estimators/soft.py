@@ -82,6 +82,6 @@ def cross_entropy(logits: Logits, objective: Objective, cardinalities: Cardinali
     continuous outputs learn through the objective at the decoded row. A label whose category is not
     allowed is left out.
     """
-    nats = label_nats(logits, objective, cardinalities, what="cross_entropy")
+    nats = label_nats(logits, objective, cardinalities)
     decoded = hard_argmax(logits, cardinalities)
     return objective(decoded).mean() + (nats - nats.detach())

@@ -11,10 +11,10 @@ from .mixtures import simplex as simplex
 from .mixtures import simplexes as simplexes
 from .mixtures import walk as walk
 from .picture import Picture as Picture
+from .plausible import frontier as frontier
 from .results import comparison as comparison
 from .results import decoding_gap as decoding_gap
 from .results import distance_scatter as distance_scatter
-from .results import frontier as frontier
 from .results import race as race
 from .results import recommendation as recommendation
 from .results import temperatures as temperatures

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from tabkit.compare import Recommendation
-from tabkit.plots.palette import AMBER, BLUE, GREEN, GREY, ORANGE, PINK, SKY
+from tabkit.plots.palette import BLUE, GREEN, GREY, ORANGE, PINK
 from tabkit.plots.panels import ROUND, legend_above, name_rows, number_logs, panels_of, share_limits
 from tabkit.plots.picture import Picture, check_columns, literal
 
@@ -125,53 +125,6 @@ def recommendation(found: Recommendation) -> Picture:
     rows = (f"{r.estimator} by {r.decoder} {r.loss:.3g}" for r in table.itertuples())
     ends = f"the limit is {found.limit:.3g}, a random row costs {found.random_row:.3g}"
     return Picture(figure, f"Decoded loss, lowest first: {'; '.join(rows)}; {ends}.")
-
-
-ALONG = {
-    "accuracy": "accuracy, mean over columns",
-    "told_apart": "told from true rows: share right",
-}
-COLOURS = (BLUE, ORANGE, GREEN, PINK, AMBER, SKY)
-
-
-def frontier(summary: pd.DataFrame) -> Picture:
-    """Decoded loss against accuracy, and against how well rows are told from true ones.
-
-    A line for each estimator (colour) and decoder (mark), along the weights of its labels; bars are
-    2 standard errors.
-
-    `summary`: as benchmarks/frontier.py writes it; rows without a decoder are not drawn.
-
-    Raises ValueError if a column is missing, or there is no row.
-    """
-    measures = ["decoded", *ALONG]
-    check_columns(summary, ["estimator", "label_weight", *measures, *(f"{m}_se" for m in measures)])
-    figure, axes = panels_of(2, width=4.4, height=3.6, columns=2)
-    drawn, told = summary.dropna(subset="decoder"), []
-    names = list(drawn["estimator"].unique())
-    for (name, decoder), part in drawn.groupby(["estimator", "decoder"], sort=False):
-        colour = COLOURS[names.index(name) % len(COLOURS)]
-        form = f"{DECODED.get(decoder, (None, 'P'))[1]}-"
-        label, errors = f"{name} by {decoder}", 2 * part.filter(like="_se").fillna(0.0)
-        for ax, across in zip(axes, ALONG, strict=True):
-            bars = {"xerr": errors[f"{across}_se"], "yerr": errors["decoded_se"], "elinewidth": 1}
-            look = {"color": colour, "label": literal(label), "ms": 5, "linewidth": 1.2}
-            ax.errorbar(part[across], part["decoded"], fmt=form, **bars, **look)
-        points = (
-            f"{r.label_weight:g}: {r.decoded:.2f}, {r.accuracy:.2f}, {r.told_apart:.2f}"
-            for r in part.itertuples()
-        )
-        told.append(f"{label} at {'; '.join(points)}")
-    for ax, label in zip(axes, ALONG.values(), strict=True):
-        ax.set(yscale="log", xlabel=label)
-        number_logs(ax.yaxis, ROUND if np.divide(*ax.get_ylim()[::-1]) > WIDE else CLOSE)
-    axes[0].set_ylabel("decoded loss (log scale)")
-    ends = summary["label_weight"].agg(["min", "max"])
-    axes[0].set_title("along a line, label_weight from {:g} to {:g}".format(*ends), fontsize=9)
-    axes[1].axvline(0.5, color=GREY, linestyle=":", label="cannot be told apart")
-    legend_above(figure)
-    what = "Decoded loss, accuracy and share told from true rows, by the labels' weight"
-    return Picture(figure, f"{what}: {'. '.join(told)}.")
 
 
 def temperatures(summary: pd.DataFrame, data: str, names: Sequence[str]) -> Picture:
