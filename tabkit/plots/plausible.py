@@ -46,7 +46,7 @@ def frontier(summary: pd.DataFrame) -> Picture:
         ax.set(yscale="log", xlabel=label)
         number_logs(ax.yaxis, ROUND if np.divide(*ax.get_ylim()[::-1]) > WIDE else CLOSE)
     axes[0].set_ylabel("decoded loss (log scale)")
-    axes[0].set_title("along a line, label_weight rises from the least accuracy", fontsize=9)
+    axes[0].set_title("along a line, label_weight rises", fontsize=9)
     axes[1].axvline(0.5, color=GREY, linestyle=":", label="cannot be told apart")
     legend_above(figure)
     return Picture(
