@@ -1,7 +1,8 @@
 """Draws the pictures of README and docs: ``python docs/draw.py``; a few minutes on two cores.
 
-The gap is that of a real training on all flights; the widgets are photographed at work in
-JupyterLab, by the browser of the tests. A page's words for a picture are in the page.
+The gap is that of a real training on all flights; the frontier that of the kept table; the widgets
+are photographed at work in JupyterLab, by the browser of the tests. A page's words for a picture
+are in the page.
 """
 
 import contextlib
@@ -13,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
 sys.path.insert(0, str(ROOT / "tests"))
 
+import pandas as pd  # noqa: E402
 from browser.harness import FLAGS, Lab, Notebook, Widget, chromium, sync_playwright  # noqa: E402
 
 from tabkit import plots  # noqa: E402
@@ -47,6 +49,11 @@ def gap(folder: Path) -> plots.Picture:
         return plots.gap_opens({name: names["train"](name)[1] for name in trained})
 
 
+def frontier() -> plots.Picture:
+    """Decoded loss against accuracy, along the labels' weight."""
+    return plots.frontier(pd.read_csv(ROOT / "benchmarks" / "results" / "frontier.csv"))
+
+
 def photograph(lab: Lab) -> None:
     """Both widgets as JupyterLab shows them."""
     with sync_playwright() as playwright:
@@ -72,9 +79,9 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         lab = Lab(Path(folder))
         try:
-            picture = gap(lab.notebooks)
-            picture.save(IMAGES / "gap.png")
-            print(picture.alt)
+            for name, picture in {"gap": gap(lab.notebooks), "frontier": frontier()}.items():
+                picture.save(IMAGES / f"{name}.png")
+                print(picture.alt)
             photograph(lab)
         finally:
             lab.stop()

@@ -147,6 +147,32 @@ def decoders_table() -> str:
     return table(["net0 trained through", *heads], rows)
 
 
+MEASURES = {"decoded": "decoded", "accuracy": "accuracy", "told_apart": "told"}
+FRONTIER = {  # the heads, and what stands below them
+    "by argmax": ("straight_through_gumbel", "argmax"),
+    "drawn": ("straight_through_gumbel", "sample"),
+    "`softmax` by search": ("softmax", "search"),
+}
+
+
+def frontier_table() -> str:
+    """What the labels' weight does to loss, accuracy and the classifier's share."""
+
+    def line(name: str, decoder: str, weight: float = 0.0) -> list[float]:
+        found = kept("frontier", estimator=name, decoder=decoder, label_weight=weight)
+        return found[list(MEASURES)].iloc[0].to_list()
+
+    weights, empty = sorted(set(kept("frontier")["label_weight"])), [""] * len(MEASURES)
+    rows = [(f"{w:g}", *(m for at in FRONTIER.values() for m in line(*at, w))) for w in weights]
+    labels = [line("cross_entropy", decoder) for decoder in ("argmax", "sample")]
+    random = kept("frontier", estimator="random row")[list(MEASURES)].iloc[0]
+    rows += [(f"{code('cross_entropy')} alone", *labels[0], *labels[1], *empty)]
+    rows += [("a random flight", *random, *empty, *empty)]
+    first, *others = MEASURES.values()
+    heads = [head for words in FRONTIER for head in (f"{words}: {first}", *others)]
+    return table([code("label_weight"), *heads], rows)
+
+
 VIEWS = {"the table": "table", "after the first layer": "first_layer", "behind net1": "output"}
 
 
@@ -216,6 +242,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "main_job": main_job_table,
     "comparison_flights": lambda: comparison_table("flights"),
     "comparison_planted": lambda: comparison_table("planted"),
+    "frontier": frontier_table,
     "views": views_table,
     "decoders": decoders_table,
     "steps": steps_table,

@@ -16,6 +16,7 @@ NEEDS = {
     "plots": ("plot", ["matplotlib", "plotly"]),
     "sweeps": ("sweep", ["joblib"]),
     "the app": ("lab", ["ipywidgets", "voila"]),
+    "two-sample tests": ("inspect", ["sklearn"]),
     "widgets": ("lab", ["ipywidgets"]),
 }
 PROJECTS = {"sklearn": "scikit-learn", "umap": "umap-learn"}  # where a module's name is another

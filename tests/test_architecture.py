@@ -23,8 +23,9 @@ FLOORS = {
     **dict.fromkeys(["decoders", "train"], 6),
     **dict.fromkeys(["ruler", "compare", "inspection"], 7),
     **dict.fromkeys(["plots", "runs"], 8),
-    **dict.fromkeys(["widgets", "lesson", "commands"], 9),
-    "__main__": 10,
+    **dict.fromkeys(["widgets", "lesson"], 9),
+    "commands": 10,
+    "__main__": 11,
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = ["umap", "plotly", "ipywidgets", "matplotlib", "sklearn", "scipy", "IPython", "joblib"]
@@ -96,8 +97,8 @@ def test_no_package_outgrows_ten_files(room):
 
 
 def test_the_whole_is_small():
-    """13,000 lines, and what nets and tables of one's own took since."""
-    assert sum(len(file.read_text().splitlines()) for file in FILES) < 18_000
+    """13,000 lines, and what nets and tables of one's own, more data and labels took since."""
+    assert sum(len(file.read_text().splitlines()) for file in FILES) < 18_500
 
 
 def test_nothing_touches_the_global_streams():

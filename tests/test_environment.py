@@ -194,6 +194,7 @@ USES = {
     "parquet files": ([], "tabkit.flights(1000)"),
     "plots": ([], "tabkit.plots.decoding_gap"),
     "sweeps": ([], SWEEP),
+    "two-sample tests": ([], "tabkit.compare.two_sample(None, None)"),
     "widgets": ([], "tabkit.widgets.Explorer"),
     "other frames": (["pyarrow"], POLARS),
     "saved runs": (

@@ -25,6 +25,10 @@ WALK = pd.DataFrame(
     {"to_first": [0.0, 1.0, 2.0], "to_second": [2.0, 1.0, 0.0], "to_nearest": [0.0, 0.25, 0.0]},
     index=[0.0, 0.5, 1.0],
 )
+FRONTIER = pd.DataFrame(
+    {"estimator": "softmax", "label_weight": [0.0, 0.0, 0.1], "decoder": ["argmax", None, "argmax"]}
+).assign(decoded=[6.0, 4.4, 1.0], accuracy=[0.1, 0.3, 0.5], told_apart=[0.9, 0.5, 0.8])
+FRONTIER = FRONTIER.assign(decoded_se=0.1, accuracy_se=0.01, told_apart_se=0.01)
 PICTURES = {
     "loss_curve": lambda: plots.loss_curve(STEPS),
     "gap_opens": lambda: plots.gap_opens({f"e{i}": STEPS for i in range(5)}),
@@ -33,6 +37,7 @@ PICTURES = {
     "category_bars": lambda: plots.category_bars(VALUES, list("abc"), marked=1, label="dL / dx"),
     "ruler": lambda: plots.ruler(MEASURED),
     "comparison": lambda: plots.comparison(KEPT, "flights"),
+    "frontier": lambda: plots.frontier(FRONTIER),
     "temperatures": lambda: plots.temperatures(KEPT, "planted", ["softmax", "gumbel_softmax"]),
     "walk": lambda: plots.walk(WALK, "BOS", "LAX"),
 }
@@ -100,6 +105,17 @@ def test_the_comparison_draws_every_estimator_best_decoded_first():
     assert places == sorted(places)
     row = part.iloc[0]
     assert f"{row.test_relaxed:.2f}, {row.test_decoded:.2f}; {row.decode_argmax:.2f}" in alt
+
+
+def test_the_frontier_draws_every_weight_by_accuracy_and_by_the_classifier():
+    picture = plots.frontier(FRONTIER)
+    assert "softmax by argmax at 0: 6.00, 0.10, 0.90; 0.1: 1.00, 0.50, 0.80" in picture.alt
+    assert "4.40" not in picture.alt  # no decoder: a random row
+    for ax, across in zip(picture.figure.axes, ([0.1, 0.5], [0.9, 0.8]), strict=True):
+        assert ax.get_lines()[0].get_xdata().tolist() == across
+        assert ax.get_lines()[0].get_ydata().tolist() == [6.0, 1.0]
+    with pytest.raises(ValueError, match="no column 'told_apart'"):
+        plots.frontier(FRONTIER.drop(columns="told_apart"))
 
 
 def test_temperatures_are_numbers_in_order_and_schedules_are_left_out():

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from test_maps import AGREEMENT, LANDED, MOVED, PORTS, SCORES, projection, vectors
-from test_plots import KEPT, MEASURED, STEPS, SUMMARY, WALK
+from test_plots import FRONTIER, KEPT, MEASURED, STEPS, SUMMARY, WALK
 from test_recommend import end, made, trial
 
 from tabkit import estimators, inspection, plots, ruler
@@ -35,6 +35,7 @@ DRAWN = {
     ),
     "comparison": lambda: (plots.comparison(KEPT.assign(estimator=X, data=Y), Y), [X, Y]),
     "decoding_gap": lambda: (plots.decoding_gap(SUMMARY.set_axis([X, Y])), [X, Y]),
+    "frontier": lambda: (plots.frontier(FRONTIER.assign(estimator=X)), [X]),
     "gap_opens": lambda: (plots.gap_opens({X: STEPS, Y: STEPS}), [X, Y]),
     "geography": lambda: (
         plots.geography(PLACES, {Z: NEAR}, latitude="lat", longitude="lon"),

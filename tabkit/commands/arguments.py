@@ -9,7 +9,7 @@ ESTIMATORS = {
     "nargs": "+",
     "metavar": "NAME[:KNOB=VALUE,...]",
     "help": f"any of {', '.join(estimators.names())}; knobs such as softmax:tau=0.25, schedules "
-    "such as gumbel_softmax:tau=cosine/2/0.25, and entropy_penalty=0.1 with any",
+    "such as gumbel_softmax:tau=cosine/2/0.25; with any, entropy_penalty=0.1, label_weight=0.01",
 }
 
 

@@ -3,6 +3,7 @@
 from tabkit.compare.advice import Recommendation
 from tabkit.compare.comparison import cells, kept_comparison, sweep_summary, sweep_text
 from tabkit.compare.limit import fit_limit
+from tabkit.compare.plausible import TwoSample, two_sample
 from tabkit.compare.recommending import check_budget, recommend
 from tabkit.compare.scores import (
     Score,
@@ -28,6 +29,7 @@ __all__ = [
     "Cell",
     "Recommendation",
     "Trained",
+    "TwoSample",
     "by_decoder",
     "cells",
     "distance_correlation",
@@ -44,5 +46,6 @@ __all__ = [
     "sweep_summary",
     "table",
     "train_and_score",
+    "two_sample",
     "with_shares",
 ]

@@ -8,8 +8,10 @@ from typing import Annotated
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
+from torch.nn.functional import cross_entropy
 
 from tabkit import fast
+from tabkit.objective import Objective
 from tabkit.simplex import Cardinalities, blocks, log_softmax
 
 Logits = Float[Tensor, "B F"]
@@ -70,6 +72,31 @@ def entropy(logits: Logits, cardinalities: Cardinalities) -> Float[Tensor, " B"]
     """
     log_p = log_softmax(allowed_logits(logits, cardinalities), cardinalities)
     return -(log_p.exp() * log_p).sum(dim=-1)
+
+
+def label_nats(logits: Logits, objective: Objective, cardinalities: Cardinalities) -> Scalar:
+    """Cross-entropy of the true codes, in nats, summed over columns, mean over rows.
+
+    A label that is masked, a category that is not allowed, is left out: no logits could please it.
+    Raises TypeError if the objective has no codes.
+
+    Examples
+    --------
+    >>> objective = Objective(torch.sum)
+    >>> objective.codes = torch.tensor([[1], [0]])
+    >>> logits = torch.tensor([[0.0, 0.0], [-torch.inf, 0.0]])
+    >>> label_nats(logits, objective, [2])  # (log 2 + nothing) / 2
+    tensor(0.3466)
+    """
+    if objective.codes is None:
+        raise TypeError("cross_entropy and label_weight need an objective with the true codes")
+    values = allowed_logits(logits, cardinalities)
+    far, nats = torch.finfo(values.dtype).max ** 0.5, values.new_zeros(())
+    for block, truth in zip(blocks(values, cardinalities), objective.codes.unbind(1), strict=True):
+        below = block.detach().amax(1) - block.detach().gather(1, truth[:, None])[:, 0]
+        known = truth.masked_fill(below > far / 2, -100)  # torch leaves these out
+        nats = nats + cross_entropy(block, known, reduction="sum")
+    return nats / max(len(logits), 1)
 
 
 def with_gradient(loss: Scalar, logits: Logits, gradient: Logits) -> Scalar:

@@ -20,6 +20,11 @@ Bias = Literal["exact", "unbiased", "biased", "other"]
 Evaluations = Callable[..., int]
 
 _RULES: dict[str, "Rule"] = {}
+# Knobs of every estimator, and what each puts into the gradient's words.
+ADDED = {
+    "entropy_penalty": (door.Finite, "the entropy penalty's"),
+    "label_weight": (door.Weight, "that of the true codes' cross-entropy"),
+}
 
 
 @dataclass(frozen=True)
@@ -82,18 +87,17 @@ class Estimator:
 
     @property
     def bias(self) -> Bias:
-        """As `Rule.bias`; an entropy penalty makes it the gradient of something else."""
-        return "other" if "entropy_penalty" in self.knobs else self.rule.bias
+        """As `Rule.bias`; what is added makes it the gradient of something else."""
+        return "other" if self._added else self.rule.bias
 
     @property
     def gradient(self) -> str:
         """What the backward pass computes."""
-        more = "; plus the entropy penalty's" if "entropy_penalty" in self.knobs else ""
-        return self.rule.gradient + more
+        return "; plus ".join([self.rule.gradient, *(ADDED[name][1] for name in self._added)])
 
     def change(self, **knobs: Knob) -> None:
         """Changes knobs; if one is unknown or a value bad, raises ValueError and changes none."""
-        kinds = self.rule.kinds | {"entropy_penalty": door.Finite.__metadata__[0]}
+        kinds = self.rule.kinds | {n: hint.__metadata__[0] for n, (hint, _) in ADDED.items()}
         unknown, has = [n for n in knobs if n not in kinds], ", ".join(self.rule.defaults)
         if unknown:
             raise ValueError(f"{self.name} has no knob {unknown[0]!r}; it has: {has or 'no knobs'}")
@@ -142,11 +146,19 @@ class Estimator:
                 objective.typed(logits.dtype),
             )
             loss = self.rule.function(values, given, cardinalities, **self._given(generator))
-        if "entropy_penalty" not in self.knobs:
+        if not self._added:
             return loss
         values = objective.distances(logits) if self.head == "embedding" else logits
-        penalty = self.knobs["entropy_penalty"] * door.entropy(values, cardinalities).mean()
-        return loss + (penalty - penalty.detach())
+        more = self._more(values, objective, cardinalities)
+        return loss + (more - more.detach())
+
+    def _more(self, logits: Logits, objective: Objective, cardinalities: Cardinalities) -> Scalar:
+        """What is added to the gradient, as a loss."""
+        parts = {
+            "entropy_penalty": lambda: door.entropy(logits, cardinalities).mean(),
+            "label_weight": lambda: door.label_nats(logits, objective, cardinalities),
+        }
+        return sum(weight * parts[name]() for name, weight in self._added.items())
 
     def simplex(
         self, logits: Logits, *, cardinalities: Cardinalities, generator: Noise = None
@@ -159,7 +171,11 @@ class Estimator:
 
     @property
     def _own(self) -> dict[str, Knob]:
-        return {name: knob for name, knob in self.knobs.items() if name != "entropy_penalty"}
+        return {name: knob for name, knob in self.knobs.items() if name not in ADDED}
+
+    @property
+    def _added(self) -> dict[str, Knob]:
+        return {name: self.knobs[name] for name in ADDED if self.knobs.get(name)}
 
     def _given(self, generator: Noise) -> dict[str, Any]:
         options = {"generator": generator, "state": self.state}
@@ -200,11 +216,13 @@ def names(*, relaxations: bool = False) -> tuple[str, ...]:
 
 
 def make(name: str, **knobs: Knob) -> Estimator:
-    """An estimator by name; any takes an `entropy_penalty` as well.
+    """An estimator by name; any takes an `entropy_penalty` and a `label_weight` as well.
 
-    ``entropy_penalty * entropy(logits)``, in nats summed over columns, mean over rows, is added to
-    the gradient; the value stays the relaxed loss, so that runs compare. With an embedding head,
-    the logits are minus the squared distances to the categories.
+    ``entropy_penalty * entropy(logits)`` and ``label_weight * cross_entropy(logits, true codes)``,
+    both in nats summed over columns, mean over rows, are added to the gradient; the value stays the
+    relaxed loss, so that runs compare. With an embedding head, the logits are minus the squared
+    distances to the categories. A label whose category is not allowed is left out. The true codes
+    are the objective's `codes`; the loops give them to any.
 
     Raises
     ------

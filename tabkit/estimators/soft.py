@@ -1,14 +1,13 @@
 """Deterministic: softmax, sparse projections, the argmax itself; the reference with labels."""
 
 import entmax
-from torch.nn.functional import cross_entropy as nats_of
 
-from tabkit.estimators.door import Logits, Scalar, Simplex, Temperature
+from tabkit.estimators.door import Logits, Scalar, Simplex, Temperature, label_nats
 from tabkit.estimators.registry import estimator, relaxation
 from tabkit.fast import argmax, straight_through
 from tabkit.fast import softmax as softmax_of
 from tabkit.objective import Objective
-from tabkit.simplex import Cardinalities, blocks, each
+from tabkit.simplex import Cardinalities, each
 
 
 @relaxation(gradient="exact, of the mixture's loss", source="Bridle 1990")
@@ -80,11 +79,9 @@ def cross_entropy(logits: Logits, objective: Objective, cardinalities: Cardinali
 
     The value is the objective at the decoded row, so that it compares with the others; the gradient
     for the logits is that of the cross-entropy (nats, summed over columns, mean over rows); the
-    continuous outputs learn through the objective at the decoded row.
+    continuous outputs learn through the objective at the decoded row. A label whose category is not
+    allowed is left out.
     """
-    if objective.codes is None:
-        raise TypeError("cross_entropy needs an objective with the true codes (B, C)")
-    columns = zip(blocks(logits, cardinalities), objective.codes.unbind(1), strict=True)
-    nats = sum(nats_of(block, truth) for block, truth in columns)
+    nats = label_nats(logits, objective, cardinalities)
     decoded = hard_argmax(logits, cardinalities)
     return objective(decoded).mean() + (nats - nats.detach())

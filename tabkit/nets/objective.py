@@ -52,7 +52,7 @@ class SquaredDistance(Objective):
     target
         (B, Z), net1's output for the true row.
     codes
-        (B, C), the true codes, which only the cross-entropy reference reads.
+        (B, C), the true codes, which only cross-entropy reads: the reference, or a `label_weight`.
     """
 
     def __init__(

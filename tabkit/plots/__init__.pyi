@@ -11,6 +11,7 @@ from .mixtures import simplex as simplex
 from .mixtures import simplexes as simplexes
 from .mixtures import walk as walk
 from .picture import Picture as Picture
+from .plausible import frontier as frontier
 from .results import by_decoder as by_decoder
 from .results import comparison as comparison
 from .results import decoding_gap as decoding_gap

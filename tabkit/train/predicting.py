@@ -1,5 +1,6 @@
 """What a step of net0's training is made of: its output, its objective, both losses."""
 
+from copy import copy
 from dataclasses import KW_ONLY, dataclass
 from functools import cache
 from typing import Any
@@ -73,7 +74,7 @@ class Predicting:
     ) -> tuple[Float[Tensor, ""], float | None]:
         """The relaxed loss of the rows at `index`; in some steps the decoded one, too."""
         prediction, batch = self.predict(index)
-        objective = Objective.of(make(self.net1, batch))
+        objective = labelled(Objective.of(make(self.net1, batch)), batch)
         loss = self.relaxed(prediction, objective, noise)
         due = self.decode_every > 0 and (step == 1 or step % self.decode_every == 0)
         return loss, self.decoded(prediction, objective) if due else None
@@ -91,6 +92,14 @@ class Predicting:
         K, given = self.cardinalities, objective.typed(prediction[0].dtype)
         codes = argmax_codes(nets.logits_of(self.net0, self.net1, prediction), K)
         return given.hard(codes, K).mean().item()
+
+
+def labelled(objective: Objective, batch: Batch) -> Objective:
+    """The same, knowing the true codes of its rows."""
+    if objective.codes is None:
+        objective = copy(objective)
+        objective.codes = batch.rows.codes
+    return objective
 
 
 def allow(net0: Any, seen: Bool[Tensor, " F"]) -> None:

@@ -35,9 +35,9 @@ def fit_predictor(
     """Trains net0 to predict rows from the signal, by a loss behind frozen net1.
 
     By default the squared distance to net1's output for the true row: no true codes are used but by
-    the `cross_entropy` reference. A knob that changes between two steps (`estimator.change`) acts
-    at the next; to pick such a run up, start with the knob's first value and change it by the step
-    again.
+    the `cross_entropy` reference, and by an estimator with a `label_weight`. A knob that changes
+    between two steps (`estimator.change`) acts at the next; to pick such a run up, start with the
+    knob's first value and change it by the step again.
 
     Parameters
     ----------
