@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 import tabkit
 from tabkit import estimators
-from tabkit.__main__ import check_unique, positive, seed
+from tabkit.commands.arguments import a_seed, check_unique, positive
 from tabkit.compare import parse_spec
 from tabkit.estimators import Estimator
 from tabkit.objective import Function
@@ -219,7 +219,7 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--powers", nargs="+", type=float, default=[1.5, 2.0, 3.0])
     root.add_argument("--epochs", type=positive, default=40)
     root.add_argument("--steps", type=positive, default=200, help="an epoch")
-    root.add_argument("--seeds", nargs="+", type=seed, default=[0])
+    root.add_argument("--seeds", nargs="+", type=a_seed, default=[0])
     root.add_argument("--out", type=Path, default=Path("runs/polynomial.csv"), help="picked up")
     return root
 

@@ -15,6 +15,14 @@ SUMMARY = pd.DataFrame(
     {"test_relaxed": [0.7, 0.64], "test_decoded": [0.72, 3.62]},
     index=pd.Index(["gumbel", "softmax"], name="estimator"),
 )
+DECODED = pd.DataFrame(
+    {
+        **{"decode_relaxed": [0.64, 0.7], "decode_argmax": [3.62, 0.72]},
+        **{"decode_table": [1.0, 0.71], "decode_search": [0.66, 0.7]},
+        **{"limit": 0.6, "random_row": 4.4},
+    },
+    index=pd.Index(["softmax", "gumbel"], name="estimator"),
+)
 VALUES = torch.tensor([0.5, -1.0, 2.0])
 KEPT = compare.kept_comparison()
 MEASURED = pd.DataFrame(
@@ -32,6 +40,7 @@ FRONTIER = FRONTIER.assign(decoded_se=0.1, accuracy_se=0.01, told_apart_se=0.01)
 PICTURES = {
     "loss_curve": lambda: plots.loss_curve(STEPS),
     "gap_opens": lambda: plots.gap_opens({f"e{i}": STEPS for i in range(5)}),
+    "by_decoder": lambda: plots.by_decoder(DECODED),
     "decoding_gap": lambda: plots.decoding_gap(SUMMARY, random_row=4.4),
     "distance_scatter": lambda: plots.distance_scatter(torch.arange(1.0, 9), torch.arange(8.0)),
     "category_bars": lambda: plots.category_bars(VALUES, list("abc"), marked=1, label="dL / dx"),
@@ -90,6 +99,21 @@ def test_bars_have_the_values_and_mark_one():
 def test_curves_without_a_decoded_loss_are_refused():
     with pytest.raises(ValueError, match="decode_every"):
         plots.gap_opens({"softmax": [Step(1, 1, 1.0, 0.1)]})
+
+
+def test_decoders_stand_between_the_ends_the_best_row_first():
+    picture = plots.by_decoder(DECODED.iloc[::-1])
+    assert picture.alt.index("softmax: search 0.66, argmax 3.62, table 1.00") < picture.alt.index(
+        "gumbel: search 0.70"
+    )
+    assert "the limit is 0.60, a random row costs 4.40" in picture.alt
+    (ax,) = picture.figure.axes
+    drawn = {line.get_label(): list(line.get_xdata()) for line in ax.get_lines()}
+    assert drawn["decoded by argmax"] == [0.72, 3.62]  # from below
+    assert drawn["the limit"] == [0.6, 0.6]
+    assert "decoded by first layer" not in drawn
+    swept = DECODED.reset_index().assign(data="flights", limit=[0.5, 0.7])
+    assert "the limit is 0.60" in plots.by_decoder(swept).alt
 
 
 def test_the_ruler_lists_the_best_direction_first():

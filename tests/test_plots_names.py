@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from test_maps import AGREEMENT, LANDED, MOVED, PORTS, SCORES, projection, vectors
-from test_plots import FRONTIER, KEPT, MEASURED, STEPS, SUMMARY, WALK
+from test_plots import DECODED, FRONTIER, KEPT, MEASURED, STEPS, SUMMARY, WALK
 from test_recommend import end, made, trial
 
 from tabkit import estimators, inspection, plots, ruler
@@ -29,6 +29,7 @@ NEAR = pd.DataFrame({"name": [X, Y], "neighbour": [Y, Z]})
 RACE = pd.DataFrame({"ms": 1.0, "ratio": 1.0, "ratio_q1": 1.0, "ratio_q3": 2.0}, index=[X, Y])
 DRAWN = {
     "agreement": lambda: (plots.agreement(AGREEMENT.assign(column=X)), [X]),
+    "by_decoder": lambda: (plots.by_decoder(DECODED.set_axis([X, Y])), [X, Y]),
     "category_bars": lambda: (
         plots.category_bars(torch.ones(3), NAMES, marked=1, label="x"),
         NAMES,
