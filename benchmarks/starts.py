@@ -20,6 +20,7 @@ from tabkit.compare.trials import LIMIT
 
 STARTS = {"usual": None, "0.1": 0.1, "0.03": 0.03, "0.01": 0.01, "0.003": 0.003}
 ESTIMATORS = ["softmax", "gumbel_softmax:tau=cosine/2/0.25"]
+DECODED = ("argmax", "search", "restarts")
 KEPT = {"decode_relaxed": "limit", "random_row": "random_row", "net1_correlation": "correlation"}
 
 
@@ -42,7 +43,7 @@ def by_start(results: pd.DataFrame) -> pd.DataFrame:
     parts = [groups[list(KEPT)].mean().rename(columns=KEPT)]
     for name in ESTIMATORS:
         own = results[results["estimator"] == name].groupby(keys, sort=False)
-        losses = own[["decode_argmax", "decode_search"]].mean()
+        losses = own[[f"decode_{decoder}" for decoder in DECODED]].mean()
         short = name.partition(":")[0]
         parts.append(losses.rename(columns=lambda d, s=short: f"{s}_{d.removeprefix('decode_')}"))
     table = pd.concat([*parts, groups.size().rename("seeds")], axis=1)

