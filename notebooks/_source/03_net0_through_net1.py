@@ -248,12 +248,12 @@ cockpit.twin()
 # |---|---|
 # | `table` | in each column the category whose embedding is nearest to the mixture's |
 # | `first_layer` | the same, with distances as net1's first layer sees them |
-# | `search` | change one category at a time, while that brings the row nearer to the mixture, behind net1 |
+# | `search` | one category is changed at a time, while that brings the row nearer behind net1 |
 # | `restarts` | the best of ten searches; then net0's numbers move, too |
 #
-# None of them knows the true flight. And one more line, the **limit**: a net of net0's size that
-# outputs net1's output itself, no row at all. No net0 can hope for less. Decoded by the search, where
-# will the softmax's rows stand?
+# (Nearer to the mixture's output; none of them knows the true flight.) And one more line, the
+# **limit**: a net of net0's size that outputs net1's output itself, no row at all. No net0 can hope
+# for less. Decoded by the search, where will the softmax's rows stand?
 
 # %%
 places = ["the worst still", "between the two others", "the best of all"]
