@@ -297,8 +297,8 @@ pd.DataFrame(decoded).filter(like="decode_", axis=0).round(2)
 # %% [markdown]
 # That is the green dot in the second panel of the figure: on flights, decoded by search, the plain
 # softmax's mixtures make better rows than any estimator's argmax. Where net1 gets a *sampled row*,
-# the search only finds that sample again and gains nothing; noisy mixtures gain little. And where
-# no row has the mixture's output, as in the polynomial benchmark in `benchmarks/`, no decoder helps.
+# the search only finds that sample again and gains nothing; noisy mixtures gain little. Where
+# no row has the mixture's output, as in the polynomial benchmark in `benchmarks/`, none helps.
 #
 # ## Turn the dial
 #
