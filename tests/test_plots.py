@@ -155,5 +155,10 @@ def test_the_walk_says_what_is_halfway():
 def test_what_the_summary_does_not_hold_is_refused():
     with pytest.raises(ValueError, match="no 'trains'"):
         plots.comparison(KEPT, "trains")
+    two = pd.concat([KEPT.assign(net="plain"), KEPT.assign(net="deep", decode_search=9.0)])
+    assert plots.comparison(two, "flights").alt == plots.comparison(KEPT, "flights").alt
+    assert ", 9.00" in plots.comparison(two, "flights", net="deep").alt
+    with pytest.raises(ValueError, match="no 'flights'"):
+        plots.comparison(two, "flights", net="wide")
     with pytest.raises(ValueError, match="no 'zgr' with a temperature"):
         plots.temperatures(KEPT, "flights", ["zgr"])

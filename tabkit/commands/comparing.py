@@ -57,7 +57,9 @@ def comparison_job(arguments: argparse.Namespace) -> int:
     summary.to_csv(arguments.out / "comparison.csv", index=False, float_format="%.5g")
     print(compare.sweep_text(summary))
     for name in data:
-        plots.comparison(summary, name).save(arguments.out / f"comparison_{name}.png")
+        for net in arguments.nets:
+            file = f"comparison_{name}.png" if net == "plain" else f"comparison_{name}_{net}.png"
+            plots.comparison(summary, name, net=net).save(arguments.out / file)
     return 0
 
 

@@ -77,17 +77,17 @@ def by_decoder(table: pd.DataFrame) -> Picture:
     return Picture(figure, f"Decoded loss by decoder, best first. {'. '.join(rows)}; {ends}.")
 
 
-def comparison(summary: pd.DataFrame, data: str) -> Picture:
+def comparison(summary: pd.DataFrame, data: str, *, net: str = "plain") -> Picture:
     """Relaxed and decoded loss of each estimator, and what other decoders make of the same nets.
 
     The second panel is of fewer test rows, those that `compare.decoders` decoded.
 
-    `summary`: as `compare.sweep_summary` returns it. `data`: which part of it to draw, at equal
-    steps.
+    `summary`: as `compare.sweep_summary` returns it. `data`, `net`: which part of it to draw, at
+    equal steps.
 
-    Raises ValueError if the summary holds nothing of that data set.
+    Raises ValueError if the summary holds nothing of that data set and kind of net1.
     """
-    part = _part(summary, data).sort_values("test_decoded", ascending=False)
+    part = _part(summary, data, net).sort_values("test_decoded", ascending=False)
     figure, axes = panels_of(2, width=4.9, height=0.23 * len(part) + 1.2, columns=2)
     argmax, search = "decoded by argmax", "decoded by local search behind net1"
     looks = (
@@ -130,8 +130,9 @@ def _dumbbells(ax: Axes, table: pd.DataFrame, looks: Mapping[str, tuple[str, str
     ax.set_ylim(-0.7, len(table) - 0.3)
 
 
-def _part(summary: pd.DataFrame, data: str) -> pd.DataFrame:
+def _part(summary: pd.DataFrame, data: str, net: str = "plain") -> pd.DataFrame:
     part = summary[(summary["data"] == data) & (summary["budget"] == "steps")]
+    part = part[part["net"] == net] if "net" in part else part
     if part.empty:
         raise ValueError(f"the summary holds no {data!r} at equal steps")
     return part
