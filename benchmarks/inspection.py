@@ -22,6 +22,7 @@ NET0S += ("straight_through_argmax", "direct_embedding")
 LANDED = 2_000  # test rows
 FEWEST = 4  # categories: of fewer, neighbours agree by themselves
 SEARCHED = 200  # of the landed rows, by all decoders
+DECODED = ("argmax", "table", "first_layer", "search", "best")
 
 
 def datasets() -> dict[str, Dataset]:
@@ -119,6 +120,7 @@ def landing_records(
         ).net0
         landed = inspection.landing(net0, net1, dataset, estimator, index, seed=seed)
         apart, rows = landed.distances(first_layer=True), landed.rows()
+        losses = compare.by_decoder(net0, net1, dataset, estimator, rows=SEARCHED, seed=seed)
         with_gap = rows.corr("spearman")["gap"]
         yield {
             "estimator": name,
@@ -126,7 +128,7 @@ def landing_records(
             "random_row": scale,
             "net1_correlation": correlation,
             "relaxed": landed.losses()["relaxed"],
-            **compare.by_decoder(net0, net1, dataset, estimator, rows=SEARCHED, seed=seed),
+            **{f"decode_{decoder}": losses[f"decode_{decoder}"] for decoder in DECODED},
             **apart[["to_nearest", "to_decoded", "nearest_is_decoded"]].mean(),
             "gap_with_to_nearest": with_gap["to_nearest"],
             "gap_with_to_decoded": with_gap["to_decoded"],

@@ -24,7 +24,7 @@ from tabkit.train import Fit, Step, fit_encoder, fit_jointly, fit_predictor
 __version__ = version(DISTRIBUTION)
 __getattr__, _later, _ = lazy_loader.attach(
     __name__,
-    submodules=["compare", "inspection", "lesson", "plots", "ruler", "runs", "widgets"],
+    submodules=["commands", "compare", "inspection", "lesson", "plots", "ruler", "runs", "widgets"],
     submod_attrs={"compare": ["recommend"]},
 )
 

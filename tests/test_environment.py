@@ -123,10 +123,10 @@ def test_the_distribution_has_one_name_and_one_version():
 
 def test_what_is_missed_is_brought_by_the_extra_that_is_named():
     for extra, modules in NEEDS.values():
-        assert {PROJECTS.get(module, module) for module in modules} <= projects(EXTRAS[extra])
-    missed = {PROJECTS.get(m, m) for _, modules in NEEDS.values() for m in modules}
+        assert projects(PROJECTS.get(m, m) for m in modules) <= projects(EXTRAS[extra])
+    missed = projects(PROJECTS.get(m, m) for _, modules in NEEDS.values() for m in modules)
     parts = set().union(*(projects(PARTS[name]) for name in PARTS if name not in {"docs", "test"}))
-    assert parts - missed == {"jupyterlab", "rtdl-revisiting-models"}  # for the notebooks alone
+    assert parts - missed == {"jupyterlab"}  # for the notebooks alone
 
 
 def imported(node):
@@ -189,7 +189,10 @@ tabkit.compare.sweep([cell], "nowhere")"""
 CLUSTER = """import tabkit.commands
 with tabkit.commands.backend("nowhere:1"): pass"""
 POLARS = "import polars\ntabkit.Schema.infer(polars.DataFrame({'a': [1, 2]}), categorical=['a'])"
+TRANSFORMER = """schema = tabkit.planted(200, categorical=2, continuous=1).schema
+tabkit.compare.kinds.net1_of("ft_transformer", schema, 0)"""
 USES = {
+    "an FT-Transformer": ([], TRANSFORMER),
     "inspection": ([], "tabkit.inspection.nearest"),
     "parquet files": ([], "tabkit.flights(1000)"),
     "plots": ([], "tabkit.plots.decoding_gap"),

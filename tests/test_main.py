@@ -118,7 +118,7 @@ def test_an_interrupted_run_is_picked_up_by_the_same_call(folder, tmp_path, monk
     assert "picks up" in capsys.readouterr().err
     assert len(pd.read_csv(tmp_path / "results.csv")) == 1
     assert run(tmp_path) == 0
-    a, b = (pd.read_csv(f / "results.csv").drop(columns="seconds") for f in (folder, tmp_path))
+    a, b = (pd.read_csv(f / "results.csv").filter(regex="^(?!seconds)") for f in (folder, tmp_path))
     pd.testing.assert_frame_equal(a, b, check_exact=True)
 
 
@@ -134,7 +134,7 @@ def test_the_comparison_writes_and_prints_its_table(tmp_path, capsys):
     assert all(name in said for name in names)
     assert "equal evaluations" in said
     cells = pd.read_csv(tmp_path / "cells.csv")
-    assert len(cells) == 2 * (1 + 2)
+    assert len(cells) == 2 * (1 + 1 + 2)  # the limit, and two budgets
     summary = pd.read_csv(tmp_path / "comparison.csv")
     assert set(summary["estimator"]) == set(names)
     assert (tmp_path / "comparison_planted.png").read_bytes().startswith(b"\x89PNG")
@@ -148,7 +148,6 @@ def test_the_comparison_writes_and_prints_its_table(tmp_path, capsys):
         (["--estimators", "softmx"], "no estimator is called"),
         (["--estimators", "exact"], "more than limit"),
         (["--estimators", "zgr", "zgr"], "names zgr twice"),
-        (["--table", "missing.csv"], "--rows takes a subset of the flights"),
         (["--seeds", "1", "1"], "names 1 twice"),
         (["--scheduler", "nowhere"], "nowhere"),
     ],

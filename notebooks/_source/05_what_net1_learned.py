@@ -52,7 +52,7 @@ def trained(seed, start=None):
     """A frozen net1; `start` is the standard deviation of its tables before training."""
     net1 = tabkit.RowEncoder(data.schema, embedding_std=start, seed=seed)
     kept = Path("runs/05") / f"net1-{seed}-{start}.pt"
-    fit = tabkit.fit_encoder(net1, data, steps=600, seed=seed, checkpoint=kept)
+    fit = tabkit.fit_encoder(net1, data, steps=600, batch=1024, seed=seed, checkpoint=kept)
     fit.run(f"net1, seed {seed}")
     return tabkit.freeze(net1)
 
@@ -245,7 +245,8 @@ names = ["softmax", "gumbel_softmax", "straight_through_gumbel", "direct_embeddi
 landed = {}
 for name in names:
     estimator = estimators.make(name)
-    net0 = compare.train_and_score(estimator, net1, data, name=name, steps=400, batch=256).net0
+    net0 = tabkit.RowPredictor(data.signal.shape[1], net1, head=estimator.head)
+    tabkit.fit_predictor(net0, net1, data, estimator, steps=400, batch=256).run(name)
     landed[name] = inspection.landing(net0, net1, data, estimator, data.test[:1000])
 
 # %%
@@ -275,9 +276,9 @@ shares = pd.DataFrame({"decoded": often, "true": truth, "air_time": air, "rank":
 shares.nlargest(4, "decoded").round(3)
 
 # %% [markdown]
-# The two that it chooses most have the shortest and the longest flights (`rank` is by `air_time`,
-# in standard deviations): between these ends any flight time can be mixed. They are the ends of a
-# scale, and no prediction. Is it being *between* categories that costs, then, or being decoded to a
+# The two that it chooses most are among those with the shortest and the longest flights (`rank` is
+# by `air_time`, in standard deviations): between these ends any flight time can be mixed. They are
+# ends of a scale, and no prediction. Is it being *between* categories that costs, then, or being decoded to a
 # *far* one?
 
 # %%

@@ -98,6 +98,7 @@ def sweep_summary(results: pd.DataFrame) -> pd.DataFrame:
     ValueError
         If two results differ in more than data, budget, estimator and seed.
     """
+    results = results if "net" in results else results.assign(net="plain")
     if results.duplicated([*KEYS, "seed"]).any():
         raise ValueError(
             "the results mix other settings than data, net, budget, estimator and seed"

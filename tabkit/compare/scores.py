@@ -242,7 +242,9 @@ def with_shares(table: pd.DataFrame) -> pd.DataFrame:
     """The table with ``share_argmax`` and so on: of the way from a random row to the limit."""
     way = table["random_row"] - table["limit"]
     every = {
-        f"share_{name}": (table["random_row"] - table[f"decode_{name}"]) / way for name in DECODERS
+        f"share_{name}": (table["random_row"] - table[f"decode_{name}"]) / way
+        for name in DECODERS
+        if f"decode_{name}" in table
     }
     return table.assign(**every)
 
