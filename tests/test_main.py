@@ -17,8 +17,16 @@ def run(out):
     return cli.main(["run", *SMALL, "--seeds", "0", "1", "--out", str(out), "--estimators", *NAMES])
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_are_decoded():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tabkit.commands.running.DECODED", 50)
+        patch.setattr("tabkit.compare.sweeping.SEARCHED_ROWS", 20)
+        yield
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, few_are_decoded):
     out = tmp_path_factory.mktemp("runs") / "small"
     assert run(out) == 0
     return out
@@ -166,7 +174,7 @@ def test_jobs_are_a_number_of_processes(jobs, capsys):
     assert "--jobs" in capsys.readouterr().err
 
 
-RECOMMEND = ["recommend", "--rows", "2000", "--encoder-steps", "3", "--minutes", "0.15"]
+RECOMMEND = ["recommend", "--rows", "2000", "--encoder-steps", "3", "--minutes", "0.3"]
 
 
 def test_the_recommendation_is_printed_and_kept(tmp_path, capsys, monkeypatch):
@@ -190,7 +198,7 @@ def test_the_recommendation_is_made_for_a_table_of_ones_own(tmp_path, capsys, mo
     frame.to_csv(tmp_path / "cars.csv", index=False)
     call = ["recommend", "--table", str(tmp_path / "cars.csv"), "--categorical", "make"]
     call += ["--continuous", "power", "--estimators", "softmax", "--encoder-steps", "3"]
-    assert cli.main([*call, "--minutes", "0.1", "--out", str(tmp_path / "new")]) == 0
+    assert cli.main([*call, "--minutes", "0.3", "--out", str(tmp_path / "new")]) == 0
     said = capsys.readouterr().out
     assert "Train through softmax, decode by" in said
     assert "make" in said and "300" in said  # the table's report

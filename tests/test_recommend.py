@@ -146,7 +146,7 @@ def test_a_softened_net_with_tables_and_no_first_layer_takes_embeddings(dataset)
     setting = Setting(theirs, dataset, None, 64, dataset.test[:ROWS])
     assert "direct_embedding" in set(recommending.usual(setting, None))
     found = tabkit.recommend(theirs, dataset, 2, **QUICK, estimators=["direct_embedding"])
-    assert set(found.table["decoder"]) == {"argmax", "table", "search"}
+    assert set(found.table["decoder"]) >= {"argmax", "table", "search"}
 
 
 def test_a_net_without_tables_is_an_equal(dataset, bare, monkeypatch, unhurried):

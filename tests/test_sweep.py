@@ -164,8 +164,9 @@ def test_data_of_ones_own_goes_through_its_loader(tmp_path):
 
 
 @pytest.mark.parametrize("net", compare.kinds.KINDS)
-def test_net0_learns_behind_every_kind_of_net1(net, tmp_path):
+def test_net0_learns_behind_every_kind_of_net1(net, tmp_path, monkeypatch):
     pytest.importorskip("rtdl_revisiting_models")
+    monkeypatch.setattr(MODULE, "SEARCHED_ROWS", 20)
     cells = compare.cells(["softmax"], [0], **SIZES, nets=[net])
     summary = compare.sweep_summary(sweep(cells, tmp_path, jobs=1, progress=False))
     assert summary["net"].tolist() == [net, net]  # at both budgets

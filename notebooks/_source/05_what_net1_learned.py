@@ -278,8 +278,8 @@ shares.nlargest(4, "decoded").round(3)
 # %% [markdown]
 # The two that it chooses most are among those with the shortest and the longest flights (`rank` is
 # by `air_time`, in standard deviations): between these ends any flight time can be mixed. They are
-# ends of a scale, and no prediction. Is it being *between* categories that costs, then, or being decoded to a
-# *far* one?
+# ends of a scale, and no prediction. Is it being *between* categories that costs, then, or being
+# decoded to a *far* one?
 
 # %%
 softmax, fall = landed["softmax"].rows(), landed["softmax"].gap_by_column().nlargest(4)

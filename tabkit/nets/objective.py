@@ -9,7 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from tabkit import simplex
-from tabkit.fast.exchanges import BACKWARD, SHORTLIST, Exchanges
+from tabkit.fast.exchanges import BACKWARD, SHORTLIST, TOGETHER, Exchanges
 from tabkit.nets import interface
 from tabkit.nets.folded import FoldedEncoder, folded
 from tabkit.objective import Codes, Exchange, Function, Losses, Objective, Simplex
@@ -86,9 +86,22 @@ class SquaredDistance(Objective):
     def exchanges(self, codes: Codes, cardinalities: tuple[int, ...]) -> Exchange:
         net1 = folded(self.net1)
         if not isinstance(net1, FoldedEncoder):
-            return super().exchanges(codes, cardinalities)
+            return lambda column, categories: self._exchanged(codes, column, categories)
         hidden = net1.first(codes, self.continuous)
         return Exchanges(net1.first, net1.behind, codes, hidden, self.target)
+
+    @torch.no_grad()
+    def _exchanged(
+        self, codes: Codes, column: int, categories: Int64[Tensor, "B M"]
+    ) -> Float[Tensor, "B M"]:
+        """The losses of whole rows with `categories` put into a column, by their codes."""
+        M, losses = categories.shape[1], []
+        for rows in torch.arange(len(codes), device=codes.device).split(max(1, TOGETHER // M)):
+            changed = codes[rows].repeat_interleave(M, dim=0)
+            changed[:, column] = categories[rows].flatten()
+            part = self.at(rows.repeat_interleave(M))
+            losses.append(part.loss(changed).view(-1, M))
+        return torch.cat(losses)
 
     @torch.no_grad()
     def tried(self, codes: Codes, loss: Losses, cardinalities: tuple[int, ...]) -> Simplex:
