@@ -271,7 +271,7 @@ plots.by_decoder(by_decoder)
 
 # %% [markdown]
 # The best of all, and near the limit. **The mixture was never at fault; the decoder was.** A search
-# has its price, some hundred evaluations of net1 a row:
+# has its price, some two hundred evaluations of net1 a row; restarts take over ten times as many:
 
 # %%
 costs = by_decoder.loc["softmax"].filter(regex="^(evaluations|seconds)_")
