@@ -87,6 +87,12 @@ def test_restarts_search_from_rows_that_the_mixture_allows_and_move_the_numbers_
     assert torch.equal(restarting.drawn(point, net1.cardinalities, quantiles), searched.codes)
 
 
+def test_restarts_leave_the_gradients_of_a_net_that_still_trains(dataset):
+    net1 = RowEncoder(dataset.schema, Z=3, width=16, depth=1, D=4)
+    decode(untrained(net1, dataset), dataset.signal[:20], net1, decoder="restarts")
+    assert all(weight.grad is None for weight in net1.parameters())
+
+
 def test_restarts_draw_no_category_without_a_share(dataset):
     K, draws = dataset.schema.cardinalities, torch.Generator().manual_seed(0)
     point = torch.rand(500, sum(K), generator=draws)

@@ -178,6 +178,12 @@ def test_net0_learns_behind_every_kind_of_net1(net, tmp_path, monkeypatch):
     assert row.share_search == pytest.approx(share)
 
 
+def test_an_estimator_of_one_evaluation_is_in_whatever_budget_is_asked_for():
+    sizes = SIZES | {"budgets": ["evaluations"]}
+    found = {(c.estimator, c.budget) for c in compare.cells([NAMES[0], NAMES[2]], [0], **sizes)}
+    assert found == {("limit", "steps"), (NAMES[0], "steps"), (NAMES[2], "evaluations")}
+
+
 def test_without_the_limit_there_is_no_share_of_the_way(finished):
     results = finished[1]
     summary = compare.sweep_summary(results[results["estimator"] != "limit"])

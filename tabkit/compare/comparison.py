@@ -73,16 +73,15 @@ def cells(
         for data, count in rows.items()
         for net in nets
         for text in (LIMIT, *chosen)
-        for budget in budgets_of(text, load(data, count).schema.cardinalities)
-        if budget in budgets
+        for budget in budgets_of(text, load(data, count).schema.cardinalities, budgets)
         for seed in seeds
     ]
 
 
-def budgets_of(text: str, cardinalities: Sequence[int]) -> tuple[str, ...]:
-    """The budgets at which an estimator has to be trained."""
+def budgets_of(text: str, cardinalities: Sequence[int], budgets: Sequence[str]) -> Sequence[str]:
+    """Of these budgets those at which an estimator has to be trained."""
     once = text == LIMIT or parse_spec(text).estimator.evaluations(cardinalities) == 1
-    return BUDGETS[:1] if once else BUDGETS
+    return BUDGETS[:1] if once else budgets
 
 
 def sweep_summary(results: pd.DataFrame) -> pd.DataFrame:
@@ -125,13 +124,15 @@ def beside_the_limit(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def sweep_text(summary: pd.DataFrame) -> str:
-    """The tables for a terminal, one per data set, net1 and budget, and what decoding costs."""
+    """The tables for a terminal, one per data set, net1 and budget."""
     decoders = {f"decode_{name}": name for name in DECODERS}
-    shown = ["train_relaxed", "test_relaxed", "decode_relaxed", *decoders, "decode_best"]
-    shown += ["entropy", "accuracy", "seconds"]
+    shown = ["train_relaxed", "test_relaxed", "test_decoded", "test_decoded_se"]
+    shown += ["decode_relaxed", *decoders, "decode_best", "entropy", "accuracy", "seconds"]
     parts = []
     for (data, net, budget), group in summary.groupby(["data", "net", "budget"], sort=False):
-        table = group.set_index("estimator")[shown].rename(columns=decoders)
+        table = group.set_index("estimator")[shown].rename(
+            columns=decoders | {"test_decoded_se": "se"}
+        )
         row = group.iloc[0]
         title = f"{data}, {net} net1, equal {budget}: {row.seeds} seeds, best by argmax first"
         ends = f"a random row {row.random_row:.3f}, the limit {row.limit:.3f}"

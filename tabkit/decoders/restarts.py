@@ -83,8 +83,8 @@ def descended(handed: Handed, codes: Codes) -> Float[Tensor, "B N"]:
     numbers, wanted = handed.continuous.clone().requires_grad_(), handed.output.detach()
     adam = torch.optim.Adam([numbers], lr=RATE)
     for _ in range(STEPS):
-        adam.zero_grad()
-        (handed.net1(codes, numbers) - wanted).square().sum().backward()
-        numbers.grad.masked_fill_(~handed.moves, 0.0)
+        loss = (handed.net1(codes, numbers) - wanted).square().sum()
+        (slope,) = torch.autograd.grad(loss, numbers)  # net1's own gradients stay as they are
+        numbers.grad = slope.masked_fill(~handed.moves, 0.0)
         adam.step()
     return numbers.detach()
