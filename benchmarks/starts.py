@@ -9,7 +9,6 @@ rows, which the other tables never show.
 
 import argparse
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -24,7 +23,6 @@ DECODED = ("argmax", "search", "restarts")
 KEPT = {"decode_relaxed": "limit", "random_row": "random_row", "net1_correlation": "correlation"}
 
 
-@lru_cache(maxsize=2)
 def validated(name: str, rows: int) -> Dataset:
     """A data set whose validation rows stand for the test rows, so that those are not looked at."""
     data = compare.load_data(name, rows)

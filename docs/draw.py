@@ -23,7 +23,7 @@ NETS = """
 import tabkit
 from tabkit import widgets
 data = tabkit.flights()
-net1 = tabkit.RowEncoder(data.schema, embedding_std=0.03)
+net1 = tabkit.RowEncoder(data.schema)
 for _ in tabkit.fit_encoder(net1, data, steps=1500, batch=2048, checkpoint="net1.pt"): pass
 net1 = tabkit.freeze(net1)
 

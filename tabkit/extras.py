@@ -14,12 +14,14 @@ NEEDS = {
     "parquet files": ("data", ["pyarrow"]),
     "saved runs": ("data", ["safetensors"]),
     "plots": ("plot", ["matplotlib", "plotly"]),
+    "ranks": ("sweep", ["scipy", "scikit_posthocs"]),
     "sweeps": ("sweep", ["joblib"]),
     "the app": ("lab", ["ipywidgets", "voila"]),
     "two-sample tests": ("inspect", ["sklearn"]),
     "widgets": ("lab", ["ipywidgets"]),
 }
-PROJECTS = {"sklearn": "scikit-learn", "umap": "umap-learn"}  # where a module's name is another
+# Where a module's name is another.
+PROJECTS = {"scikit_posthocs": "scikit-posthocs", "sklearn": "scikit-learn", "umap": "umap-learn"}
 
 
 def need(what: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tabkit import compare, plots
 from tabkit.commands.arguments import ESTIMATORS, a_seed, check_unique, positive, processes
-from tabkit.compare.comparison import DATA_ROWS, FULL, QUICK, QUICK_ROWS
+from tabkit.compare.comparison import DATA_ROWS, QUICK, QUICK_ROWS, whole
 from tabkit.compare.kinds import KINDS
 from tabkit.compare.sweeping import BUDGETS
 from tabkit.extras import imports_for
@@ -15,14 +15,15 @@ from tabkit.extras import imports_for
 
 def compare_arguments(add: Callable[..., object]) -> None:
     """The arguments of ``compare``."""
-    add("--quick", action="store_true", help="a few minutes in place of an hour")
+    add("--quick", action="store_true", help="a few minutes in place of some hours")
     add("--estimators", **ESTIMATORS)
     add("--seeds", nargs="+", type=a_seed, help="(0 to 4; quick: 0 1)")
     add("--data", nargs="+", choices=list(DATA_ROWS), help="(all; quick: flights planted)")
-    add("--nets", nargs="+", choices=KINDS, default=["plain"], help="kinds of net1 (plain)")
+    nets = "kinds of net1 (all; quick, or with --estimators: plain)"
+    add("--nets", nargs="+", choices=KINDS, help=nets)
     add("--budgets", nargs="+", choices=BUDGETS, default=list(BUDGETS), help="equal what (both)")
     add("--steps", type=positive, help="of a net0 (600; quick: 300)")
-    add("--encoder-steps", type=positive, help="of a net1 (1500; quick: 600)")
+    add("--encoder-steps", type=positive, help="of a net1 (600)", default=600)
     add("--batch", type=positive, default=256, help="rows, at equal steps (256)")
     add("--jobs", type=processes, default=-1, help="processes (-1: all cores)")
     add("--scheduler", help="address of a Dask scheduler to run on")
@@ -34,21 +35,21 @@ def compare_arguments(add: Callable[..., object]) -> None:
 
 
 def comparison_job(arguments: argparse.Namespace) -> int:
-    """Estimators x temperatures x seeds, at equal steps and at equal net1 evaluations."""
+    """Estimators x decoders x tables x nets x seeds, at equal steps and at equal evaluations."""
     quick = arguments.quick
-    chosen = arguments.estimators or (QUICK if quick else FULL)
+    chosen = arguments.estimators or (QUICK if quick else None)
+    nets = arguments.nets or (list(KINDS) if chosen is None else ["plain"])
     seeds = arguments.seeds or list(range(2 if quick else 5))
     data = arguments.data or (["flights", "planted"] if quick else list(DATA_ROWS))
-    check_unique(estimators=chosen, seeds=seeds, data=data, nets=arguments.nets)
+    check_unique(estimators=chosen or (), seeds=seeds, data=data, nets=nets)
     rows = {name: (QUICK_ROWS if quick else DATA_ROWS)[name] for name in data}
-    steps, encoder_steps = (300, 600) if quick else (600, 1500)
-    sizes = {
-        "steps": arguments.steps or steps,
-        "encoder_steps": arguments.encoder_steps or encoder_steps,
-        "batch": arguments.batch,
-    }
-    axes = {"nets": arguments.nets, "budgets": arguments.budgets}
-    cells = compare.cells(chosen, seeds, rows=rows, **axes, **sizes)
+    sizes = {"steps": arguments.steps or (300 if quick else 600), "batch": arguments.batch}
+    sizes["encoder_steps"] = arguments.encoder_steps
+    axes = {"rows": rows, "nets": nets, "budgets": arguments.budgets}
+    if chosen is None:
+        cells = whole(seeds, **axes, **sizes)
+    else:
+        cells = compare.cells(chosen, seeds, **axes, **sizes)
     print(f"{len(cells)} cells; finished ones are kept in {arguments.out}", flush=True)
     with backend(arguments.scheduler):
         results = compare.sweep(cells, arguments.out, jobs=arguments.jobs)
@@ -57,7 +58,7 @@ def comparison_job(arguments: argparse.Namespace) -> int:
     summary.to_csv(arguments.out / "comparison.csv", index=False, float_format="%.5g")
     print(compare.sweep_text(summary))
     for name in data:
-        for net in arguments.nets:
+        for net in nets:
             file = f"comparison_{name}.png" if net == "plain" else f"comparison_{name}_{net}.png"
             plots.comparison(summary, name, net=net).save(arguments.out / file)
     return 0

@@ -1,7 +1,15 @@
 """What a trained net0 is worth, over many estimators and seeds."""
 
 from tabkit.compare.advice import Recommendation
-from tabkit.compare.comparison import cells, kept_comparison, sweep_summary, sweep_text
+from tabkit.compare.comparison import (
+    Ranks,
+    cells,
+    kept_comparison,
+    rank,
+    sweep_summary,
+    sweep_text,
+    whole,
+)
 from tabkit.compare.limit import fit_limit
 from tabkit.compare.plausible import TwoSample, two_sample
 from tabkit.compare.recommending import check_budget, recommend
@@ -27,6 +35,7 @@ from tabkit.compare.sweeping import Cell, load_data, sweep
 
 __all__ = [
     "Cell",
+    "Ranks",
     "Recommendation",
     "Trained",
     "TwoSample",
@@ -39,6 +48,7 @@ __all__ = [
     "pair_distances",
     "parse_spec",
     "random_row_loss",
+    "rank",
     "recommend",
     "score",
     "summary",
@@ -47,5 +57,6 @@ __all__ = [
     "table",
     "train_and_score",
     "two_sample",
+    "whole",
     "with_shares",
 ]

@@ -80,21 +80,23 @@ def by_decoder(
     *,
     rows: int = SEARCHED_ROWS,
     seed: int = 0,
+    decoders: Iterable[str] | None = None,
 ) -> dict[str, float]:
     """What net0's first `rows` test rows cost, by the decoder that makes hard rows of its output.
 
     Of each decoder of `tabkit.decode`, such as the argmax: ``decode_argmax``, the mean loss;
     ``evaluations_argmax`` of net1, a row; ``seconds_argmax`` for 20,000 rows at this speed, net0's
-    included. NaN where net1 lacks what a decoder needs. ``decode_relaxed``, the loss of what was
-    handed over, and ``decode_best``: a search for the row nearest to the *true* output, which no
-    decoder knows: about what is left to gain.
+    included. NaN where net1 lacks what a decoder needs, or it is not among `decoders`.
+    ``decode_relaxed``, the loss of what was handed over, and ``decode_best``: a search for the row
+    nearest to the *true* output, which no decoder knows: about what is left to gain.
 
     What is handed over is, for the relaxations that sample, one draw, so their search looks for
     that draw's row and is of little use; for estimators that are no relaxation, the hard row, which
     the search returns as it is.
     """
     setting = Setting(net1, dataset, None, rows, dataset.test[:rows])
-    relaxed, losses, seconds, asked = setting.decoded(net0, estimator, possible(net1), seed=seed)
+    chosen = possible(net1) if decoders is None else decoders
+    relaxed, losses, seconds, asked = setting.decoded(net0, estimator, chosen, seed=seed)
     found = {}
     for name in DECODERS:
         found[f"decode_{name}"] = losses[name].mean().item() if name in losses else math.nan
@@ -183,14 +185,15 @@ def train_and_score(
     name: str,
     seed: int = 0,
     decode_rows: int = 0,
+    decoders: Iterable[str] | None = None,
     progress: bool = True,
     **options: Any,
 ) -> Trained:
     """Trains a new net0 through an estimator, under a progress bar, and scores it.
 
     The scores are on up to 20,000 training rows and on the test rows, of which the first
-    `decode_rows` are decoded by every decoder. `options` go to `fit_predictor`: steps, batch, lr,
-    schedules, checkpoint, decode_every (20). Raises as that.
+    `decode_rows` are decoded by every decoder, or by these `decoders`. `options` go to
+    `fit_predictor`: steps, batch, lr, schedules, checkpoint, decode_every (20). Raises as that.
     """
     net0 = RowPredictor(dataset.signal.shape[1], net1, head=estimator.head, seed=seed)
     options = {"decode_every": DECODE_EVERY} | options
@@ -198,9 +201,9 @@ def train_and_score(
     history = fit.run(name) if progress else list(fit)
     indices = dataset.train[:SCORED_ROWS], dataset.test
     scores = (score(net0, net1, dataset, estimator, index, seed=seed) for index in indices)
-    every = {"rows": decode_rows, "seed": seed}
-    decoders = by_decoder(net0, net1, dataset, estimator, **every) if decode_rows else {}
-    return Trained(name, seed, net0, history, *scores, decoders)
+    every = {"rows": decode_rows, "seed": seed, "decoders": decoders}
+    found = by_decoder(net0, net1, dataset, estimator, **every) if decode_rows else {}
+    return Trained(name, seed, net0, history, *scores, found)
 
 
 def table(results: Iterable[Trained]) -> pd.DataFrame:

@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 from tabkit.compare.kinds import check_kind, frozen, net1_of
 from tabkit.compare.scores import SCORED_ROWS, SEARCHED_ROWS, distance_correlation, train_and_score
 from tabkit.compare.specs import parse_spec
-from tabkit.compare.trials import LIMIT, Setting
+from tabkit.compare.trials import LIMIT, Setting, affordable
 from tabkit.data import Dataset, adult, bikeshare, census, flights, planted
 from tabkit.extras import DISTRIBUTION, imports_for
 from tabkit.schema import Schema
@@ -64,7 +64,7 @@ class Cell:
     budget: str = "steps"
     steps: int = 600
     batch: int = 256
-    encoder_steps: int = 1500
+    encoder_steps: int = 600
     lr: float = 3e-3
     net: str = "plain"
 
@@ -235,7 +235,7 @@ def train_cell(cell: Cell, net1: Any, dataset: Dataset) -> Record:
     steps, batch = cell.plan(evaluations)
     sizes = {"steps": steps, "batch": batch, "lr": cell.lr, "seed": cell.seed}
     quiet = {"schedules": schedules, "decode_every": 0, "progress": False}
-    quiet["decode_rows"] = SEARCHED_ROWS
+    quiet["decode_rows"], quiet["decoders"] = SEARCHED_ROWS, affordable(net1)
     trained = train_and_score(estimator, net1, dataset, name=cell.estimator, **sizes, **quiet)
     return {
         **{"ran_steps": steps, "ran_batch": batch, "evaluations": evaluations},

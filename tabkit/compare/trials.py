@@ -258,3 +258,12 @@ class Setting:
         return (
             None if bool(flat.abs().amax() > 0) else "it is zero: no category is told from another"
         )
+
+
+def affordable(net1: Any) -> list[str]:
+    """The decoders of a sweep: restarts only behind a net1 that folds.
+
+    Behind an FT-Transformer they would take longer than all else together.
+    """
+    folds = isinstance(folded(net1), FoldedEncoder)
+    return [name for name in possible(net1) if folds or name != "restarts"]

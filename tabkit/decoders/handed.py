@@ -14,6 +14,7 @@ from tabkit.estimators.door import allowed_logits
 from tabkit.nets import SquaredDistance
 from tabkit.objective import Objective
 from tabkit.schema import Fixed
+from tabkit.simplex import blocks
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +55,14 @@ class Handed:
     def allowed(self) -> Bool[Tensor, "B F"]:
         """The categories that may be decoded."""
         return ~self.logits.isneginf()
+
+    @cached_property
+    def hard(self) -> Bool[Tensor, " B"]:
+        """Which of what was handed over are rows already: one-hot in every column."""
+        if self.simplex is None:
+            return torch.zeros(len(self.logits), dtype=torch.bool, device=self.logits.device)
+        most = [block.amax(dim=1) == 1 for block in blocks(self.simplex, self.cardinalities)]
+        return torch.stack(most).all(dim=0)
 
     @cached_property
     def embedding(self) -> Float[Tensor, "B CD"]:

@@ -24,7 +24,8 @@ def restarts(handed: Handed) -> Rows:
     handed over, column by column (a Latin hypercube: the same quantiles for every row, so that the
     rows do not depend on each other). Then 20 steps of Adam move the numbers that net0 was free to
     choose, where that brings the row nearer to net1's output for what was handed over, and a last
-    search begins there. With an objective of one's own the numbers stay.
+    search begins there. With an objective of one's own the numbers stay. Where rows were handed
+    over as they are, nothing is nearer, and one search is all.
     """
     return restarted(handed, lambda objective: objective)
 
@@ -37,6 +38,8 @@ def restarted(handed: Handed, seen: Callable[[Objective], Objective]) -> Rows:
         codes, reached = searched(handed, start, objective)
         if found is None:
             found, loss = codes, reached
+            if handed.wanted is None and bool(handed.hard.all()):
+                return Rows(found, handed.continuous)
             continue
         nearer = reached < loss
         found, loss = torch.where(nearer[:, None], codes, found), torch.minimum(reached, loss)

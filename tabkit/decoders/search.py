@@ -36,7 +36,8 @@ def nearest(handed: Handed, metrics: list[Float[Tensor, "R D"]] | None) -> Codes
 def search(handed: Handed) -> Codes:
     """The row whose output behind net1 is nearest to the output for what was handed over.
 
-    From the choice of `first_layer`, where net1 shows one, else from the argmax.
+    From the choice of `first_layer`, where net1 shows one, else from the argmax; a row that was
+    handed over as it is, from itself.
     """
     return search_by(handed, handed.objective)
 
@@ -49,8 +50,13 @@ def search_by(handed: Handed, objective: Objective) -> Codes:
 
 def start_of(handed: Handed) -> Codes:
     """Where a search begins."""
-    shown = has(handed.net1, "embedding", "first_layer") and handed.wanted is None
-    return first_layer(handed) if shown else argmax(handed)
+    if handed.wanted is not None:
+        return argmax(handed)
+    shown = has(handed.net1, "embedding", "first_layer")
+    start, hard = first_layer(handed) if shown else argmax(handed), handed.hard
+    if not bool(hard.any()):
+        return start
+    return torch.where(hard[:, None], argmax_codes(handed.simplex, handed.cardinalities), start)
 
 
 @torch.no_grad()

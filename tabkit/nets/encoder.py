@@ -11,6 +11,8 @@ from tabkit.nets.mlp import mlp
 from tabkit.objective import Codes, Simplex
 from tabkit.schema import Schema
 
+SMALL_START = 0.01  # standard deviation of the tables; measured by benchmarks/starts.py
+
 
 class RowEncoder(nn.Module):
     """net1, a siamese net: embeds a row so that distances between outputs mean something.
@@ -28,9 +30,10 @@ class RowEncoder(nn.Module):
     D
         Width of one column's embedding.
     embedding_std
-        Standard deviation of the embedding tables at the start, as in `SoftEmbedding`. After a
-        small start, such as 0.03, distances in the tables say what was learned; after the usual
-        one they are mostly those of the start (notebook 05).
+        Standard deviation of the embedding tables at the start; the usual one, as in
+        `SoftEmbedding`, if None. The default is small: net0's rows get better by it, and distances
+        in the tables say what was learned, where after the usual start they are mostly those of
+        the start (notebook 05). benchmarks/starts.py measures both.
     validate_args
         As in `SoftEmbedding`.
     seed
@@ -65,7 +68,7 @@ class RowEncoder(nn.Module):
         width: int = 256,
         depth: int = 2,
         D: int = 8,
-        embedding_std: float | None = None,
+        embedding_std: float | None = SMALL_START,
         validate_args: bool = True,
         seed: int = 0,
         device: torch.device | str | None = None,

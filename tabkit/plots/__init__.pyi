@@ -1,3 +1,5 @@
+from .answers import frontier as frontier
+from .answers import ranks as ranks
 from .maps.chooser import category_maps as category_maps
 from .maps.interactive import Interactive as Interactive
 from .maps.places import geography as geography
@@ -11,7 +13,6 @@ from .mixtures import simplex as simplex
 from .mixtures import simplexes as simplexes
 from .mixtures import walk as walk
 from .picture import Picture as Picture
-from .plausible import frontier as frontier
 from .results import by_decoder as by_decoder
 from .results import comparison as comparison
 from .results import decoding_gap as decoding_gap

@@ -97,7 +97,7 @@ def ready_nets(
     """
     files = [folder / "net1.pt", folder / "net0.pt"]
     dataset = compare.load_data("flights", rows)
-    net1 = RowEncoder(dataset.schema, embedding_std=0.03)
+    net1 = RowEncoder(dataset.schema)
     drive(fit_encoder(net1, dataset, steps=encoder_steps, checkpoint=files[0]), "net1")
     net1 = freeze(net1)
     net0, chosen = RowPredictor(dataset.signal.shape[1], net1), make("straight_through_gumbel")

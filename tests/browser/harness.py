@@ -56,7 +56,7 @@ NETS = """
 from tabkit import RowEncoder, RowPredictor, estimators, fit_encoder, fit_predictor, flights
 from tabkit import freeze, widgets
 dataset = flights(rows=5_000, held_out=500)
-net1 = RowEncoder(dataset.schema, embedding_std=0.03)
+net1 = RowEncoder(dataset.schema)
 for _ in fit_encoder(net1, dataset, steps=50, batch=512, checkpoint="net1.pt"): pass
 net1 = freeze(net1)
 net0 = RowPredictor(dataset.signal.shape[1], net1)

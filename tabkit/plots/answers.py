@@ -1,8 +1,10 @@
-"""The figure of rows that are right for net1 and plausible."""
+"""Figures of what is best: ranks, and rows that are right for net1 and plausible."""
 
 import numpy as np
 import pandas as pd
 
+from tabkit.compare import Ranks
+from tabkit.extras import imports_for
 from tabkit.plots.palette import AMBER, BLUE, GREEN, GREY, ORANGE, PINK, SKY
 from tabkit.plots.panels import ROUND, legend_above, number_logs, panels_of
 from tabkit.plots.picture import Picture, check_columns, literal
@@ -52,3 +54,22 @@ def frontier(summary: pd.DataFrame) -> Picture:
     return Picture(
         figure, f"Decoded loss, accuracy, share told, by label_weight: {'. '.join(told)}."
     )
+
+
+def ranks(found: Ranks) -> Picture:
+    """A critical-difference diagram: mean ranks on a line, bars over what cannot be parted.
+
+    As in Demsar, JMLR 7 (2006), by scikit-posthocs.
+    """
+    with imports_for("ranks"):
+        from scikit_posthocs import critical_difference_diagram  # noqa: PLC0415
+    figure, (axes,) = panels_of(1, width=8.8, height=0.6 + 0.2 * len(found.mean), columns=1)
+    names = {way: literal(way) for way in found.mean.index}
+    pairs = found.pairs.rename(index=names, columns=names)
+    labels = {"fontsize": 8}
+    look = {"label_props": labels, "color_palette": [INK] * len(names)}
+    critical_difference_diagram(found.mean.rename(names), pairs, ax=axes, **look)
+    axes.set_title(f"mean rank over {len(found.shares)} blocks: 1 is the best", fontsize=9)
+    order = "; ".join(f"{way} {mean:.1f}" for way, mean in found.mean.items())
+    tied = ", ".join(found.best[1:]) or "none"
+    return Picture(figure, f"Mean ranks, best first: {order}. Not parted from the first: {tied}.")
