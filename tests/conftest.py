@@ -47,7 +47,7 @@ def dataset():
 @pytest.fixture
 def net1(dataset):
     """A small frozen encoder of those rows."""
-    return freeze(RowEncoder(dataset.schema, Z=3, width=16, depth=1, D=4))
+    return freeze(RowEncoder(dataset.schema, Z=3, width=16, depth=1, D=4, embedding_std=None))
 
 
 class Bare(nn.Module):

@@ -286,7 +286,7 @@ def softened(net1, data):
 def nets():
     """net1, as codes and as simplexes, folded or not, and net0."""
     data = planted(300, categorical=3, continuous=2, cardinality=(3, 5))
-    net1 = freeze(RowEncoder(data.schema, Z=3, width=8, depth=1, D=4))
+    net1 = freeze(RowEncoder(data.schema, Z=3, width=8, depth=1, D=4, embedding_std=None))
     net0, signal = RowPredictor(data.signal.shape[1], net1, width=8), data.signal[:5]
     rows = data.rows[:5]
     soft = simplex.one_hot(rows.codes, net1.cardinalities)

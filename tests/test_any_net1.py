@@ -229,7 +229,9 @@ def test_net0_learns_behind_it_as_behind_a_row_encoder(net1, dataset, kind, name
 
 
 def trainable(kind, dataset):
-    return clothed(kind, RowEncoder(dataset.schema, Z=3, width=16, depth=1, D=4))
+    return clothed(
+        kind, RowEncoder(dataset.schema, Z=3, width=16, depth=1, D=4, embedding_std=None)
+    )
 
 
 def test_it_trains_as_a_siamese_net_and_together_with_net0(kind, dataset):
@@ -327,7 +329,9 @@ def test_comparison_gives_what_it_gives_behind_a_row_encoder(theirs, net1, net0,
 
 def made(net, schema, seed):
     """An untrained net1 of one's own, for a sweep."""
-    return clothed("one_hot", RowEncoder(schema, Z=3, width=16, depth=1, D=4, seed=seed))
+    return clothed(
+        "one_hot", RowEncoder(schema, Z=3, width=16, depth=1, D=4, seed=seed, embedding_std=None)
+    )
 
 
 def test_a_sweep_trains_and_freezes_nets_of_ones_own(dataset, tmp_path):
@@ -476,7 +480,9 @@ def test_an_objective_gets_the_net_that_was_given_with_all_that_it_has(dataset, 
 
 
 def test_a_net_that_does_not_know_its_sizes_is_told_what_to_say(dataset):
-    function = as_function(clothed("one_hot", RowEncoder(dataset.schema, Z=3, width=16, depth=1)))
+    function = as_function(
+        clothed("one_hot", RowEncoder(dataset.schema, Z=3, width=16, depth=1, embedding_std=None))
+    )
     del function.continuous_features
     with pytest.raises(TypeError, match=r"net1.continuous_features, the number of continuous"):
         RowPredictor(4, function)

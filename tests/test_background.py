@@ -319,7 +319,7 @@ import torch
 from tabkit import RowEncoder, RowPredictor, estimators, fit_predictor, freeze, planted
 from tabkit.train import BackgroundRun
 data = planted(300, categorical=2, continuous=1)
-net1 = freeze(RowEncoder(data.schema, width=4))
+net1 = freeze(RowEncoder(data.schema, width=4, embedding_std=None))
 net0 = RowPredictor(data.signal.shape[1], net1, width=16)
 loop = fit_predictor(net0, net1, data, estimators.make("softmax"), steps=10**5, batch=64)
 run = BackgroundRun(loop)

@@ -327,7 +327,9 @@ def test_a_log_slider_has_its_value_among_its_places(value):
 
 
 def test_a_net1_that_still_trains_is_said_under_the_widget(dataset):
-    widget = widgets.training_cockpit(RowEncoder(dataset.schema, width=8), dataset)
+    widget = widgets.training_cockpit(
+        RowEncoder(dataset.schema, width=8, embedding_std=None), dataset
+    )
     press(widget, "start")
     assert "net1 still trains" in widget.message.value
     widget.close()

@@ -44,7 +44,7 @@ def test_a_copy_has_the_values_of_other_training_rows_in_a_share_of_the_columns(
 
 
 def test_the_loss_is_the_cross_entropy_of_minus_squared_distances(data):
-    net1, index = RowEncoder(data.schema, Z=2, width=4), data.train[:5]
+    net1, index = RowEncoder(data.schema, Z=2, width=4, embedding_std=None), data.train[:5]
     drawn = torch.Generator().manual_seed(3)
     copies = corrupted(data.rows[index], data.rows, data.train, 0.6, drawn)
     a = net1(data.rows[index].codes, data.rows[index].continuous)
@@ -68,7 +68,7 @@ def test_training_brings_a_rows_copy_nearer_than_others():
     """Among 200 rows that it was not trained on; by chance it would be 1 in 200."""
     known = planted(2_000, categorical=10, continuous=4, latent=3, cardinality=(4, 8))
     data = replace(known, outcomes=known.outcomes[:, :0], outcome_names=(), outcome_scale=())
-    net1 = RowEncoder(data.schema, Z=8, width=32)
+    net1 = RowEncoder(data.schema, Z=8, width=32, embedding_std=None)
     before = nearest_is_own(net1, data, data.test)
     steps = fit_encoder(net1, data, steps=200, batch=128).run()
     assert nearest_is_own(net1, data, data.test) > max(0.1, 2 * before)
@@ -78,7 +78,7 @@ def test_training_brings_a_rows_copy_nearer_than_others():
 def test_the_same_seed_gives_the_same_net_and_joint_training_takes_it_too(data):
     losses = []
     for _ in range(2):
-        net1 = RowEncoder(data.schema, width=8)
+        net1 = RowEncoder(data.schema, width=8, embedding_std=None)
         losses.append([s.loss for s in fit_encoder(net1, data, steps=3, batch=16).run()])
     assert losses[0] == losses[1]
     net0 = RowPredictor(1, net1, width=8)
@@ -87,10 +87,10 @@ def test_the_same_seed_gives_the_same_net_and_joint_training_takes_it_too(data):
 
 def test_what_needs_outcomes_says_so(data):
     with pytest.raises(ValueError, match="frame has no outcomes"):
-        compare.distance_correlation(RowEncoder(data.schema), data, data.test)
+        compare.distance_correlation(RowEncoder(data.schema, embedding_std=None), data, data.test)
 
 
 @pytest.mark.parametrize("corruption", [0.0, -0.1, 1.5])
 def test_no_or_too_much_corruption_is_refused(data, corruption):
     with pytest.raises(ValueError, match="corruption must be"):
-        fit_encoder(RowEncoder(data.schema), data, corruption=corruption)
+        fit_encoder(RowEncoder(data.schema, embedding_std=None), data, corruption=corruption)

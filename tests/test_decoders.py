@@ -31,7 +31,7 @@ restarting = import_module("tabkit.decoders.restarts")
 def wide():
     """Planted rows with many categories, behind a net1 that was trained a little."""
     data = planted(1_500, categorical=6, continuous=2, cardinality=(5, 16))
-    net1 = RowEncoder(data.schema, Z=3, width=32, D=3)
+    net1 = RowEncoder(data.schema, Z=3, width=32, D=3, embedding_std=None)
     fit_encoder(net1, data, steps=150, batch=64).run()
     return data, freeze(net1)
 
@@ -88,7 +88,7 @@ def test_restarts_search_from_rows_that_the_mixture_allows_and_move_the_numbers_
 
 
 def test_restarts_leave_the_gradients_of_a_net_that_still_trains(dataset):
-    net1 = RowEncoder(dataset.schema, Z=3, width=16, depth=1, D=4)
+    net1 = RowEncoder(dataset.schema, Z=3, width=16, depth=1, D=4, embedding_std=None)
     decode(untrained(net1, dataset), dataset.signal[:20], net1, decoder="restarts")
     assert all(weight.grad is None for weight in net1.parameters())
 

@@ -13,7 +13,9 @@ SNAPPED = ["vq_straight_through", "rotation_trick"]
 
 @pytest.fixture
 def double_net1(dataset):
-    return freeze(RowEncoder(dataset.schema, Z=3, width=16, depth=1, D=4)).double()
+    return freeze(
+        RowEncoder(dataset.schema, Z=3, width=16, depth=1, D=4, embedding_std=None)
+    ).double()
 
 
 @pytest.fixture

@@ -284,9 +284,9 @@ def test_a_folded_net1_is_net1_and_frozen_and_folded_once(net1, dataset, rows):
 
 
 def test_what_still_trains_is_not_folded(net1, dataset):
-    trains = RowEncoder(dataset.schema, width=8)
+    trains = RowEncoder(dataset.schema, width=8, embedding_std=None)
     assert folded(trains) is trains
-    half = freeze(RowEncoder(dataset.schema, width=8))
+    half = freeze(RowEncoder(dataset.schema, width=8, embedding_std=None))
     half.mlp[-1].requires_grad_(True)  # behind what is folded
     for net in (trains, half, net1.train()):
         before = net.training
@@ -349,7 +349,7 @@ def test_folded_codes_are_their_vertices_and_bad_input_is_refused_if_asked(net1,
 @pytest.mark.parametrize("D", [2, 64])
 @pytest.mark.parametrize("name", ["softmax", "straight_through_gumbel"])
 def test_autocast_trains_nearly_the_same(D, name, mode, dataset):
-    net1 = freeze(RowEncoder(dataset.schema, D=D))
+    net1 = freeze(RowEncoder(dataset.schema, D=D, embedding_std=None))
     net0 = RowPredictor(dataset.signal.shape[1], net1, width=32)
     target, gradients = encode_rows(net1, dataset.rows), []
     for on in (False, True):
@@ -442,7 +442,9 @@ def test_of_all_exchanges_the_best_is_found_and_of_few_the_best_of_the_shortlist
 
 def test_behind_a_linear_rest_the_prediction_is_the_loss(dataset, rows):
     """So that a shortlist of one is enough."""
-    net1 = freeze(RowEncoder(dataset.schema, Z=3, width=16, depth=1, D=4)).double()
+    net1 = freeze(
+        RowEncoder(dataset.schema, Z=3, width=16, depth=1, D=4, embedding_std=None)
+    ).double()
     net1.mlp[1] = nn.Identity()  # in place of the ReLU
     target = normal(9, 3)
     distance = SquaredDistance(net1, rows.continuous.double(), target)

@@ -23,7 +23,7 @@ SMALL = {"steps": 2, "batch": 16}
 
 @pytest.fixture
 def net1(own):
-    return freeze(RowEncoder(own.schema, Z=3, width=8, depth=1, D=4))
+    return freeze(RowEncoder(own.schema, Z=3, width=8, depth=1, D=4, embedding_std=None))
 
 
 def check(rows, data):
@@ -84,7 +84,7 @@ def test_they_can_be_given_when_rows_are_decoded(own, net1):
 
 
 def test_they_hold_in_joint_training(own):
-    net1 = RowEncoder(own.schema, Z=3, width=8)
+    net1 = RowEncoder(own.schema, Z=3, width=8, embedding_std=None)
     net0 = RowPredictor(2, net1, width=8)
     fit_jointly(net0, net1, own, estimators.make("softmax"), fixed=FIXED, **SMALL).run()
     check(decode(net0, own.signal, net1), own)

@@ -49,7 +49,7 @@ def grown():
 
 @pytest.fixture
 def net1(grown):
-    return freeze(RowEncoder(grown.schema, Z=3, width=16, depth=1, D=4))
+    return freeze(RowEncoder(grown.schema, Z=3, width=16, depth=1, D=4, embedding_std=None))
 
 
 @pytest.fixture(scope="module")

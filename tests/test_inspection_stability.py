@@ -156,7 +156,7 @@ def test_only_chance_is_drawn_and_by_the_seed(run, draw):
 
 
 def test_an_untrained_net_has_not_moved_and_a_trained_one_has(dataset):
-    net = RowEncoder(dataset.schema, width=16, D=4)
+    net = RowEncoder(dataset.schema, width=16, D=4, embedding_std=None)
     start = category_vectors(net, dataset, "c01")
     stayed = movement(start, category_vectors(net, dataset, "c01"))
     assert (stayed["moved"] == 0).all()
@@ -166,7 +166,9 @@ def test_an_untrained_net_has_not_moved_and_a_trained_one_has(dataset):
     found = movement(start, trained, k=1)
     assert (found["moved"] > 0).all()
     assert found["count"].tolist() == start.facts["count"].tolist()
-    again = category_vectors(RowEncoder(dataset.schema, width=16, D=4), dataset, "c01")
+    again = category_vectors(
+        RowEncoder(dataset.schema, width=16, D=4, embedding_std=None), dataset, "c01"
+    )
     np.testing.assert_allclose(found["length_at_start"], np.linalg.norm(again.values, axis=1))
 
 

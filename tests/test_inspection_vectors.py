@@ -123,7 +123,7 @@ def test_the_table_is_a_copy_of_the_embedding_and_facts_are_joined_by_name(net1,
 
 
 def test_vectors_stay_when_the_net_trains_on(dataset):
-    net = RowEncoder(dataset.schema, width=8)
+    net = RowEncoder(dataset.schema, width=8, embedding_std=None)
     for view in inspection.VIEWS:
         found = category_vectors(net, dataset, "c00", view=view)
         before = found.values.copy()
@@ -142,7 +142,7 @@ def test_truth_goes_to_its_category_whatever_its_order(frame):
     own = from_frame(
         gaps, categorical=["port", "gate"], outcomes=["delay"], truth={"gate": gates, "port": ports}
     )
-    net = RowEncoder(own.schema, width=4)
+    net = RowEncoder(own.schema, width=4, embedding_std=None)
     gate, port = (category_vectors(net, own, name).facts for name in ("gate", "port"))
     assert gate["floor"].to_dict() == {"1": 10, "2": 20, "3": 30, "4": 40}
     assert port["state"].dropna().to_dict() == {"EWR": "NJ", "JFK": "NY"}
@@ -159,7 +159,7 @@ def first_layer_distances(net, column):
 
 
 def test_the_first_layers_view_has_the_distances_behind_the_first_layer(dataset):
-    net = RowEncoder(dataset.schema, width=16, depth=2, D=4)
+    net = RowEncoder(dataset.schema, width=16, depth=2, D=4, embedding_std=None)
     for number, spec in enumerate(dataset.schema.categorical):
         found = category_vectors(net, dataset, spec.name, view="first_layer")
         expected = first_layer_distances(net, number)
@@ -190,7 +190,7 @@ def test_what_is_no_column_no_view_or_not_finite_is_refused(net1, dataset):
         category_vectors(net1, dataset, "x00")
     with pytest.raises(ValueError, match="table, first_layer, output, not 'input'"):
         category_vectors(net1, dataset, "c00", view="input")
-    net = RowEncoder(dataset.schema, width=4)  # as if diverged
+    net = RowEncoder(dataset.schema, width=4, embedding_std=None)  # as if diverged
     with torch.no_grad():
         net.embedding.tables[1].weight[2] = torch.nan
     with pytest.raises(DataError, match=r"c01.*row 2: 1 of .* not finite, .*diverged"):

@@ -145,7 +145,7 @@ LABELLED = {"label_weight": 0.5}
 
 def test_labels_of_a_fixed_column_do_not_matter(own):
     """Whatever the true port is, a net0 that may say only JFK learns the same."""
-    net1 = freeze(RowEncoder(own.schema, Z=3, width=8, depth=1, D=4))
+    net1 = freeze(RowEncoder(own.schema, Z=3, width=8, depth=1, D=4, embedding_std=None))
     price = torch.arange(7.0)
 
     def cost(net1, batch):
@@ -233,7 +233,7 @@ def test_a_run_without_labels_has_the_name_that_older_checkpoints_know():
 
 
 def test_it_works_in_joint_training_by_schedule_and_as_a_spec(dataset):
-    net1 = RowEncoder(dataset.schema, Z=3, width=16, depth=1, D=4)
+    net1 = RowEncoder(dataset.schema, Z=3, width=16, depth=1, D=4, embedding_std=None)
     estimator, schedules = parse_spec(f"{GUMBEL}:label_weight=cosine/0.1/0")
     assert schedules == {"label_weight": Cosine(0.1, 0.0)}
     options = {"steps": 3, "batch": 32, "schedules": schedules}

@@ -199,7 +199,7 @@ def test_the_fall_of_a_column_is_what_snapping_it_alone_saves(land, dataset):
 
 def test_with_one_column_its_fall_is_that_of_the_whole_row():
     data = planted(300, categorical=1, continuous=1, cardinality=(6, 6))
-    net1 = freeze(RowEncoder(data.schema, width=16, D=4))
+    net1 = freeze(RowEncoder(data.schema, width=16, D=4, embedding_std=None))
     net0 = RowPredictor(data.signal.shape[1], net1, width=16)
     found = inspection.landing(net0, net1, data, estimators.make("softmax"), data.test)
     snapped = decoders.decoder_of("first_layer")(found.handed).codes
@@ -211,7 +211,7 @@ def test_with_one_column_its_fall_is_that_of_the_whole_row():
 def test_nothing_needs_a_gradient_and_no_stream_is_drawn_from(land, dataset, name):
     """Not even if net1 is not frozen."""
     before = torch.random.get_rng_state().tolist(), np.random.get_state()[1].tolist()
-    _, found = land(name, net1=RowEncoder(dataset.schema, width=16, D=4))
+    _, found = land(name, net1=RowEncoder(dataset.schema, width=16, D=4, embedding_std=None))
     found.distances(), found.rows(), found.gap_by_column()
     handed, objective = found.handed, found.objective
     parts = [handed.embedding, handed.logits, objective.target, objective.continuous]

@@ -71,7 +71,7 @@ def test_planted_rows_have_scales_too():
 
 
 def test_a_net_predicts_new_rows_as_it_predicted_them_among_the_others(own, frame):
-    net1 = freeze(RowEncoder(own.schema, width=8))
+    net1 = freeze(RowEncoder(own.schema, width=8, embedding_std=None))
     net0 = RowPredictor(own.signal.shape[1], net1, width=8)
     fit_predictor(net0, net1, own, estimators.make("softmax"), steps=2, batch=16).run()
     among = own.decode(decode(net0, own.signal[own.test], net1))

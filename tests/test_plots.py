@@ -37,6 +37,13 @@ FRONTIER = pd.DataFrame(
     {"estimator": "softmax", "label_weight": [0.0, 0.0, 0.1], "decoder": ["argmax", None, "argmax"]}
 ).assign(decoded=[6.0, 4.4, 1.0], accuracy=[0.1, 0.3, 0.5], told_apart=[0.9, 0.5, 0.8])
 FRONTIER = FRONTIER.assign(decoded_se=0.1, accuracy_se=0.01, told_apart_se=0.01)
+WAYS = ["softmax:tau=1 by search", "gumbel_softmax by argmax", "softmax:tau=1 by argmax"]
+RANKS = compare.comparison.Ranks(
+    pd.DataFrame([[0.99, 0.97, 0.2], [0.98, 0.985, 0.1]], columns=WAYS),
+    pd.Series([1.5, 1.5, 3.0], index=WAYS),
+    0.01,
+    pd.DataFrame([[1, 0.6, 0.01], [0.6, 1, 0.01], [0.01, 0.01, 1]], index=WAYS, columns=WAYS),
+)
 PICTURES = {
     "loss_curve": lambda: plots.loss_curve(STEPS),
     "gap_opens": lambda: plots.gap_opens({f"e{i}": STEPS for i in range(5)}),
@@ -47,6 +54,7 @@ PICTURES = {
     "ruler": lambda: plots.ruler(MEASURED),
     "comparison": lambda: plots.comparison(KEPT, "flights"),
     "frontier": lambda: plots.frontier(FRONTIER),
+    "ranks": lambda: plots.ranks(RANKS),
     "temperatures": lambda: plots.temperatures(KEPT, "planted", ["softmax", "gumbel_softmax"]),
     "walk": lambda: plots.walk(WALK, "BOS", "LAX"),
 }
@@ -140,6 +148,16 @@ def test_the_frontier_draws_every_weight_by_accuracy_and_by_the_classifier():
         assert ax.get_lines()[0].get_ydata().tolist() == [6.0, 1.0]
     with pytest.raises(ValueError, match="no column 'told_apart'"):
         plots.frontier(FRONTIER.drop(columns="told_apart"))
+
+
+def test_ranks_are_told_best_first_with_what_is_tied():
+    picture = plots.ranks(RANKS)
+    assert "softmax:tau=1 by search 1.5; gumbel_softmax by argmax 1.5; soft" in picture.alt
+    assert picture.alt.endswith("Not parted from the first: gumbel_softmax by argmax.")
+    (axes,) = picture.figure.axes
+    shown = " ".join(text.get_text() for text in axes.texts)
+    assert all(way in shown for way in WAYS)
+    assert "2 blocks" in axes.get_title()
 
 
 def test_temperatures_are_numbers_in_order_and_schedules_are_left_out():

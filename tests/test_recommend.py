@@ -45,7 +45,9 @@ def unhurried(monkeypatch):
 @pytest.fixture(scope="module")
 def net(dataset):
     """A frozen net1 with tables, as it was made."""
-    return freeze(tabkit.RowEncoder(dataset.schema, Z=3, width=16, depth=1, D=4))
+    return freeze(
+        tabkit.RowEncoder(dataset.schema, Z=3, width=16, depth=1, D=4, embedding_std=None)
+    )
 
 
 @pytest.fixture(scope="module")

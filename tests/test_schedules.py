@@ -20,7 +20,7 @@ def trainings(dataset):
     """`fit_predictor` and `fit_jointly` of fresh nets, as functions of estimator and settings."""
 
     def nets():
-        net1 = RowEncoder(dataset.schema, Z=3, width=16, depth=1, D=4)
+        net1 = RowEncoder(dataset.schema, Z=3, width=16, depth=1, D=4, embedding_std=None)
         return RowPredictor(dataset.signal.shape[1], net1, width=16), net1
 
     def behind(estimator, **settings):

@@ -33,7 +33,7 @@ from tabkit.train.encoder import row_distances
 
 
 def small_encoder(dataset, seed=0):
-    return RowEncoder(dataset.schema, Z=3, width=16, depth=1, D=4, seed=seed)
+    return RowEncoder(dataset.schema, Z=3, width=16, depth=1, D=4, seed=seed, embedding_std=None)
 
 
 def predictor(dataset, net1, name="softmax", seed=0):

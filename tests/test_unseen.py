@@ -39,7 +39,7 @@ def data():
 
 @pytest.fixture
 def net1(data):
-    return freeze(RowEncoder(data.schema, Z=3, width=16, depth=1, D=4))
+    return freeze(RowEncoder(data.schema, Z=3, width=16, depth=1, D=4, embedding_std=None))
 
 
 def tempted(net0, net1, data):
@@ -128,7 +128,7 @@ def test_a_net0_of_ones_own_does_not_predict_it_either(data, net1):
 
 
 def test_joint_training_masks_it_and_so_do_scores_rows_and_saved_weights(data):
-    net1 = RowEncoder(data.schema, Z=3, width=16, depth=1, D=4)
+    net1 = RowEncoder(data.schema, Z=3, width=16, depth=1, D=4, embedding_std=None)
     net0 = tempted(RowPredictor(1, net1, width=8), net1, data)
     softmax = estimators.make("softmax")
     fit_jointly(net0, net1, data, softmax, steps=2, batch=16).run()

@@ -262,7 +262,7 @@ def test_a_failed_umap_is_shown_in_words_and_pca_recovers(widget, monkeypatch):
 
 
 def test_few_categories_have_no_map_but_a_walk(own):
-    net1 = freeze(RowEncoder(own.schema, Z=3, width=16, depth=1, D=4))
+    net1 = freeze(RowEncoder(own.schema, Z=3, width=16, depth=1, D=4, embedding_std=None))
     widget = widgets.embedding_explorer(net1, own, column="port", share=0.5)
     for projection in ("pca", "umap"):
         choose(widget, projection=projection)
@@ -334,7 +334,7 @@ def test_names_are_no_markup_and_no_formulas():
     names = ["<i>", "a&b", "$x^$", '"q"', "a very long name that goes on and on"]
     frame = pd.DataFrame({"tag": draw.choice(names, 90), "delay": draw.normal(size=90)})
     data = from_frame(frame, categorical=["tag"], outcomes=["delay"])
-    net1 = freeze(RowEncoder(data.schema, Z=2, width=8, depth=1, D=4))
+    net1 = freeze(RowEncoder(data.schema, Z=2, width=8, depth=1, D=4, embedding_std=None))
     widget = widgets.embedding_explorer(net1, data, category="<i>", other="$x^$", share=0.5)
     assert "<i>" not in shown(widget)
     assert "Mixture of <i> and $x^$" in labels(widget)[0]

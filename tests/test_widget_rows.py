@@ -29,7 +29,7 @@ def predictor(dataset, net1, head="logits", seed=3):
 
 def named(dataset):
     """A frozen encoder for any data set."""
-    return freeze(RowEncoder(dataset.schema, Z=3, width=16, depth=1, D=4))
+    return freeze(RowEncoder(dataset.schema, Z=3, width=16, depth=1, D=4, embedding_std=None))
 
 
 @pytest.fixture(params=HEADS)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pandas as pd
+
 from tabkit import compare, plots
 from tabkit.commands.arguments import ESTIMATORS, a_seed, check_unique, positive, processes
 from tabkit.compare.comparison import DATA_ROWS, QUICK, QUICK_ROWS, whole
@@ -57,11 +59,28 @@ def comparison_job(arguments: argparse.Namespace) -> int:
     results.to_csv(arguments.out / "cells.csv", index=False)
     summary.to_csv(arguments.out / "comparison.csv", index=False, float_format="%.5g")
     print(compare.sweep_text(summary))
+    show_ranks(results, arguments.out)
     for name in data:
         for net in nets:
             file = f"comparison_{name}.png" if net == "plain" else f"comparison_{name}_{net}.png"
             plots.comparison(summary, name, net=net).save(arguments.out / file)
     return 0
+
+
+def show_ranks(results: pd.DataFrame, folder: Path) -> None:
+    """Prints the ranks and draws them, if there is enough to rank."""
+    try:
+        found = compare.rank(results)
+    except ValueError as error:
+        print(f"\nno ranks: {error}")
+        return
+    lines = found.table().drop(columns="tied").to_string(float_format="{:.3f}".format)
+    print(
+        f"\nMean ranks over {len(found.shares)} blocks, shares of the way from a random row to the "
+        f"limit\n{lines}\nNot parted from the first: {', '.join(found.best[1:]) or 'none'}"
+    )
+    found.table().to_csv(folder / "ranks.csv", float_format="%.5g")
+    plots.ranks(found).save(folder / "ranks.png")
 
 
 @contextmanager

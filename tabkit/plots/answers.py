@@ -5,7 +5,7 @@ import pandas as pd
 
 from tabkit.compare import Ranks
 from tabkit.extras import imports_for
-from tabkit.plots.palette import AMBER, BLUE, GREEN, GREY, ORANGE, PINK, SKY
+from tabkit.plots.palette import AMBER, BLUE, GREEN, GREY, INK, ORANGE, PINK, SKY
 from tabkit.plots.panels import ROUND, legend_above, number_logs, panels_of
 from tabkit.plots.picture import Picture, check_columns, literal
 from tabkit.plots.results import CLOSE, DECODED, WIDE
