@@ -55,7 +55,7 @@ def main() -> None:
     options.add_argument("--data", nargs="+", choices=list(DATA_ROWS), default=list(DATA_ROWS))
     options.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     options.add_argument("--steps", type=int, default=600, help="of a net0 (600)")
-    options.add_argument("--encoder-steps", type=int, default=1500, help="of a net1 (1500)")
+    options.add_argument("--encoder-steps", type=int, default=600, help="of a net1 (600)")
     options.add_argument("--jobs", type=int, default=-1, help="processes (-1: all cores)")
     chosen = options.parse_args()
     rows = {name: DATA_ROWS[name] for name in chosen.data}

@@ -14,12 +14,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from tabkit import estimators, fast, simplex
+from tabkit import compare, estimators, fast, simplex
+from tabkit.compare import comparison
+from tabkit.compare.trials import LIMIT
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 PLACE = re.compile(r"(?<=<!-- table: )(\w+) -->\n.*?(?=<!-- end -->)", re.DOTALL)
+FOLDING = ("plain", "deep")  # kinds of net1 behind which restarts are affordable
 COLUMNS = (3, 4, 5)  # categories of the columns for which evaluations are counted
 Row = Iterable[object]
 
@@ -98,12 +101,18 @@ SHOWN = (
 )
 
 
+def compared(**wanted: object) -> pd.DataFrame:
+    """The comparison's means over seeds at equal steps, by estimator, for a table and a net1."""
+    return kept("comparison", budget="steps", **wanted).set_index("estimator")
+
+
 def comparison_table(data: str) -> str:
     """A part of the comparison at equal steps."""
-    columns = ["test_relaxed", "test_decoded", "test_decoded_se", "decode_argmax", "decode_search"]
-    results = kept("comparison", data=data, budget="steps").set_index("estimator")[columns]
+    columns = ["test_relaxed", "test_decoded", "test_decoded_se"]
+    columns += [f"decode_{name}" for name in ("argmax", "search", "restarts")]
+    results = compared(data=data, net="plain")[columns]
     rows = ((code(name), *results.loc[name]) for name in SHOWN)
-    return table(["estimator", "relaxed", "decoded", "±", "argmax", "search"], rows)
+    return table(["estimator", "relaxed", "decoded", "±", "argmax", "search", "restarts"], rows)
 
 
 STARTS = ("usual", "small")
@@ -119,22 +128,107 @@ def landings(start: str) -> pd.DataFrame:
 
 
 ANSWERS = {
-    "softmax": "softmax: a mixture of categories",
-    "gumbel_softmax": "Gumbel-softmax: a noisy mixture",
-    "straight_through_gumbel": "straight-through Gumbel: a sampled one-hot",
-    "straight_through_argmax": "straight-through argmax: the argmax one-hot",
+    "softmax:tau=1": "softmax: a mixture of categories",
+    "gumbel_softmax:tau=cosine/2/0.25": "Gumbel-softmax: a noisy mixture, ever colder",
+    "straight_through_gumbel:tau=1": "straight-through Gumbel: a sampled one-hot",
+    "straight_through_argmax:tau=1": "straight-through argmax: the argmax one-hot",
 }
+ANSWERED = ["decode_argmax", "decode_first_layer", "decode_search", "decode_restarts"]
+
+
+def answers() -> pd.DataFrame:
+    """What README's table is made of."""
+    return compared(data="flights", net="plain").loc[list(ANSWERS)]
 
 
 def answer_table() -> str:
     """README's four rows, the best of each decoder in bold."""
-    results = landings("small").loc[list(ANSWERS)]
-    texts = results[["relaxed", *DECODERS.values()]].map("{:.2f}".format)
-    decoded = texts[list(DECODERS.values())]
-    texts[decoded.columns] = decoded.where(decoded != decoded.min(), "**" + decoded + "**")
-    heads = ["what net0 hands to net1 in training", "relaxed"]
-    heads += ["decoded by argmax", "by the first layer", "by search"]
+    texts = answers()[["decode_relaxed", *ANSWERED]].map("{:.2f}".format)
+    decoded = texts[ANSWERED]
+    texts[ANSWERED] = decoded.where(decoded != decoded.min(), "**" + decoded + "**")
+    heads = ["what net0 hands to net1 in training", "relaxed", "decoded by argmax"]
+    heads += ["by the first layer", "by search", "by restarts"]
     return table(heads, ((ANSWERS[name], *row) for name, *row in texts.itertuples()))
+
+
+EVERYWHERE = {  # the heads, and what stands below them
+    "`softmax`: argmax": ("softmax:tau=1", "argmax"),
+    "table": ("softmax:tau=1", "table"),
+    "search": ("softmax:tau=1", "search"),
+    "restarts": ("softmax:tau=1", "restarts"),
+    "Gumbel-softmax: argmax": ("gumbel_softmax:tau=cosine/2/0.25", "argmax"),
+    "straight-through Gumbel: argmax": ("straight_through_gumbel:tau=1", "argmax"),
+    "direct embedding: search": ("direct_embedding", "search"),
+    "labels alone: argmax": ("cross_entropy", "argmax"),
+}
+NETS = {"plain": "plain", "deep": "deep", "ft_transformer": "FT-Transformer"}
+
+
+def everywhere() -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Table, net1 and the results behind it, of all that was compared."""
+    found = kept("comparison", budget="steps")
+    for data in found["data"].drop_duplicates():
+        for net in NETS:
+            part = found[(found["data"] == data) & (found["net"] == net)]
+            if len(part):
+                yield data, net, part.set_index("estimator")
+
+
+def everywhere_table() -> str:
+    """The best ways, table by table and net1 by net1, over the limit."""
+
+    def rows() -> Iterator[Row]:
+        for data, net, part in everywhere():
+            limit, random = part[["limit", "random_row"]].iloc[0]
+            losses = (part.loc[name, f"decode_{by}"] for name, by in EVERYWHERE.values())
+            over = ("" if pd.isna(loss) else f"{loss / limit - 1:+.0%}" for loss in losses)
+            yield data, NETS[net], random, f"{limit:.3g}", *over
+
+    return table(["table", "net1", "a random row", "limit", *EVERYWHERE], rows())
+
+
+def ranked(*, folding: bool) -> compare.Ranks:
+    """Ranks over all nets, or over those that fold, whose rows every decoder decodes."""
+    cells = pd.read_csv(RESULTS / "comparison_cells.csv")
+    cells = cells[cells["estimator"].isin([LIMIT, *comparison.RANKED])]
+    return compare.rank(cells[cells["net"].isin(FOLDING)] if folding else cells)
+
+
+def ranks_table() -> str:
+    """Mean ranks, shares of the way, and what is tied with the best."""
+    found = ranked(folding=True)
+    best, ranks = found.best, found.table()
+    rows = (
+        (code(way), row["rank"], *(f"{row[part]:.1%}" for part in ("median", "min")),
+         "best" if way == best[0] else "tie" if way in best else "")
+        for way, row in ranks.iterrows()
+    )  # fmt: skip
+    return table(["way", "mean rank", "of the way: median", "worst", ""], rows)
+
+
+def starts_table() -> str:
+    """What softmax and search reach, by the size of the tables' start."""
+    found = kept("starts")
+    means = found.groupby("start", sort=False)["correlation"].mean()
+    losses = found.pivot(index="start", columns="data", values="softmax_search")
+    names = list(found["data"].drop_duplicates())
+    rows = ((start, *losses.loc[start, names], means[start]) for start in means.index)
+    return table(["standard deviation at the start", *names, "net1's correlation"], rows)
+
+
+def joint_table() -> str:
+    """Joint training against net1 first."""
+    found = kept("joint")
+    columns = ["net1_correlation", "limit", "decoded", "share", "judged"]
+
+    def rows() -> Iterator[Row]:
+        for _, row in found.iterrows():
+            way = f"together, net0's loss times {row.weight:g}" if row.weight else "net1 first"
+            through = f"{code(row.estimator)} by {row.decoder}"
+            yield row["data"], through, way, *row[columns[:3]], f"{row.share:.1%}", row.judged
+
+    heads = ["table", "through", "way", "net1's correlation", "limit", "decoded"]
+    return table([*heads, "of the way", "by the judge"], rows())
 
 
 def decoders_table() -> str:
@@ -242,6 +336,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "main_job": main_job_table,
     "comparison_flights": lambda: comparison_table("flights"),
     "comparison_planted": lambda: comparison_table("planted"),
+    "everywhere": everywhere_table,
+    "ranks": ranks_table,
+    "starts": starts_table,
+    "joint": joint_table,
     "frontier": frontier_table,
     "views": views_table,
     "decoders": decoders_table,

@@ -1,0 +1,79 @@
+"""Every kept table has a job that makes it again, picked up, and says where it comes from."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import keep  # noqa: E402
+
+TABLES = {name for job in keep.JOBS.values() for name in job.tables.values()}
+
+
+def test_every_kept_file_is_made_by_a_job():
+    assert {file.name for file in RESULTS.iterdir()} - {keep.PROVENANCE} == TABLES
+
+
+@pytest.mark.parametrize("name", keep.JOBS)
+def test_every_command_is_understood(name):
+    for command in keep.JOBS[name].commands:
+        script = command.split()[0]
+        words = [*command.replace("OUT", "nowhere").split(), "--help"]
+        done = subprocess.run(
+            [sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        known = set(re.findall(r"--[\w-]+", done.stdout))
+        assert set(re.findall(r"--[\w-]+", command)) <= known, script
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """One job, whose script fails the first time; returns how it is called, and its results."""
+    script = tmp_path / "measure.py"
+    script.write_text(
+        "import sys, pathlib\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "tried = folder / 'tried'\n"
+        "if not tried.exists():\n"
+        "    tried.touch()\n"
+        "    sys.exit(3)\n"
+        "(folder / 'a.csv').write_text(f'runs\\n{len(list(folder.iterdir()))}\\n')\n"
+    )
+    job = keep.Job((f"{script} OUT",), {"a.csv": "kept.csv"})
+    monkeypatch.setattr(keep, "JOBS", {"one": job})
+    results = tmp_path / "results"
+    results.mkdir()
+    return ["--folder", str(tmp_path / "runs"), "--results", str(results)], results
+
+
+def test_a_job_is_picked_up_kept_and_not_run_again(small, capsys):
+    call, results = small
+    with pytest.raises(subprocess.CalledProcessError):
+        keep.main(call)
+    assert not list(results.iterdir())
+    first = json.loads((Path(call[1]) / "one.json").read_text())
+    assert first["finished"] is False and first["seconds"] > 0
+    keep.main(call)
+    assert (results / "kept.csv").read_text() == "runs\n1\n"
+    found = json.loads((results / keep.PROVENANCE).read_text())["kept.csv"]
+    assert found["command"].endswith("measure.py OUT")
+    assert {"commit", "seconds", "tabkit", "torch", "python", "machine", "cores"} < set(found)
+    assert json.loads((Path(call[1]) / "one.json").read_text())["seconds"] > first["seconds"]
+    keep.main([*call, "one"])
+    assert "measured already" in capsys.readouterr().out
+    with pytest.raises(subprocess.CalledProcessError):
+        keep.main([*call, "--again"])  # from nothing, so it fails as the first time
+
+
+def test_a_job_that_is_not_there_is_refused(small, capsys):
+    with pytest.raises(SystemExit):
+        keep.main([*small[0], "two"])
+    assert "there is no two; there are: one" in capsys.readouterr().err
