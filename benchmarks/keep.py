@@ -25,6 +25,7 @@ from pathlib import Path
 import torch
 
 import tabkit
+from tabkit.compare.comparison import RANKED
 from tabkit.train.checkpoint import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -57,6 +58,10 @@ JOBS = {
     "comparison": Job(
         ("-m tabkit compare --out OUT",),
         {"comparison.csv": "comparison.csv", "cells.csv": "comparison_cells.csv"},
+    ),
+    "everywhere": Job(
+        (f"-m tabkit compare --estimators {' '.join(RANKED)} --nets plain deep --out OUT",),
+        {"comparison.csv": "everywhere.csv", "cells.csv": "everywhere_cells.csv"},
     ),
     "starts": script("starts", "starts.csv"),
     "frontier": script("frontier", "frontier.csv"),

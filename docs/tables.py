@@ -16,12 +16,13 @@ import pandas as pd
 
 from tabkit import compare, estimators, fast, simplex
 from tabkit.compare import comparison
-from tabkit.compare.trials import LIMIT
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 PLACE = re.compile(r"(?<=<!-- table: )(\w+) -->\n.*?(?=<!-- end -->)", re.DOTALL)
+DECODERS = {"argmax": "argmax", "table": "table", "first_layer": "the first layer"}
+DECODERS |= {"search": "search", "restarts": "restarts"}
 FOLDING = ("plain", "deep")  # kinds of net1 behind which restarts are affordable
 COLUMNS = (3, 4, 5)  # categories of the columns for which evaluations are counted
 Row = Iterable[object]
@@ -86,11 +87,14 @@ def bare(function: Callable) -> str:
 
 def main_job_table() -> str:
     """The main job on the flights."""
-    columns = ["train_relaxed", "test_relaxed", "test_decoded", "test_decoded_se", "gap"]
-    results = kept("flights_main_job").set_index("estimator")[columns]
-    heads = ["net0 trained through", "relaxed, training flights", "relaxed, test", "decoded, test"]
-    rows = ((code(name), *row) for name, row in zip(results.index, results.to_numpy(), strict=True))
-    return table([*heads, "±", "gap"], rows)
+    results = kept("flights_main_job").set_index("estimator")
+    by = [f"decode_{name}" for name in DECODERS]
+    results["best"] = results.filter(like="share_").max(axis=1).map("{:.1%}".format)
+    columns = ["train_relaxed", "test_decoded", "test_decoded_se", *by, "best"]
+    heads = ["net0 trained through", "relaxed, training flights", "decoded, test", "±"]
+    heads += [f"by {words}" for words in DECODERS.values()]
+    rows = ((code(name), *row) for name, *row in results[columns].itertuples())
+    return table([*heads, "best: of the way"], rows)
 
 
 SHOWN = (
@@ -101,23 +105,17 @@ SHOWN = (
 )
 
 
-def compared(**wanted: object) -> pd.DataFrame:
-    """The comparison's means over seeds at equal steps, by estimator, for a table and a net1."""
-    return kept("comparison", budget="steps", **wanted).set_index("estimator")
-
-
 def comparison_table(data: str) -> str:
     """A part of the comparison at equal steps."""
-    columns = ["test_relaxed", "test_decoded", "test_decoded_se"]
-    columns += [f"decode_{name}" for name in ("argmax", "search", "restarts")]
-    results = compared(data=data, net="plain")[columns]
+    columns = ["test_relaxed", "test_decoded", "test_decoded_se", "decode_argmax", "decode_search"]
+    results = kept("comparison", data=data, budget="steps").set_index("estimator")[columns]
     rows = ((code(name), *results.loc[name]) for name in SHOWN)
-    return table(["estimator", "relaxed", "decoded", "±", "argmax", "search", "restarts"], rows)
+    return table(["estimator", "relaxed", "decoded", "±", "argmax", "search"], rows)
 
 
 STARTS = ("usual", "small")
-DECODERS = {"argmax": "decode_argmax", "first layer": "decode_first_layer"}
-DECODERS |= {"search": "decode_search"}
+LANDED = {"argmax": "decode_argmax", "first layer": "decode_first_layer"}
+LANDED |= {"search": "decode_search"}
 THROUGH = ("softmax", "softmax:tau=0.25", "gumbel_softmax", "straight_through_gumbel")
 THROUGH += ("straight_through_argmax", "direct_embedding")
 
@@ -138,7 +136,7 @@ ANSWERED = ["decode_argmax", "decode_first_layer", "decode_search", "decode_rest
 
 def answers() -> pd.DataFrame:
     """What README's table is made of."""
-    return compared(data="flights", net="plain").loc[list(ANSWERS)]
+    return everywhere("flights", "plain").loc[list(ANSWERS)]
 
 
 def answer_table() -> str:
@@ -164,21 +162,24 @@ EVERYWHERE = {  # the heads, and what stands below them
 NETS = {"plain": "plain", "deep": "deep", "ft_transformer": "FT-Transformer"}
 
 
-def everywhere() -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """Table, net1 and the results behind it, of all that was compared."""
-    found = kept("comparison", budget="steps")
-    for data in found["data"].drop_duplicates():
-        for net in NETS:
-            part = found[(found["data"] == data) & (found["net"] == net)]
-            if len(part):
-                yield data, net, part.set_index("estimator")
+def everywhere(data: str, net: str) -> pd.DataFrame:
+    """Means over seeds behind one kind of net1 on one table, by estimator."""
+    return kept("everywhere", data=data, net=net, budget="steps").set_index("estimator")
+
+
+def places() -> list[tuple[str, str]]:
+    """The tables, and the kinds of net1 that were tried on each."""
+    found = kept("everywhere")
+    tried = {*zip(found["data"], found["net"], strict=True)}
+    return [(data, net) for data in comparison.DATA_ROWS for net in NETS if (data, net) in tried]
 
 
 def everywhere_table() -> str:
     """The best ways, table by table and net1 by net1, over the limit."""
 
     def rows() -> Iterator[Row]:
-        for data, net, part in everywhere():
+        for data, net in places():
+            part = everywhere(data, net)
             limit, random = part[["limit", "random_row"]].iloc[0]
             losses = (part.loc[name, f"decode_{by}"] for name, by in EVERYWHERE.values())
             over = ("" if pd.isna(loss) else f"{loss / limit - 1:+.0%}" for loss in losses)
@@ -189,8 +190,7 @@ def everywhere_table() -> str:
 
 def ranked(*, folding: bool) -> compare.Ranks:
     """Ranks over all nets, or over those that fold, whose rows every decoder decodes."""
-    cells = pd.read_csv(RESULTS / "comparison_cells.csv")
-    cells = cells[cells["estimator"].isin([LIMIT, *comparison.RANKED])]
+    cells = pd.read_csv(RESULTS / "everywhere_cells.csv")
     return compare.rank(cells[cells["net"].isin(FOLDING)] if folding else cells)
 
 
@@ -233,9 +233,9 @@ def joint_table() -> str:
 
 def decoders_table() -> str:
     """Losses by start, estimator and decoder."""
-    results = [landings(start)[list(DECODERS.values())] for start in STARTS]
+    results = [landings(start)[list(LANDED.values())] for start in STARTS]
     rows = ((code(name), *results[0].loc[name], *results[1].loc[name]) for name in THROUGH)
-    first, *others = DECODERS
+    first, *others = LANDED
     starts = (f"{start} start: {first}" for start in STARTS)
     heads = [head for start in starts for head in (start, *others)]
     return table(["net0 trained through", *heads], rows)

@@ -23,7 +23,7 @@
 #
 # **Where this stands.** *01 integer-index baseline* → 02 one-hot is Linear → 03 net0 through net1 →
 # 04 every estimator, one ruler → 05 what net1 learned → 06 as fast as a plain MLP → 07 your own net
-# and table. Everything later stands on the net that you train here.
+# and table → 08 both at once. Everything later stands on the net that you train here.
 
 # %%
 import pandas as pd

@@ -24,7 +24,7 @@
 #
 # **Where this stands.** 01 integer-index baseline → 02 one-hot is Linear → 03 net0 through net1 →
 # 04 every estimator, one ruler → *05 what net1 learned* → 06 as fast as a plain MLP → 07 your own
-# net and table.
+# net and table → 08 both at once.
 
 # %%
 from pathlib import Path
@@ -42,7 +42,8 @@ from tabkit.lesson import check, claim, predict
 # distances between its *outputs* match distances between flights' outcomes: time in the air, two
 # delays. People look up the nearest neighbours in such a table, or draw a UMAP of it, and tell
 # stories about what they see. net0's snapping (notebook 03) relies on it too. Are near categories
-# alike? `trained` keeps what it trains in a folder, so that a second run of this notebook is fast.
+# alike? These nets start their tables as large as `nn.Embedding` does, `embedding_std=None`; what
+# that does is a part of the lesson. `trained` keeps what it trains, for a second run.
 
 # %%
 data = tabkit.flights()
@@ -310,12 +311,12 @@ losses.round(2)
 # nothing shrinks it (Adam, no weight decay). So the random part stays, and distances in the table
 # mix what was learned with what was never cleared away.
 #
-# So leave less to clear away. Start the tables *small*; then what they hold at the
-# end is what training put there. `embedding_std=0.03` is less than a tenth of the usual
-# start.
+# So leave less to clear away. Start the tables *small*; then what they hold at the end is what
+# training put there. `RowEncoder` does so if it is not told otherwise: with a standard deviation of
+# 0.01, less than a thirtieth of the usual start.
 
 # %%
-small = [trained(seed, start=0.03) for seed in (0, 1)]
+small = [trained(seed, start=0.01) for seed in (0, 1)]
 pairs = {"usual start": nets[:2], "small start": small}
 after = {
     name: inspection.agreement([inspection.category_vectors(n, data, "dest") for n in pair])
@@ -326,8 +327,8 @@ pd.DataFrame(after).loc[["overlap", "chance", "distance_correlation", "fit"]].ro
 
 # %% [markdown]
 # The table's own distances now agree from seed to seed, and net1 fits the outcomes about as well
-# (`fit`: correlation of its distances with theirs). With full training, net0's rows behind such a
-# net1 are better as well, except by the softmax's argmax (`docs/what_net1_learned.md` has it).
+# (`fit`: correlation of its distances with theirs). net0's rows behind such a net1 are better as
+# well, except by the softmax's argmax (`docs/what_net1_learned.md` has it, on five tables).
 #
 # ## Turn the dial
 #
@@ -432,7 +433,7 @@ claim(
 # 1. Do not read distances off a trained table, nor off a UMAP of it, before you have compared two
 #    seeds. Look behind the net (`view="output"`), or at least after its first layer.
 # 2. Say with each structure that you see its score, its p-value, and how many you looked for.
-# 3. If you want tables that can be read, or snapped to, start them small.
+# 3. Start tables small: they can be read, and snapped to, and net0's rows get better.
 # 4. Decode a softmax's mixtures, and free embeddings, to the nearest category *as the first layer
 #    sees it*, if a search behind net1 is too slow.
 #

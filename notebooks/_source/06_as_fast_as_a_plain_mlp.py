@@ -23,7 +23,7 @@
 #
 # **Where this stands.** 01 integer-index baseline → 02 one-hot is Linear → 03 net0 through net1 →
 # 04 every estimator, one ruler → 05 what net1 learned → *06 as fast as a plain MLP* → 07 your own
-# net and table.
+# net and table → 08 both at once.
 
 # %%
 import numpy as np

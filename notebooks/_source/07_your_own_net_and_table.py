@@ -25,7 +25,7 @@
 #
 # **Where this stands.** 01 integer-index baseline → 02 one-hot is Linear → 03 net0 through net1 →
 # 04 every estimator, one ruler → 05 what net1 learned → 06 as fast as a plain MLP → *07 your own
-# net and table*.
+# net and table* → 08 both at once.
 
 # %%
 import tempfile
@@ -332,7 +332,5 @@ claim("What is fixed is fixed.", set(from_jfk["origin"]) == {"JFK"})
 # So do not ask which estimator is best. Soften your net, read your table, and let them answer; then
 # say what was decoded by what, and how far that is above the limit.
 #
-# **Where to go from here.** That was the course: codes, simplexes, a loss behind net1, estimators,
-# what net1 learned, the bill, and your own net. The pages in `docs` go on where it stops: [your own
-# net](../docs/your_own_net.md), [table](../docs/your_own_table.md) and
-# [loss](../docs/your_own_loss.md).
+# **Next:** [08 · Both at once](08_both_at_once.ipynb) asks what is to be had if net1 need not be
+# finished before net0 begins.
