@@ -15,6 +15,7 @@ IMAGES = ROOT / "docs" / "images"
 sys.path.insert(0, str(ROOT / "tests"))
 
 import pandas as pd  # noqa: E402
+import tables  # noqa: E402
 from browser.harness import FLAGS, Lab, Notebook, Widget, chromium, sync_playwright  # noqa: E402
 
 from tabkit import plots  # noqa: E402
@@ -54,6 +55,11 @@ def frontier() -> plots.Picture:
     return plots.frontier(pd.read_csv(ROOT / "benchmarks" / "results" / "frontier.csv"))
 
 
+def ranks() -> plots.Picture:
+    """The ways, ranked over the tables and the kinds of net1."""
+    return plots.ranks(tables.ranked(folding=True))
+
+
 def photograph(lab: Lab) -> None:
     """Both widgets as JupyterLab shows them."""
     with sync_playwright() as playwright:
@@ -79,7 +85,8 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         lab = Lab(Path(folder))
         try:
-            for name, picture in {"gap": gap(lab.notebooks), "frontier": frontier()}.items():
+            drawn = {"frontier": frontier(), "ranks": ranks(), "gap": gap(lab.notebooks)}
+            for name, picture in drawn.items():
                 picture.save(IMAGES / f"{name}.png")
                 print(picture.alt)
             photograph(lab)

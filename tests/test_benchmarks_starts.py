@@ -2,15 +2,18 @@
 
 import sys
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from tabkit import compare
+from tabkit import RowEncoder, compare
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks"))
 
 starts = import_module("starts")
 
@@ -20,6 +23,24 @@ def test_the_validation_rows_stand_for_the_test_rows():
     assert torch.equal(own.test, data.validation)
     assert torch.equal(own.train, data.train)
     assert not set(own.test.tolist()) & set(data.test.tolist())
+
+
+KEPT = pd.read_csv(ROOT / "benchmarks" / "results" / "starts.csv")
+
+
+def test_the_default_is_the_best_on_average_and_the_page_says_by_how_much():
+    page = " ".join((ROOT / "docs" / "what_net1_learned.md").read_text().split())
+    losses = KEPT.pivot(index="start", columns="data", values="softmax_search")
+    small = losses.loc[["0.03", "0.01", "0.003"]]
+    gains = 1 - small / losses.loc["usual"]
+    assert f"on every table, by {gains.min(axis=None):.0%}".rstrip("%") in page
+    assert f" to {gains.max(axis=None):.0%}; 0.01 is the best on average" in page
+    best = np.log(losses).mean(axis=1).idxmin()
+    assert float(best) == signature(RowEncoder).parameters["embedding_std"].default
+    fit = KEPT.groupby("data")["correlation"]
+    assert (fit.max() - fit.min()).max() < 0.015
+    assert (KEPT["seeds"] == 3).all()
+    assert set(KEPT["data"]) == set(starts.DATA_ROWS)
 
 
 def test_the_script_has_a_row_for_each_start(tmp_path, monkeypatch, capsys):

@@ -42,8 +42,8 @@ from tabkit.lesson import check, claim, predict
 # distances between its *outputs* match distances between flights' outcomes: time in the air, two
 # delays. People look up the nearest neighbours in such a table, or draw a UMAP of it, and tell
 # stories about what they see. net0's snapping (notebook 03) relies on it too. Are near categories
-# alike? These nets start their tables as large as `nn.Embedding` does, `embedding_std=None`; what
-# that does is a part of the lesson. `trained` keeps what it trains, for a second run.
+# alike? The tables of these nets start with rows of length 1 on average (`embedding_std=None`);
+# what that does is a part of the lesson. `trained` keeps what it trains, for a second run.
 
 # %%
 data = tabkit.flights()

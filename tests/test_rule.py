@@ -1,0 +1,88 @@
+"""The rule of choice is what the tables say: read off them, table by table and net1 by net1."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tabkit import compare
+from tabkit.compare import comparison
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+sys.path.insert(0, str(ROOT / "docs"))
+
+tables = import_module("tables")
+
+CELLS = pd.read_csv(RESULTS / "everywhere_cells.csv")
+SOFTMAX, COLD, GUMBEL, SAMPLED, FREE, LABELS = (
+    *("softmax:tau=1", "softmax:tau=0.25", "gumbel_softmax:tau=cosine/2/0.25"),
+    *("straight_through_gumbel:tau=1", "direct_embedding", "cross_entropy"),
+)
+PLACES = tables.places()
+
+
+@pytest.fixture(params=PLACES, ids="-".join)
+def losses(request):
+    """Mean losses over seeds in one place: a row for each estimator, a column for each decoder."""
+    found = tables.everywhere(*request.param)
+    decoded = found[[f"decode_{name}" for name in tables.DECODERS]]
+    return decoded.rename(columns=lambda name: name.removeprefix("decode_"))
+
+
+def test_the_kept_cells_are_all_that_were_to_be_compared():
+    assert {*zip(CELLS["data"], CELLS["net"], strict=True)} == set(PLACES)
+    assert {data for data, _ in PLACES} == set(comparison.DATA_ROWS)
+    groups = CELLS.groupby(["data", "net", "estimator"])["seed"]
+    assert (groups.nunique() >= 5).all()
+    assert set(CELLS["estimator"]) == {"limit", *comparison.RANKED}
+    pd.testing.assert_frame_equal(
+        compare.sweep_summary(CELLS).set_index(["data", "net", "budget", "estimator"]).sort_index(),
+        pd.read_csv(RESULTS / "everywhere.csv")
+        .set_index(["data", "net", "budget", "estimator"])
+        .sort_index(),
+        check_dtype=False,
+        rtol=1e-3,
+        atol=1e-3,
+    )
+
+
+def test_if_net1_may_be_asked_softmax_and_a_search_beat_every_argmax(losses):
+    unlabelled = losses.drop(index=LABELS)
+    assert losses.loc[SOFTMAX, "search"] < unlabelled["argmax"].min()
+    assert losses.loc[SOFTMAX, "restarts"] <= losses.loc[SOFTMAX, "search"] * 1.001
+
+
+def test_the_argmax_of_a_mixture_is_no_way(losses):
+    """Softmax and the free embedding, by argmax, are worse than all that see rows in training."""
+    apart = losses["argmax"].drop(index=[SOFTMAX, FREE, COLD])
+    assert losses.loc[[SOFTMAX, FREE], "argmax"].min() > apart.max()
+    assert losses.loc[SOFTMAX, "table"] < losses.loc[SOFTMAX, "argmax"]
+
+
+def test_if_it_must_be_the_argmax_it_is_gumbel_softmax_or_its_straight_through(losses):
+    best = losses["argmax"].drop(index=LABELS).idxmin()
+    assert best in (GUMBEL, SAMPLED)
+
+
+def test_the_rule_says_so():
+    page = (ROOT / "docs" / "comparison.md").read_text()
+    rule = " ".join(page[page.index("## The rule") : page.index("## On your own net")].split())
+    for said in (
+        "train through the plain softmax and decode by search",
+        "by `restarts`",
+        "train through Gumbel-softmax, its temperature falling from 2, or through straight-through",
+        "start its tables [small]",
+    ):
+        assert said in rule
+
+
+def test_what_is_best_by_rank_is_softmax_with_restarts_and_its_ties():
+    found = tables.ranked(folding=True)
+    assert found.mean.index[0].startswith("softmax") and found.mean.index[0].endswith("restarts")
+    assert found.friedman < 1e-6
+    assert {data for data, *_ in found.shares.index} == set(comparison.DATA_ROWS)
+    assert np.isclose(found.shares.rank(axis=1, ascending=False).mean(), found.mean).all()
