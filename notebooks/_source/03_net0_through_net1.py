@@ -252,8 +252,8 @@ cockpit.twin()
 # | `restarts` | the best of ten searches; then net0's numbers move, too |
 #
 # (Nearer to the mixture's output; none of them knows the true flight.) And one more line, the
-# **limit**: a net of net0's size that outputs net1's output itself, no row at all. No net0 can hope
-# for less. Decoded by the search, where will the softmax's rows stand?
+# **limit**: a net of net0's size that outputs net1's output itself, no row at all: about
+# the least that a net0 can reach. Decoded by the search, where will the softmax's rows stand?
 
 # %%
 places = ["the worst still", "between the two others", "the best of all"]

@@ -144,7 +144,7 @@ table.round(3)
 
 # %% [markdown]
 # Behind the net1 that was trained first, an argmax row lies well above the limit; behind one that
-# has learned along, just above it. That is what joint training buys: what is lost by *decoding*. A
+# has learned along, near it. That is what joint training buys: what is lost by *decoding*. A
 # search behind net1 buys the same, and needs no other net1.
 #
 # And the judge? It puts the loss of *all* these rows far higher than their own net1 does, whoever
