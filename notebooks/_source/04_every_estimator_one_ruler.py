@@ -206,9 +206,9 @@ print(f"You said {guess.answer}. First place is shared by: {', '.join(tied)}")
 # %% [markdown]
 # Two seeds cannot part those that share the first place, and longer training reorders them. The
 # *full* comparison has every estimator but `exact`, several temperatures and schedules
-# (`tau=cosine/2/0.25` falls from 2 to 0.25 during training), five seeds, all flights, and planted
-# rows besides. It takes half an hour to an hour (`python -m tabkit compare`). Its result is kept
-# with tabkit; its losses do not compare with those above, as its net1 is another one:
+# (`tau=cosine/2/0.25` falls from 2 to 0.25 during training), more seeds, all flights, and planted
+# rows besides; it takes an hour (`docs/comparison.md` has the command, and other tables). Its
+# result is kept with tabkit; its losses do not compare with those above, as its net1 is another one:
 
 # %%
 kept = compare.kept_comparison()

@@ -226,7 +226,7 @@ claim(
 # %% [markdown]
 # So: if net1 is given, leave it alone, and search. If you train both anyway and must decode by
 # argmax, train them together at a weight of about 1, look at what net1 pays, and never compare
-# losses behind two different net1s. `python benchmarks/joint.py` measures it on three tables.
+# losses behind two different net1s. `python benchmarks/joint.py` measures it on two tables.
 #
 # **Where to go from here.** That was the course: codes, simplexes, a loss behind net1, estimators,
 # what net1 learned, the bill, your own net, and both at once. The pages in `docs` go on where it
