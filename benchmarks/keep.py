@@ -56,7 +56,7 @@ JOBS = {
         ("-m tabkit run --seeds 0 1 2 --out OUT",), {"summary.csv": "flights_main_job.csv"}
     ),
     "comparison": Job(
-        ("-m tabkit compare --out OUT",),
+        ("-m tabkit compare --nets plain --data flights planted --seeds 0 1 2 --out OUT",),
         {"comparison.csv": "comparison.csv", "cells.csv": "comparison_cells.csv"},
     ),
     "everywhere": Job(

@@ -107,10 +107,11 @@ SHOWN = (
 
 def comparison_table(data: str) -> str:
     """A part of the comparison at equal steps."""
-    columns = ["test_relaxed", "test_decoded", "test_decoded_se", "decode_argmax", "decode_search"]
+    columns = ["test_relaxed", "test_decoded", "test_decoded_se"]
+    columns += [f"decode_{name}" for name in ("argmax", "search", "restarts")]
     results = kept("comparison", data=data, budget="steps").set_index("estimator")[columns]
     rows = ((code(name), *results.loc[name]) for name in SHOWN)
-    return table(["estimator", "relaxed", "decoded", "±", "argmax", "search"], rows)
+    return table(["estimator", "relaxed", "decoded", "±", "argmax", "search", "restarts"], rows)
 
 
 STARTS = ("usual", "small")

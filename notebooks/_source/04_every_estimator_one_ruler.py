@@ -208,7 +208,7 @@ print(f"You said {guess.answer}. First place is shared by: {', '.join(tied)}")
 # *full* comparison has every estimator but `exact`, several temperatures and schedules
 # (`tau=cosine/2/0.25` falls from 2 to 0.25 during training), more seeds, all flights, and planted
 # rows besides; it takes an hour (`docs/comparison.md` has the command, and other tables). Its
-# result is kept with tabkit; its losses do not compare with those above, as its net1 is another one:
+# result is kept with tabkit; its losses do not compare with those above: another net1.
 
 # %%
 kept = compare.kept_comparison()
