@@ -1,6 +1,7 @@
 """What net0 hands over becomes a hard row: by name, within what is allowed, never worse."""
 
 import itertools
+from dataclasses import replace
 from importlib import import_module
 
 import pytest
@@ -85,6 +86,27 @@ def test_restarts_search_from_rows_that_the_mixture_allows_and_move_the_numbers_
     point = restarting.softmax(sharp, net1.cardinalities)
     quantiles = torch.full((len(net1.cardinalities),), 0.99)
     assert torch.equal(restarting.drawn(point, net1.cardinalities, quantiles), searched.codes)
+
+
+@pytest.mark.parametrize("tables", [True, False])
+def test_a_row_that_is_handed_over_is_decoded_as_itself_whatever_else_is_in_the_batch(
+    tables, wide, bare, dataset
+):
+    data, net1 = wide if tables else (dataset, bare)
+    net0, signal = untrained(net1, data), data.signal[data.test[:40]]
+    mixed = decoders.handed_over(net0, signal, net1, estimator="softmax")
+    rows = decoders.handed_over(net0, signal, net1, estimator="straight_through_sample", seed=1)
+    assert rows.hard.all() and not mixed.hard.any()
+    first = torch.arange(40) < 20
+    both = replace(mixed, simplex=torch.where(first[:, None], rows.simplex, mixed.simplex))
+    assert torch.equal(both.hard, first)
+    drawn = argmax_codes(rows.simplex, net1.cardinalities)
+    assert (drawn != argmax_codes(rows.logits, net1.cardinalities)).any()
+    for name in ("search", "restarts"):
+        found = decoders.decoder_of(name)(both)
+        assert torch.equal(found.codes[:20], drawn[:20])
+        assert torch.equal(found.codes[20:], decoders.decoder_of(name)(mixed).codes[20:])
+        assert torch.equal(decoders.decoder_of(name)(rows).codes, drawn)
 
 
 def test_restarts_leave_the_gradients_of_a_net_that_still_trains(dataset):
