@@ -196,6 +196,7 @@ USES = {
     "inspection": ([], "tabkit.inspection.nearest"),
     "parquet files": ([], "tabkit.flights(1000)"),
     "plots": ([], "tabkit.plots.decoding_gap"),
+    "ranks": ([], "tabkit.compare.rank(pandas.DataFrame())"),
     "sweeps": ([], SWEEP),
     "two-sample tests": ([], "tabkit.compare.two_sample(None, None)"),
     "widgets": ([], "tabkit.widgets.Explorer"),

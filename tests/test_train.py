@@ -234,13 +234,13 @@ def test_a_checkpoint_of_another_run_is_refused_by_what_differs(dataset, tmp_pat
         return fit_encoder(net1, data, checkpoint=tmp_path / "loop.pt", **sizes)
 
     fit().run()
-    usual = RowEncoder(dataset.schema, Z=3, width=16, depth=1, D=4, embedding_std=None)
+    small = RowEncoder(dataset.schema, Z=3, width=16, depth=1, D=4)
     others = {
         r"lr=0\.003; now lr=0\.1": {"lr": 0.1},
         "batch=32; now batch=16": {"batch": 16},
         "data=": {"data": moved(dataset)},
         "net1's start=": {"net1": small_encoder(dataset, seed=1)},
-        "net1's start='": {"net1": usual},
+        "net1's start='": {"net1": small},
     }
     for told, settings in others.items():
         with pytest.raises(ValueError, match=told):
