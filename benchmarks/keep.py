@@ -95,21 +95,22 @@ JOBS = {
 
 
 def commit() -> str:
-    """The repository's, with a plus if something is changed since; empty without git."""
+    """Of the repository; with a plus if more than kept tables changed since; empty without git."""
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(ROOT), *words]
         found = subprocess.run(command, capture_output=True, text=True, check=False)
         return found.stdout.strip()
 
-    return git("rev-parse", "--short=12", "HEAD") + "+" * bool(git("status", "--porcelain", "-uno"))
+    changed = git("status", "--porcelain", "-uno", "--", ".", ":!benchmarks/results")
+    return git("rev-parse", "--short=12", "HEAD") + "+" * bool(changed)
 
 
-def provenance(job: Job, seconds: float) -> dict[str, str | int]:
-    """How its tables came about."""
+def provenance(job: Job, seconds: float, commits: Sequence[str]) -> dict[str, str | int]:
+    """How its tables came about; the commits are those at which it began and was picked up."""
     return {
         "command": "; ".join(f"python {command}" for command in job.commands),
-        "commit": commit(),
+        "commit": " ".join(dict.fromkeys(commits)),
         "seconds": round(seconds),
         "tabkit": tabkit.__version__,
         "torch": torch.__version__,
@@ -125,27 +126,34 @@ def run(name: str, folder: Path, results: Path) -> None:
     Raises subprocess.CalledProcessError if a command fails.
     """
     job, own, done = JOBS[name], folder / name, folder / f"{name}.json"
-    before = json.loads(done.read_text()) if done.exists() else {"seconds": 0.0, "finished": False}
-    if before["finished"]:
+    state = {"seconds": 0.0, "commits": [], "finished": False}
+    state |= json.loads(done.read_text()) if done.exists() else {}
+    if state["finished"]:
         print(f"{name}: measured already")
         return
     own.mkdir(parents=True, exist_ok=True)
+    state["commits"].append(commit())
     started = time.perf_counter()
     try:
         for command in job.commands:
-            words = command.replace("OUT", str(own)).split()
+            words = [word.replace("OUT", str(own)) for word in command.split()]
             subprocess.run([sys.executable, *words], cwd=ROOT, check=True)
-        before["finished"] = True
     finally:
-        before["seconds"] += time.perf_counter() - started
-        write_atomically(done, lambda path: path.write_text(json.dumps(before)))
+        state["seconds"] += time.perf_counter() - started
+        note(done, state)
     for made, kept in job.tables.items():
         shutil.copy(own / made, results / kept)
     file = results / PROVENANCE
     known = json.loads(file.read_text()) if file.exists() else {}
-    found = provenance(job, before["seconds"])
+    found = provenance(job, state["seconds"], state["commits"])
     known |= {kept: found for kept in job.tables.values() if kept.endswith(".csv")}
-    text = json.dumps(dict(sorted(known.items())), indent=1) + "\n"
+    note(file, dict(sorted(known.items())))
+    note(done, state | {"finished": True})
+
+
+def note(file: Path, what: Mapping[str, object]) -> None:
+    """Writes JSON."""
+    text = json.dumps(what, indent=1) + "\n"
     write_atomically(file, lambda path: path.write_text(text))
 
 

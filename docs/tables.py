@@ -208,13 +208,16 @@ def ranks_table() -> str:
 
 
 def starts_table() -> str:
-    """What softmax and search reach, by the size of the tables' start."""
+    """The limit, and what softmax and search reach, by the size of the tables' start."""
     found = kept("starts")
     means = found.groupby("start", sort=False)["correlation"].mean()
-    losses = found.pivot(index="start", columns="data", values="softmax_search")
     names = list(found["data"].drop_duplicates())
-    rows = ((start, *losses.loc[start, names], means[start]) for start in means.index)
-    return table(["standard deviation at the start", *names, "net1's correlation"], rows)
+    losses = found.pivot(index="start", columns="data", values=["limit", "softmax_search"])
+    both = losses.map("{:.2f}".format)
+    both = both["limit"] + " / " + both["softmax_search"]
+    rows = ((start, *both.loc[start, names], means[start]) for start in means.index)
+    heads = (f"{name}: limit / search" for name in names)
+    return table(["standard deviation at the start", *heads, "net1's correlation"], rows)
 
 
 def joint_table() -> str:

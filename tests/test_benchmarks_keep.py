@@ -34,7 +34,7 @@ def test_every_table_says_where_it_comes_from():
         for table in job.tables.values():
             found = known[table]
             assert found["command"] == "; ".join(f"python {command}" for command in job.commands)
-            assert re.fullmatch(r"[0-9a-f]{12}", found["commit"])
+            assert re.fullmatch(r"[0-9a-f]{12}( [0-9a-f]{12})*", found["commit"])
             assert found["seconds"] > 0 and found["torch"] and found["cores"] > 0
 
 
@@ -54,7 +54,11 @@ def test_every_command_is_understood(name):
 @pytest.fixture
 def small(tmp_path, monkeypatch):
     """One job, whose script fails the first time; returns how it is called, and its results."""
-    script = tmp_path / "measure.py"
+    tmp_path = tmp_path / "a folder"
+    tmp_path.mkdir()
+    script = Path("measure.py")
+    monkeypatch.setattr(keep, "ROOT", tmp_path)
+    script = tmp_path / script
     script.write_text(
         "import sys, pathlib\n"
         "folder = pathlib.Path(sys.argv[1])\n"
@@ -64,7 +68,7 @@ def small(tmp_path, monkeypatch):
         "    sys.exit(3)\n"
         "(folder / 'a.csv').write_text(f'runs\\n{len(list(folder.iterdir()))}\\n')\n"
     )
-    job = keep.Job((f"{script} OUT",), {"a.csv": "kept.csv"})
+    job = keep.Job((f"{script.name} OUT",), {"a.csv": "kept.csv"})
     monkeypatch.setattr(keep, "JOBS", {"one": job})
     results = tmp_path / "results"
     results.mkdir()
@@ -88,6 +92,47 @@ def test_a_job_is_picked_up_kept_and_not_run_again(small, capsys):
     assert "measured already" in capsys.readouterr().out
     with pytest.raises(subprocess.CalledProcessError):
         keep.main([*call, "--again"])  # from nothing, so it fails as the first time
+
+
+def test_the_commit_is_that_of_the_beginning_whatever_tables_are_kept(small, monkeypatch):
+    def git(*words):
+        command = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *words]
+        subprocess.run(command, cwd=keep.ROOT, check=True, capture_output=True)
+
+    call, results = small
+    monkeypatch.setattr(keep, "RESULTS", results)
+    kept = keep.ROOT / "benchmarks" / "results" / "kept.csv"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("runs\n0\n")
+    git("init", "-q")
+    git("add", "measure.py", "benchmarks")
+    git("commit", "-qm", "first")
+    first = keep.commit()
+    assert re.fullmatch(r"[0-9a-f]{12}", first)
+    with pytest.raises(subprocess.CalledProcessError):
+        keep.main(call)
+    git("commit", "-q", "--allow-empty", "-m", "second")
+    kept.write_text("runs\n1\n")
+    second = keep.commit()
+    assert second != first and "+" not in second
+    keep.main(call)
+    found = json.loads((results / keep.PROVENANCE).read_text())["kept.csv"]
+    assert found["commit"] == f"{first} {second}"
+    (keep.ROOT / "measure.py").write_text("")
+    assert keep.commit() == f"{second}+"
+
+
+def test_a_table_that_cannot_be_kept_is_not_called_finished(small, monkeypatch):
+    call, results = small
+    with pytest.raises(subprocess.CalledProcessError):
+        keep.main(call)
+    copy = keep.shutil.copy
+    monkeypatch.setattr(keep.shutil, "copy", lambda *paths: (_ for _ in ()).throw(OSError("full")))
+    with pytest.raises(OSError, match="full"):
+        keep.main(call)
+    monkeypatch.setattr(keep.shutil, "copy", copy)
+    keep.main(call)
+    assert (results / "kept.csv").exists()
 
 
 def test_a_job_that_is_not_there_is_refused(small, capsys):

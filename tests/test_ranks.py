@@ -53,6 +53,26 @@ def test_what_is_clear_is_parted_and_what_is_not_is_a_tie():
     assert table["median"].iloc[0] == pytest.approx((RANDOM - 0.6) / (RANDOM - LIMIT), abs=0.01)
 
 
+def test_a_small_difference_within_every_block_is_parted_and_shuffled_it_is_not():
+    """The tests pair by block: the blocks themselves differ by far more."""
+    draw, level = np.random.default_rng(1), iter(np.random.default_rng(2).uniform(1, 3, 999))
+    table = swept(lambda way, decoder, noise: 0.0)
+    losses = [f"decode_{name}" for name in DECODERS]
+    for _, block in table.groupby(["data", "net", "seed"]):
+        own = next(level)
+        for at, way in block["estimator"].items():
+            if way != "limit":
+                table.loc[at, losses] = own + 0.02 * WAYS.index(way)
+                table.loc[at, losses] += 0.005 * draw.standard_normal(len(losses))
+    found = compare.rank(table, decoders=["argmax"])
+    assert [way.partition(" by ")[0] for way in found.mean.index] == list(WAYS)
+    assert found.best == [found.mean.index[0]]
+    second = table["estimator"] == WAYS[1]
+    table.loc[second, "decode_argmax"] = draw.permutation(table.loc[second, "decode_argmax"])
+    mixed = compare.rank(table, decoders=["argmax"])
+    assert len(mixed.tied(f"{WAYS[1]} by argmax")) == len(WAYS)
+
+
 def test_where_nothing_differs_all_are_tied():
     found = compare.rank(swept(lambda way, decoder, noise: 1 + 0.01 * noise))
     assert found.friedman > 0.01

@@ -327,8 +327,8 @@ pd.DataFrame(after).loc[["overlap", "chance", "distance_correlation", "fit"]].ro
 
 # %% [markdown]
 # The table's own distances now agree from seed to seed, and net1 fits the outcomes about as well
-# (`fit`: correlation of its distances with theirs). net0's rows behind such a net1 are better as
-# well, except by the softmax's argmax (`docs/what_net1_learned.md` has it, on five tables).
+# (`fit`: correlation of its distances with theirs). And such a net1 is easier to predict rows for:
+# less of its output is what the start left there (`docs/what_net1_learned.md`, on five tables).
 #
 # ## Turn the dial
 #
@@ -433,7 +433,7 @@ claim(
 # 1. Do not read distances off a trained table, nor off a UMAP of it, before you have compared two
 #    seeds. Look behind the net (`view="output"`), or at least after its first layer.
 # 2. Say with each structure that you see its score, its p-value, and how many you looked for.
-# 3. Start tables small: they can be read, and snapped to, and net0's rows get better.
+# 3. Start tables small: they can be read, and snapped to, and net1's output can be predicted.
 # 4. Decode a softmax's mixtures, and free embeddings, to the nearest category *as the first layer
 #    sees it*, if a search behind net1 is too slow.
 #

@@ -28,7 +28,7 @@ def fit_limit(
 
     By the squared distance, in the steps, batches and learning rates of `fit_predictor` with the
     same seed: about the least that a net0 of that size can reach behind net1, whatever it hands
-    over. It is a trained net, too, so that rows have been seen to end up to 4% below it.
+    over. It is a trained net, too, so that rows have been seen to end some per cent below it.
 
     Parameters
     ----------

@@ -213,6 +213,7 @@ class Setting:
     def _decode(self, decoder: str, handed: Handed) -> tuple[Rows, float]:
         """Hard rows, and net1's evaluations a row that they took."""
         looked: list[int] = []
+        once = handed.wanted is None and bool(handed.hard.all())
         if decoder == "search":
             rows = Rows(search_by(handed, Counted(handed.objective, looked)), handed.continuous)
         elif decoder == "restarts":
@@ -222,7 +223,7 @@ class Setting:
         a_round, moves = sum(self.K) - len(self.K), rows.continuous is not handed.continuous
         if handed.wanted is None and isinstance(folded(self.net1), FoldedEncoder):
             a_round = min(a_round, BACKWARD * handed.output.shape[1] + SHORTLIST)
-        searches = {"search": 1, "restarts": DRAWN + 2 + moves}[decoder]
+        searches = DRAWN + 2 + moves if decoder == "restarts" and not once else 1
         steps = STEPS * (1 + BACKWARD) * moves
         return rows, searches + steps + sum(looked) * a_round / len(rows)
 

@@ -31,9 +31,9 @@ class RowEncoder(nn.Module):
         Width of one column's embedding.
     embedding_std
         Standard deviation of the embedding tables at the start; the usual one, as in
-        `SoftEmbedding`, if None. The default is small: net0's rows get better by it, and distances
-        in the tables say what was learned, where after the usual start they are mostly those of
-        the start (notebook 05). benchmarks/starts.py measures both.
+        `SoftEmbedding`, if None. The default is small: less of net1's output is what the start
+        left there, which no net0 can predict (benchmarks/starts.py), and distances in the tables
+        say what was learned, where after the usual start they are mostly the start's (notebook 05).
     validate_args
         As in `SoftEmbedding`.
     seed

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from tabkit.compare import Ranks
+from tabkit.compare.comparison.ranks import ALPHA
 from tabkit.extras import imports_for
 from tabkit.plots.palette import AMBER, BLUE, GREEN, GREY, INK, ORANGE, PINK, SKY
 from tabkit.plots.panels import ROUND, legend_above, number_logs, panels_of
@@ -59,13 +60,15 @@ def frontier(summary: pd.DataFrame) -> Picture:
 def ranks(found: Ranks) -> Picture:
     """A critical-difference diagram: mean ranks on a line, bars over what cannot be parted.
 
-    As in Demsar, JMLR 7 (2006), by scikit-posthocs.
+    As in Demsar, JMLR 7 (2006), by scikit-posthocs. A bar ends at two ways that cannot be parted;
+    where it passes over one that can, `Ranks.table` says so.
     """
     with imports_for("ranks"):
         from scikit_posthocs import critical_difference_diagram  # noqa: PLC0415
     figure, (axes,) = panels_of(1, width=8.8, height=0.6 + 0.2 * len(found.mean), columns=1)
     names = {way: literal(way) for way in found.mean.index}
     pairs = found.pairs.rename(index=names, columns=names)
+    pairs = pairs if found.friedman <= ALPHA else pairs.clip(lower=1.0)
     labels = {"fontsize": 8}
     look = {"label_props": labels, "color_palette": [INK] * len(names)}
     critical_difference_diagram(found.mean.rename(names), pairs, ax=axes, **look)
