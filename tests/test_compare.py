@@ -44,6 +44,15 @@ def test_the_decoded_loss_is_that_of_the_decoded_rows(net0, net1, dataset):
     assert found.gap == pytest.approx(found.decoded - found.relaxed)
 
 
+def test_restarts_of_rows_that_are_handed_over_as_rows_cost_one_search(net0, net1, dataset):
+    hard, soft = (
+        compare.by_decoder(net0, net1, dataset, estimators.make(name), rows=20)
+        for name in ("straight_through_gumbel", "softmax")
+    )
+    assert hard["evaluations_restarts"] == hard["evaluations_search"] > 0
+    assert soft["evaluations_restarts"] > 5 * soft["evaluations_search"]
+
+
 def test_the_seed_decides_the_noise_of_a_score(net0, net1, dataset):
     gumbel = estimators.make("gumbel_softmax")
     a, b, c = (compare.score(net0, net1, dataset, gumbel, dataset.test, seed=s) for s in (0, 0, 1))

@@ -232,8 +232,8 @@ claim(
 # %% [markdown]
 # So: if net1 is given, leave it alone, and search. If you train both anyway and must decode by
 # argmax, together at a weight of about 1 they suit each other better; look at what net1 pays, and
-# do not take a loss behind one net1 for a loss behind another. `python benchmarks/joint.py` has two
-# tables and more seeds.
+# do not take a loss behind one net1 for a loss behind another. `python benchmarks/joint.py` has
+# more seeds.
 #
 # **Where to go from here.** That was the course: codes, simplexes, a loss behind net1, estimators,
 # what net1 learned, the bill, your own net, and both at once. The pages in `docs` go on where it
