@@ -14,6 +14,8 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import keep  # noqa: E402
 
+from tabkit import __main__ as cli  # noqa: E402
+
 TABLES = {name for job in keep.JOBS.values() for name in job.tables.values()}
 
 
@@ -41,14 +43,14 @@ def test_every_table_says_where_it_comes_from():
 @pytest.mark.parametrize("name", keep.JOBS)
 def test_every_command_is_understood(name):
     for command in keep.JOBS[name].commands:
-        script = command.split()[0]
-        words = [*command.replace("OUT", "nowhere").split(), "--help"]
-        done = subprocess.run(
-            [sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        known = set(re.findall(r"--[\w-]+", done.stdout))
-        assert set(re.findall(r"--[\w-]+", command)) <= known, script
+        first, *words = command.split()
+        if first == "-m":
+            assert words.pop(0) == "tabkit"
+            cli.parser().parse_args(words)
+            continue
+        script = (ROOT / first).read_text()
+        for option in [word for word in words if word.startswith("--")]:
+            assert f'"{option}"' in script
 
 
 @pytest.fixture
