@@ -9,9 +9,10 @@ import pandas as pd
 
 from tabkit import compare, plots
 from tabkit.commands.arguments import ESTIMATORS, a_seed, check_unique, positive, processes
-from tabkit.compare.comparison import DATA_ROWS, QUICK, QUICK_ROWS, whole
+from tabkit.compare.comparison import DATA_ROWS, QUICK, QUICK_ROWS, RANKED, whole
 from tabkit.compare.kinds import KINDS
 from tabkit.compare.sweeping import BUDGETS
+from tabkit.compare.trials import LIMIT
 from tabkit.extras import imports_for, need
 
 
@@ -71,7 +72,9 @@ def comparison_job(arguments: argparse.Namespace) -> int:
 
 
 def show_ranks(results: pd.DataFrame, folder: Path) -> None:
-    """Prints the ranks of what all these net1s have, and draws them, if there is enough to rank."""
+    """Prints and draws the ranks, of `RANKED` if there are more, if there is enough to rank."""
+    if set(RANKED) < set(results["estimator"]):
+        results = results[results["estimator"].isin([LIMIT, *RANKED])]
     try:
         found = compare.rank(results)
     except ValueError as error:
