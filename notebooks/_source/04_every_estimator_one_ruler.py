@@ -235,7 +235,7 @@ often = kept[(kept["data"] == "flights") & (kept["evaluations"] > 1)]
 often.pivot(index="estimator", columns="budget", values="test_decoded").round(2)
 
 # %% [markdown]
-# `leave_one_out` loses little; `indecater`, at 236 evaluations a row, is left with 20 steps.
+# `leave_one_out` loses a tenth; `indecater`, at 236 evaluations a row, is left with 20 steps.
 #
 # ## Why
 #
