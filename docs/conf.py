@@ -45,6 +45,8 @@ def write_api(_app: Sphinx) -> None:
     """A page for each public module, and one that lists them."""
     API.mkdir(exist_ok=True)
     names = public(tabkit)
+    for page in API.glob("*.rst"):  # of a module that is gone
+        page.unlink()
     for name in names:
         (API / f"{name}.rst").write_text("\n".join([name, "=" * len(name), "", *contents(name)]))
     modules = [f"* :doc:`{name}`: {first_line(name)}" for name in names]
