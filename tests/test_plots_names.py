@@ -2,12 +2,13 @@
 
 import html
 import inspect
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 import torch
 from test_maps import AGREEMENT, LANDED, MOVED, PORTS, SCORES, projection, vectors
-from test_plots import DECODED, FRONTIER, KEPT, MEASURED, STEPS, SUMMARY, WALK
+from test_plots import DECODED, FRONTIER, KEPT, MEASURED, RANKS, STEPS, SUMMARY, WALK, WAYS
 from test_recommend import end, made, trial
 
 from tabkit import estimators, inspection, plots, ruler
@@ -27,6 +28,10 @@ TEMPERATURE = KEPT[KEPT["estimator"].str.startswith("softmax")].assign(
 PLACES = PORTS.facts.iloc[:3].set_axis(NAMES)
 NEAR = pd.DataFrame({"name": [X, Y], "neighbour": [Y, Z]})
 RACE = pd.DataFrame({"ms": 1.0, "ratio": 1.0, "ratio_q1": 1.0, "ratio_q3": 2.0}, index=[X, Y])
+WAY = dict(zip(WAYS, NAMES, strict=True))
+NAMED = replace(
+    RANKS, mean=RANKS.mean.rename(WAY), pairs=RANKS.pairs.rename(index=WAY, columns=WAY)
+)
 DRAWN = {
     "agreement": lambda: (plots.agreement(AGREEMENT.assign(column=X)), [X]),
     "by_decoder": lambda: (plots.by_decoder(DECODED.set_axis([X, Y])), [X, Y]),
@@ -47,6 +52,7 @@ DRAWN = {
     "landings": lambda: (plots.landings(MAP, {X: LANDED, Z: LANDED}), NAMES),
     "movement": lambda: (plots.movement({X: MOVED, Y: MOVED}), [X, Y]),
     "race": lambda: (plots.race({Z: RACE}), NAMES),
+    "ranks": lambda: (plots.ranks(NAMED), NAMES),
     "recommendation": lambda: (
         plots.recommendation(made(*end(1.0, 0), trial(X, 0, {"argmax": 2.0}))),
         [X],
