@@ -10,15 +10,13 @@ net0 is a row of ``cells.csv`` in the folder, so an interrupted run goes on wher
 folder to measure afresh.
 """
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean
 
-import numpy as np
 import pandas as pd
 import torch
-from tqdm import tqdm
+from cells import Cell, Record, picked_up, run
 
 from tabkit import (
     Dataset,
@@ -38,7 +36,6 @@ from tabkit.decoders import handed_over
 from tabkit.estimators import Estimator
 from tabkit.nets import encode_rows
 from tabkit.simplex import argmax_codes
-from tabkit.train.checkpoint import write_atomically
 
 SEEDS = (0, 1, 2)
 WEIGHTS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1)  # of the cross-entropy, in nats
@@ -53,9 +50,8 @@ RANDOM = "random row"
 LANDED = 2_000  # test rows
 ENCODER_STEPS = 1_500
 SIZES = {"steps": 600, "batch": 256}  # of net0
+OWN = ["seed", "estimator", "label_weight"]  # what names a cell
 KEYS = ["estimator", "label_weight", "decoder"]
-MEASURES = ["decoded", "accuracy", "told_apart", "told_apart_with_numbers"]
-Record = dict[str, float | str]
 
 
 def cells() -> list[tuple[int, str, float]]:
@@ -128,42 +124,17 @@ def measured(
 
 def measure(folder: Path) -> pd.DataFrame:
     """One row a cell and decoder; what the folder has is not measured again."""
-    dataset, out, nets = flights(), folder / "cells.csv", {}
+    dataset, nets = flights(), {}
     index = dataset.test[:LANDED]
-    table = pd.read_csv(out, keep_default_na=False) if out.exists() else pd.DataFrame()
-    done = {*zip(*(table[k] for k in ("seed", *KEYS[:2])), strict=True)} if len(table) else set()
-    for cell in tqdm([cell for cell in cells() if cell not in done]):
-        seed, name, weight = cell
+
+    def records(cell: Cell) -> Iterator[Record]:
+        seed = cell[0]
         net1 = nets[seed] = nets.get(seed) or trained_encoder(dataset, seed, folder)
-        records = [
-            {"seed": seed, "estimator": name, "label_weight": weight, "decoder": decoder}
-            | measured(dataset, net1, index, rows, seed)
-            for decoder, rows in predicted(dataset, net1, index, cell)
-        ]
-        table = pd.concat([table, pd.DataFrame(records)], ignore_index=True)
-        text = table.to_csv(index=False)
-        write_atomically(out, lambda path, text=text: path.write_text(text))
-    place = {cell: number for number, cell in enumerate(cells())}
-    order = [place[cell] for cell in zip(*(table[k] for k in ("seed", *KEYS[:2])), strict=True)]
-    return table.iloc[np.argsort(order, kind="stable")]
+        for decoder, rows in predicted(dataset, net1, index, cell):
+            yield {"decoder": decoder} | measured(dataset, net1, index, rows, seed)
 
-
-def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Means over seeds, and their standard errors."""
-    groups = table.groupby(KEYS, sort=False)[MEASURES]
-    return groups.mean().join(groups.sem().add_suffix("_se")).reset_index()
-
-
-def main() -> None:
-    """Measures, prints and writes the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("runs") / "frontier")
-    folder = parser.parse_args().out
-    folder.mkdir(parents=True, exist_ok=True)
-    found = summary(measure(folder))
-    found.to_csv(folder / "frontier.csv", index=False, float_format="%.4g")
-    print(found.round(3).to_string(index=False))
+    return picked_up(folder / "cells.csv", cells(), OWN, records)
 
 
 if __name__ == "__main__":
-    main()
+    run("frontier", __doc__.splitlines()[0], measure, KEYS)

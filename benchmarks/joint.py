@@ -10,13 +10,13 @@ was trained alone and has seen none of them. Each net0 is a row of ``cells.csv``
 an interrupted run goes on where it was; delete the folder to measure afresh.
 """
 
-import argparse
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 
 import pandas as pd
-from tqdm import tqdm
+from cells import Cell, Record, picked_up, run
 
 from tabkit import (
     Dataset,
@@ -32,7 +32,6 @@ from tabkit import (
 )
 from tabkit.estimators import Estimator
 from tabkit.nets import encode_rows
-from tabkit.train.checkpoint import write_atomically
 
 TABLES = {"bikeshare": 0}  # rows; 0: all
 SEEDS = (0, 1, 2)
@@ -41,8 +40,8 @@ THROUGH = {"softmax": "search", "straight_through_gumbel": "argmax"}
 JUDGE = 1_000  # added to a seed: that of its judge
 SCORED = 1_000  # test rows
 STEPS, BATCH = 600, 1024  # of either net, whatever the way
+OWN = ["data", "seed", "estimator", "weight"]  # what names a cell
 KEYS = ["data", "estimator", "decoder", "weight"]
-Cell = tuple[str, int, str, float]
 
 
 def cells() -> list[Cell]:
@@ -76,9 +75,17 @@ def trained(
     return net0, freeze(net1)
 
 
-def measured(cell: Cell, dataset: Dataset, judge: RowEncoder) -> dict[str, float | str]:
+@lru_cache(maxsize=1)
+def judged_by(data: str, seed: int) -> tuple[Dataset, RowEncoder]:
+    """A table, and the judge of a seed."""
+    dataset = compare.load_data(data, TABLES[data])
+    return dataset, alone(dataset, seed + JUDGE)
+
+
+def measured(cell: Cell) -> Iterator[Record]:
     """The record of a cell."""
     data, seed, name, weight = cell
+    dataset, judge = judged_by(data, seed)
     estimator, index = compare.parse_spec(name).estimator, dataset.test[:SCORED]
     net0, net1 = trained(dataset, estimator, weight, seed)
     options = {"decoder": THROUGH[name], "estimator": estimator, "seed": seed}
@@ -89,56 +96,16 @@ def measured(cell: Cell, dataset: Dataset, judge: RowEncoder) -> dict[str, float
     )
     ends = compare.ends_of(net1, dataset, rows=SCORED, steps=STEPS, batch=BATCH, seed=seed)
     share = (ends["random_row"] - own) / (ends["random_row"] - ends["limit"])
-    random = compare.random_row_loss(judge, dataset, index, seed=seed)
-    record = {"data": data, "seed": seed, "estimator": name, "decoder": THROUGH[name]}
-    record |= {"weight": weight, "decoded": own, **ends, "share": share}
     correlation = compare.distance_correlation(net1, dataset, dataset.test)
-    return record | {"net1_correlation": correlation, "judged": theirs, "judged_random": random}
+    random = compare.random_row_loss(judge, dataset, index, seed=seed)
+    record = {"decoder": THROUGH[name], "decoded": own, **ends, "share": share}
+    yield record | {"net1_correlation": correlation, "judged": theirs, "judged_random": random}
 
 
 def measure(folder: Path) -> pd.DataFrame:
     """One row a cell; what the folder has is not measured again."""
-    out = folder / "cells.csv"
-    table = pd.read_csv(out) if out.exists() else pd.DataFrame()
-    own = ["data", "seed", "estimator", "weight"]
-    done = {*zip(*(table[key] for key in own), strict=True)} if len(table) else set()
-    for cell, dataset, judge in placed([cell for cell in cells() if cell not in done]):
-        record = pd.DataFrame([measured(cell, dataset, judge)])
-        table = pd.concat([table, record], ignore_index=True)
-        text = table.to_csv(index=False)
-        write_atomically(out, lambda path, text=text: path.write_text(text))
-    place = {cell: number for number, cell in enumerate(cells())}
-    order = [place[cell] for cell in zip(*(table[key] for key in own), strict=True)]
-    return table.assign(order=order).sort_values("order").drop(columns="order")
-
-
-def placed(missing: list[Cell]) -> Iterator[tuple[Cell, Dataset, RowEncoder]]:
-    """The cells under a progress bar, each with its table and its judge."""
-    before = None
-    for cell in tqdm(missing):
-        if cell[:2] != before:
-            before, (data, seed) = cell[:2], cell[:2]
-            dataset = compare.load_data(data, TABLES[data])
-            judge = alone(dataset, seed + JUDGE)
-        yield cell, dataset, judge
-
-
-def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Means over seeds, and their standard errors."""
-    groups = table.drop(columns="seed").groupby(KEYS, sort=False)
-    return groups.mean().join(groups.sem().add_suffix("_se")).reset_index()
-
-
-def main() -> None:
-    """Measures, prints and writes the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("runs") / "joint")
-    folder = parser.parse_args().out
-    folder.mkdir(parents=True, exist_ok=True)
-    found = summary(measure(folder))
-    found.to_csv(folder / "joint.csv", index=False, float_format="%.4g")
-    print(found.round(3).to_string(index=False))
+    return picked_up(folder / "cells.csv", cells(), OWN, measured)
 
 
 if __name__ == "__main__":
-    main()
+    run("joint", __doc__.splitlines()[0], measure, KEYS)

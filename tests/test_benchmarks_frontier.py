@@ -27,7 +27,7 @@ def small(monkeypatch):
 @pytest.mark.usefixtures("small")
 def test_the_benchmark_writes_its_table_and_picks_up(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "argv", ["frontier.py", "--out", str(tmp_path)])
-    benchmark.main()
+    benchmark.run("frontier", "", benchmark.measure, benchmark.KEYS)
     written = pd.read_csv(tmp_path / "frontier.csv")
     assert len(written) == 1 + 2 * 5 + 2
     cells = pd.read_csv(tmp_path / "cells.csv", keep_default_na=False)
@@ -37,7 +37,7 @@ def test_the_benchmark_writes_its_table_and_picks_up(monkeypatch, tmp_path):
     monkeypatch.setattr(
         benchmark, "fit_predictor", lambda *a, **k: trained.append(a[3]) or train(*a, **k)
     )
-    benchmark.main()
+    benchmark.run("frontier", "", benchmark.measure, benchmark.KEYS)
     assert [repr(e) for e in trained] == ["softmax(tau=1.0, label_weight=0.1)", "cross_entropy()"]
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "frontier.csv"), written)
 

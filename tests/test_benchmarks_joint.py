@@ -27,7 +27,7 @@ def small(monkeypatch):
 @pytest.mark.usefixtures("small")
 def test_the_benchmark_writes_its_table_and_picks_up(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "argv", ["joint.py", "--out", str(tmp_path)])
-    benchmark.main()
+    benchmark.run("joint", "", benchmark.measure, benchmark.KEYS)
     written = pd.read_csv(tmp_path / "joint.csv")
     assert len(written) == 2 * 3
     cells = pd.read_csv(tmp_path / "cells.csv")
@@ -38,7 +38,7 @@ def test_the_benchmark_writes_its_table_and_picks_up(monkeypatch, tmp_path):
     monkeypatch.setattr(
         benchmark, "trained", lambda *a: trained.append((a[1].name, *a[2:])) or train(*a)
     )
-    benchmark.main()
+    benchmark.run("joint", "", benchmark.measure, benchmark.KEYS)
     assert trained == [("softmax", 1.0, 0), ("straight_through_gumbel", 1.0, 1)]
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "joint.csv"), written)
 
