@@ -142,7 +142,7 @@ plots.ruler(measured)
 # `reinforce`, `leave_one_out` and `indecater` have no bias by construction, and none shows; they
 # pay by variance, or by evaluations. `gumbel_softmax`, `straight_through_gumbel` and `gumbel_rao`
 # are biased and scatter less. `reinmax` has almost no bias left, for more scatter. The softmax is
-# the most biased here and does not scatter at all; its bias turns it less than the others' noise
+# as biased as any here and does not scatter at all; its bias turns it less than the others' noise
 # turns a single draw.
 #
 # **Where the joint table is too big**, a reference with an error bar takes the place of the exact
@@ -250,10 +250,10 @@ landed = inspection.landing(net0s["softmax"], net1, data, softmax, data.test)
 landed.distances()[["largest_share", "to_nearest", "nearest_is_decoded"]].round(2)
 
 # %% [markdown]
-# In most columns half a neighbour's distance or more; only `engine` and `plane_type` lie nearer.
-# And look at the last column: in `dest` the category *nearest* to the mixture is almost never the
-# one with the *largest share*. A mixture of many destinations lies close to another one, as a point
-# between Boston and Los Angeles lies in neither. Does net1 read such a point as nonsense?
+# In most columns half a neighbour's distance or more. And look at the last column: in `dest` the
+# category *nearest* to the mixture is almost never the one with the *largest share*. A mixture of
+# many destinations lies close to another one, as a point between Boston and Los Angeles lies in
+# neither. Does net1 read such a point as nonsense?
 
 # %%
 dest = [c.name for c in data.schema.categorical].index("dest")
