@@ -35,7 +35,7 @@ ROWS = 32
 
 def trained(dataset: Dataset) -> RowEncoder:
     """A frozen net1."""
-    net1 = RowEncoder(dataset.schema, width=64)
+    net1 = RowEncoder(dataset.schema, width=64, embedding_std=None)
     fit_encoder(net1, dataset, steps=500, batch=512).run("net1")
     return freeze(net1)
 
