@@ -41,9 +41,9 @@ from tabkit import (
     ruler,
 )
 from tabkit.data import Dataset
+from tabkit.devices import wait
 from tabkit.nets import encode_rows, folded
 from tabkit.nets.mlp import linear
-from tabkit.ruler.timing import wait
 from tabkit.train.checkpoint import write_atomically
 
 COLUMNS = (10, 50)

@@ -14,10 +14,10 @@ from tabkit import compare
 
 PACKAGE = Path(__file__).parents[1] / "tabkit"
 FLOORS = {
-    **dict.fromkeys(["extras", "openmp"], 0),
+    **dict.fromkeys(["devices", "extras", "openmp"], 0),
     **dict.fromkeys(["simplex", "schema"], 1),
     **dict.fromkeys(["data", "fast", "objective"], 2),
-    "embedding": 3,
+    **dict.fromkeys(["capture", "embedding"], 3),
     **dict.fromkeys(["estimators", "soften"], 4),
     "nets": 5,
     **dict.fromkeys(["decoders", "train"], 6),

@@ -16,7 +16,7 @@ from tabkit import (
     from_frame,
     planted,
 )
-from tabkit.train.contrast import contrast_loss, corrupted
+from tabkit.train.encoder import contrast_loss, corrupted, corruption_of
 
 
 @pytest.fixture(scope="module")
@@ -29,36 +29,40 @@ def data(frame):
     )
 
 
+def copies_of(rows, data, corruption, generator):
+    """The rows, a share of whose columns has the values of other training rows."""
+    width = rows.codes.shape[1] + rows.continuous.shape[1]
+    drawn = corruption_of(len(rows), width, data.train, corruption, generator)
+    return corrupted(rows, data.rows, *drawn)
+
+
 def test_a_copy_has_the_values_of_other_training_rows_in_a_share_of_the_columns(data, generator):
     rows = data.rows[data.test.repeat(40)]
-    copies = corrupted(rows, data.rows, data.train, 0.4, generator)
+    copies = copies_of(rows, data, 0.4, generator)
     changed = torch.cat([copies.codes != rows.codes, copies.continuous != rows.continuous], dim=1)
     assert changed.sum(dim=1).max() == 2, "two of the five columns"
     assert changed.any(dim=0).all(), "not always the same ones"
     trained = set(data.rows.continuous[data.train].flatten().tolist())
     drawn = copies.continuous[copies.continuous != rows.continuous]
     assert len(drawn) and set(drawn.tolist()) <= trained
-    assert (
-        corrupted(rows, data.rows, data.train, 1e-9, generator).continuous != rows.continuous
-    ).any()
+    assert (copies_of(rows, data, 1e-9, generator).continuous != rows.continuous).any()
 
 
 def test_the_loss_is_the_cross_entropy_of_minus_squared_distances(data):
     net1, index = RowEncoder(data.schema, Z=2, width=4, embedding_std=None), data.train[:5]
     drawn = torch.Generator().manual_seed(3)
-    copies = corrupted(data.rows[index], data.rows, data.train, 0.6, drawn)
+    drawn = corruption_of(5, 5, data.train, 0.6, drawn)
+    copies = corrupted(data.rows[index], data.rows, *drawn)
     a = net1(data.rows[index].codes, data.rows[index].continuous)
     b = net1(copies.codes, copies.continuous)
     shares = (-(torch.cdist(a, b) ** 2)).softmax(dim=1)
-    loss = contrast_loss(net1, data, index, 0.6, torch.Generator().manual_seed(3))
+    loss = contrast_loss(net1, data, index, *drawn)
     torch.testing.assert_close(loss, -shares.diagonal().log().mean())
 
 
 def nearest_is_own(net1, data, index):
     """The share of rows whose own copy is the nearest of all copies."""
-    copies = corrupted(
-        data.rows[index], data.rows, data.train, 0.4, torch.Generator().manual_seed(0)
-    )
+    copies = copies_of(data.rows[index], data, 0.4, torch.Generator().manual_seed(0))
     a = net1(data.rows[index].codes, data.rows[index].continuous)
     distances = torch.cdist(a, net1(copies.codes, copies.continuous))
     return (distances.argmin(dim=1) == torch.arange(len(index))).float().mean().item()

@@ -24,7 +24,7 @@ from tabkit.fast.choice import Pair
 from tabkit.fast.folding import FoldedLinear
 from tabkit.nets import FoldedEncoder, encode_rows, folded, is_frozen
 
-BLOCKWISE = ("softmax", "argmax", "embed")
+BLOCKWISE = ("softmax", "argmax", "embed", "diagonal", "jacobian_product")
 COLUMNS = {
     "unlike": (3, 1, 4, 2, 4),
     "alike": (4, 4, 4),
@@ -77,12 +77,16 @@ def cases(pair, C, rows):
         case "argmax":
             yield [values], lambda f, x: f(x, C)
             yield [values.round()], lambda f, x: f(x, C)  # full of ties
+        case "jacobian_product":
+            yield [values, normal(rows, F, seed=1)], lambda f, p, v: f(p, v, C)
         case "straight_through":
             yield [values], lambda f, x: f(2 * x, x) * x  # no gradient flows to the first
-        case "embed":
+        case "embed" | "diagonal":
             tables = [normal(k, 1 + c % 3, seed=c) for c, k in enumerate(C)]
             yield [values, *tables], lambda f, x, *tables: f(x, tables)
             yield [values], lambda f, x: f(x, [W.to(x.dtype) for W in tables])  # frozen
+            alike = [normal(k, 2, seed=c) for c, k in enumerate(C)]
+            yield [values, *alike], lambda f, x, *tables: f(x, tables)
         case "heads":
             weights = normal(F + 2, 3, seed=1), normal(F + 2, seed=2)
             yield (

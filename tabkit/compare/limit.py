@@ -1,5 +1,6 @@
 """The limit: what a net reaches that outputs net1's output itself, no row at all."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from tabkit.data import Dataset
 from tabkit.nets import Batch, SquaredDistance, device_of, dtype_of, encode_rows
 from tabkit.nets.mlp import mlp
 from tabkit.train import Distances, Fit
-from tabkit.train.fit import Part, PartsOf
+from tabkit.train.fit import Part, Work
 
 
 def fit_limit(
@@ -23,6 +24,7 @@ def fit_limit(
     batch: int = 512,
     lr: float = 3e-3,
     seed: int = 0,
+    capture: bool = True,
 ) -> Fit:
     """Trains a net of net0's size to output net1's output for the true row, (B, S) -> (B, Z).
 
@@ -43,17 +45,17 @@ def fit_limit(
     where, Z = (device_of(net1), dtype_of(net1)), encode_rows(net1, dataset.rows[:1]).shape[1]
     generator = torch.Generator().manual_seed(seed)
     net = mlp(dataset.signal.shape[1], Z, width=width, depth=depth, generator=generator).to(*where)
-    make = targets or Distances(net1, dataset)
+    data = dataset.to(*where)
+    make = targets or Distances(net1, data)
 
-    def prepare(fit: Fit) -> PartsOf:
-        def parts_of(step: int) -> list[Part]:
-            index = fit.draw(batch)
-            signal, distance = distance_at(make, net1, dataset, index)
-            return [Part(distance.squared(net(signal)).mean())]
+    def prepare(fit: Fit) -> Work:
+        def parts(index: Tensor) -> Iterator[Part]:
+            signal, distance = distance_at(make, net1, data, index)
+            yield Part(distance.squared(net(signal)).mean())
 
-        return parts_of
+        return Work(lambda: (fit.draw(batch),), parts)
 
-    run = {"steps": steps, "lr": lr, "seed": seed, "checkpoint": None}
+    run = {"steps": steps, "lr": lr, "seed": seed, "checkpoint": None, "capture": capture}
     return Fit("fit_limit", {"limit": net}, dataset, prepare, {"batch": batch}, **run)
 
 

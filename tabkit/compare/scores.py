@@ -62,7 +62,7 @@ def score(
     logits = logits_of(net0, net1, prediction)
     accuracy = accuracy_of(dataset, index, argmax_codes(logits, loop.cardinalities).cpu())
     nats = entropy(logits, loop.cardinalities).mean().item() / len(loop.cardinalities)
-    return Score(relaxed, loop.decoded(prediction, objective), accuracy, nats)
+    return Score(relaxed, loop.decoded(prediction, objective).item(), accuracy, nats)
 
 
 def accuracy_of(dataset: Dataset, index: Tensor, codes: Int64[Tensor, "_ C"]) -> dict[str, float]:

@@ -114,6 +114,14 @@ class Dataset:
         seen[codes + starts] = True
         return seen
 
+    def to(self, device: torch.device, dtype: torch.dtype) -> "Dataset":
+        """The same with its rows, outcomes and signal there; itself if they are."""
+        rows, tensors = self.rows.to(device, dtype), (self.outcomes, self.signal)
+        outcomes, signal = (t.to(device, dtype) for t in tensors)
+        if rows.codes is self.rows.codes and signal is self.signal:
+            return self
+        return replace(self, rows=rows, outcomes=outcomes, signal=signal)
+
     def frame(self, index: Index | slice = slice(None)) -> pd.DataFrame:
         """The rows at `index` in their own values and units."""
         return self.decode(self.rows[index])

@@ -115,10 +115,10 @@ def local_search(
         best, place = cost.best_exchange(
             found[looked], loss[looked], cardinalities, allowed[looked]
         )
-        better = best < loss[looked]
-        active = looked[better]
-        if not len(active):
+        better = (best < loss[looked]).nonzero()[:, 0]  # the round's only read of the device
+        if not len(better):
             break
-        found[active, column[place[better]]] = code[place[better]]
+        active, place = looked[better], place[better]
+        found[active, column[place]] = code[place]
         loss[active] = best[better]
     return found, loss

@@ -132,7 +132,7 @@ class SoftEmbedding(nn.Module):
         self, categorical: Int64[Tensor, "B C"] | Float[Tensor, "B F"]
     ) -> Float[Tensor, "B CD"]:
         soft = categorical.is_floating_point()
-        if self.validate_args and fast.eager():
+        if self.validate_args and fast.looks():
             (check_simplex if soft else check_codes)(categorical, self.cardinalities)
         if soft:
             return fast.embed(categorical, self.weights)

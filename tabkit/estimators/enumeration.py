@@ -11,17 +11,9 @@ from torch import Tensor
 from tabkit.estimators.door import Count, Logits, Noise, Scalar, Simplex, with_gradient
 from tabkit.estimators.registry import estimator
 from tabkit.estimators.sampled import drawn
-from tabkit.fast import softmax
+from tabkit.fast import jacobian_product, softmax
 from tabkit.objective import Objective
-from tabkit.simplex import (
-    Cardinalities,
-    argmax_codes,
-    blocks,
-    jacobian_product,
-    log_softmax,
-    one_hot,
-    sample,
-)
+from tabkit.simplex import Cardinalities, argmax_codes, blocks, log_softmax, one_hot, sample
 
 
 def joint_table(cardinalities: Cardinalities, *, limit: int) -> int:

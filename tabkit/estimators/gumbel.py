@@ -6,8 +6,8 @@ from torch import Tensor
 
 from tabkit.estimators.door import Count, Logits, Noise, Simplex, Temperature
 from tabkit.estimators.registry import relaxation
-from tabkit.fast import argmax, softmax, straight_through
-from tabkit.simplex import Cardinalities, each, gumbel_noise
+from tabkit.fast import argmax, gumbel_noise, softmax, straight_through
+from tabkit.simplex import Cardinalities, each
 
 AT_THE_VERTEX = "biased: the Gumbel-softmax's Jacobian at the vertex's loss gradient"
 

@@ -10,9 +10,9 @@ from torch import Tensor
 from tabkit.estimators.door import Count, Noise, Positive, Share, Temperature, with_gradient
 from tabkit.estimators.registry import estimator
 from tabkit.estimators.soft import Logits, Scalar
-from tabkit.fast import argmax
+from tabkit.fast import argmax, gumbel_noise
 from tabkit.objective import Objective
-from tabkit.simplex import Cardinalities, gumbel_noise
+from tabkit.simplex import Cardinalities
 
 
 @estimator(

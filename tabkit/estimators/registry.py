@@ -69,11 +69,12 @@ class Estimator:
     source : where it comes from
     knobs : the knobs and their values
     state : what it has learnt from earlier calls, such as a baseline; empty for most
+    held : knobs that are tensors of no dimension, in place of their values: of a captured step
     """
 
     def __init__(self, rule: Rule, knobs: dict[str, Knob]) -> None:
         self.rule, self.name, self.head = rule, rule.function.__name__, rule.head
-        self.source, self.state, self.knobs = rule.source, {}, {}
+        self.source, self.state, self.knobs, self.held = rule.source, {}, {}, {}
         self.change(**(rule.defaults | knobs))
         self._takes = {"generator", "state"} & signature(rule.function).parameters.keys()
 
@@ -103,10 +104,14 @@ class Estimator:
             raise ValueError(f"{self.name} has no knob {unknown[0]!r}; it has: {has or 'no knobs'}")
         self.knobs = self.knobs | {n: kinds[n].check(n, value) for n, value in knobs.items()}
 
+    def whole(self, name: str) -> bool:
+        """Whether a knob counts something, such as draws."""
+        return name in self.rule.kinds and self.rule.kinds[name].whole
+
     def fresh(self) -> "Estimator":
         """The same, which has learnt nothing."""
         found = copy.copy(self)
-        found.knobs, found.state = dict(self.knobs), {}
+        found.knobs, found.state, found.held = dict(self.knobs), {}, {}
         return found
 
     def evaluations(self, cardinalities: Cardinalities) -> int:
@@ -171,11 +176,11 @@ class Estimator:
 
     @property
     def _own(self) -> dict[str, Knob]:
-        return {name: knob for name, knob in self.knobs.items() if name not in ADDED}
+        return {n: self.held.get(n, knob) for n, knob in self.knobs.items() if n not in ADDED}
 
     @property
     def _added(self) -> dict[str, Knob]:
-        return {name: self.knobs[name] for name in ADDED if self.knobs.get(name)}
+        return {n: self.held.get(n, self.knobs[n]) for n in ADDED if self.knobs.get(n)}
 
     def _given(self, generator: Noise) -> dict[str, Any]:
         options = {"generator": generator, "state": self.state}

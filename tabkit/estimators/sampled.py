@@ -5,8 +5,8 @@ from torch import Tensor
 
 from tabkit.estimators.door import Count, Logits, Noise, Positive, Simplex, Temperature
 from tabkit.estimators.registry import relaxation
-from tabkit.fast import argmax, softmax, straight_through
-from tabkit.simplex import Cardinalities, each, gumbel_noise, jacobian_product
+from tabkit.fast import argmax, gumbel_noise, jacobian_product, softmax, straight_through
+from tabkit.simplex import Cardinalities, each
 
 
 def drawn(logits: Logits, cardinalities: Cardinalities, generator: Noise) -> Simplex:

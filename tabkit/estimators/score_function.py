@@ -9,9 +9,9 @@ from tabkit.estimators.gumbel import conditional_gumbels
 from tabkit.estimators.registry import estimator
 from tabkit.estimators.sampled import drawn
 from tabkit.estimators.soft import Logits, Scalar
-from tabkit.fast import argmax, softmax
+from tabkit.fast import argmax, gumbel_noise, softmax
 from tabkit.objective import Objective
-from tabkit.simplex import Cardinalities, each, gumbel_noise, log_softmax
+from tabkit.simplex import Cardinalities, each, log_softmax
 
 
 @estimator(

@@ -8,15 +8,29 @@ lets a reader choose.
 
 from tabkit import simplex
 from tabkit.fast import columns, linear, padded, products
-from tabkit.fast.choice import PAIRS, chosen, eager, paired, use
+from tabkit.fast.choice import PAIRS, chosen, eager, look, looks, paired, use
+from tabkit.fast.noise import gumbel_noise
 
 softmax = paired(
     paired(simplex.softmax, padded.softmax, padded.pays), columns.softmax, columns.pays
 )
 argmax = paired(paired(simplex.argmax, padded.argmax, padded.pays), columns.argmax, columns.pays)
-embed = paired(simplex.embed, products.embed, products.pays)
+embed = paired(
+    paired(simplex.embed, products.diagonal, products.pays_as_one), products.embed, products.pays
+)
 heads = paired(linear.plain, linear.heads, linear.pays)
-straight_through = paired(simplex.straight_through, columns.straight_through, columns.pays)
+straight_through = paired(simplex.straight_through, columns.straight_through, columns.passes)
+jacobian_product = paired(simplex.jacobian_product, padded.jacobian_product, padded.pays_twice)
 
-__all__ = ["PAIRS", "argmax", "chosen", "eager", "embed", "heads", "softmax"]
-__all__ += ["straight_through", "use"]
+__all__ = [
+    "PAIRS",
+    "argmax",
+    "chosen",
+    "eager",
+    "embed",
+    "gumbel_noise",
+    "heads",
+    "jacobian_product",
+    "look",
+]
+__all__ += ["looks", "softmax", "straight_through", "use"]

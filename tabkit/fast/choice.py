@@ -2,11 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import wraps
 from typing import Literal, NamedTuple
 
 import torch
+from torch import Tensor
 from torch.autograd import forward_ad
+
+from tabkit.devices import shares_memory
 
 Mode = Literal["auto", "plain", "fast"]
 
@@ -21,6 +25,7 @@ class Pair(NamedTuple):
 
 PAIRS: list[Pair] = []
 _mode: Mode = "auto"
+_look: ContextVar[bool | None] = ContextVar("look", default=None)
 
 
 @contextmanager
@@ -53,6 +58,26 @@ def eager() -> bool:
     if torch.compiler.is_compiling():
         return False
     return not torch._C._are_functorch_transforms_active() and forward_ad._current_level < 0
+
+
+@contextmanager
+def look(always: bool) -> Iterator[None]:
+    """Within it, in this thread, numbers are looked at wherever they are; or nowhere."""
+    before = _look.set(always)
+    try:
+        yield
+    finally:
+        _look.reset(before)
+
+
+def looks(values: Tensor | None = None) -> bool:
+    """Whether a check may look at numbers: not where torch traces, nor in a captured step.
+
+    Of `values`, only where that costs no waiting, or is asked for.
+    """
+    if not eager() or _look.get() is False:
+        return False
+    return values is None or shares_memory(values.device) or _look.get() is True
 
 
 def paired(plain: Callable, fast: Callable, pays: Callable[..., bool]) -> Callable:

@@ -16,13 +16,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tabkit import simplex
+from tabkit.devices import is_gpu, shares_memory
 
 MANY = 100_000  # numbers
 
 
 def pays(values: Tensor, *_: object) -> bool:
     """On a CPU, for a batch of many numbers in many blocks."""
-    return values.device.type == "cpu" and values.numel() >= MANY
+    return shares_memory(values.device) and values.numel() >= MANY
+
+
+def passes(hard: Tensor, *_: object) -> bool:
+    """The same for straight-through; and on a GPU, which saves two small kernels."""
+    return pays(hard) or is_gpu(hard.device)
 
 
 def softmax(
@@ -30,7 +36,12 @@ def softmax(
 ) -> Float[Tensor, "B F"]:
     """As `simplex.softmax`; the result lies in memory feature by feature."""
     simplex.blocks(logits, cardinalities)  # they must sum to F
-    return _Softmax.apply(logits if tau == 1 else logits / tau, tuple(cardinalities))
+    return _Softmax.apply(tempered(logits, tau), tuple(cardinalities))
+
+
+def tempered(logits: Tensor, tau: float | Float[Tensor, ""]) -> Tensor:
+    """Logits over the temperature; of a tensor, nobody asks whether it is 1."""
+    return logits if not isinstance(tau, Tensor) and tau == 1 else logits / tau
 
 
 def argmax(values: Float[Tensor, "B F"], cardinalities: Sequence[int]) -> Float[Tensor, "B F"]:

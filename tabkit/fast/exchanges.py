@@ -18,9 +18,11 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from tabkit.devices import shares_memory
 from tabkit.fast.folding import FoldedLinear
 
 TOGETHER = 1024  # rows that are evaluated together: their hidden layers stay in the cache
+AT_ONCE = 2**26  # on a GPU, numbers that are: a quarter of a GiB
 SHORTLIST, BACKWARD = 16, 3  # exchanges that are evaluated; a backward pass, in evaluations
 
 
@@ -40,10 +42,16 @@ class Exchanges:
     ) -> Float[Tensor, "B M"]:
         """The losses (B, M) with `categories` put into a column; with each in turn if not given."""
         K = self.first.cardinalities[column]
-        rows = max(1, TOGETHER // max(1, K if categories is None else categories.shape[1]))
+        rows = self._rows(max(1, K if categories is None else categories.shape[1]))
         parts = [part.split(rows) for part in (self.codes, self.hidden, self.target)]
         given = repeat(None) if categories is None else categories.split(rows)
         return torch.cat([self._some(column, *part) for part in zip(given, *parts, strict=False)])
+
+    def _rows(self, each: int, many: int | None = None) -> int:
+        """How many rows are evaluated together, of so many exchanges each."""
+        if shares_memory(self.hidden.device):
+            return max(1, TOGETHER // each)
+        return max(1, AT_ONCE // (each * self.hidden.shape[1]) if many is None else many)
 
     def _some(
         self, column: int, categories: Tensor | None, codes: Tensor, hidden: Tensor, target: Tensor
@@ -61,7 +69,9 @@ class Exchanges:
 
         At most `shortlist` exchanges of each row are evaluated, of the categories that are allowed.
         """
-        parts = [x.split(TOGETHER) for x in (self.codes, self.hidden, self.target, allowed)]
+        Z, F = self.target.shape[1], len(self.first.categories)
+        rows = self._rows(1, AT_ONCE // (Z * F))
+        parts = [x.split(rows) for x in (self.codes, self.hidden, self.target, allowed)]
         found = [self._best(*part, shortlist) for part in zip(*parts, strict=True)]
         losses, places = zip(*found, strict=True)
         return torch.cat(losses), torch.cat(places)
@@ -74,7 +84,8 @@ class Exchanges:
         guessed = guessed.masked_fill(~allowed, torch.inf).scatter(1, own, torch.inf)
         guesses, places = guessed.topk(min(shortlist, guessed.shape[1]), dim=1, largest=False)
         leaving = own.gather(1, self.first.columns[places])  # the categories that make room
-        few = zip(*(x.split(TOGETHER // 8) for x in (places, leaving, hidden)), strict=True)
+        rows = self._rows(8, AT_ONCE // (max(1, places.shape[1]) * hidden.shape[1]))
+        few = zip(*(x.split(rows) for x in (places, leaving, hidden)), strict=True)
         outputs = torch.cat([self._moved(*some) for some in few]).view(*places.shape, -1)
         losses = (outputs - target[:, None]).square().sum(dim=2)
         best, which = losses.masked_fill(guesses.isinf(), torch.inf).min(dim=1)

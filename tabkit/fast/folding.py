@@ -16,6 +16,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 
+from tabkit.devices import shares_memory, wide
 from tabkit.fast.products import embed
 
 CATEGORIES, FEATURES = 64, 40  # of a group of columns: large enough for two threads to share
@@ -91,7 +92,7 @@ class FoldedLinear(nn.Module):
         groups = grouped(tables, features=FEATURES, categories=CATEGORIES)
         whole, apart = self.categories.numel(), sum(x.numel() for x in (*groups, weight))
         self.multiplications = {"folded": whole, "apart": apart}
-        self.apart = apart < whole and weight.device.type == "cpu"
+        self.apart = apart < whole and shares_memory(weight.device)
         self.groups = len(groups) if self.apart else 0
         for number, group in enumerate(groups[: self.groups]):
             self.register_buffer(f"group_{number}", group.clone())
@@ -113,9 +114,9 @@ class FoldedLinear(nn.Module):
 
 def products(tables: Sequence[Tensor], parts: Sequence[Tensor]) -> Float[Tensor, "F R"]:
     """Each table times its part of the weight; in float64 where there is one, for one rounding."""
-    wide = torch.float32 if tables[0].device.type == "mps" else torch.float64
+    widest = wide(tables[0].device)
     pairs = zip(tables, parts, strict=True)
-    return torch.cat([W.to(wide) @ A.to(wide).T for W, A in pairs]).to(parts[0].dtype)
+    return torch.cat([W.to(widest) @ A.to(widest).T for W, A in pairs]).to(parts[0].dtype)
 
 
 def grouped(

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import linear
 
+from tabkit.devices import shares_memory
 from tabkit.fast.columns import MANY
 
 Parts = tuple[Float[Tensor, "B _"], Float[Tensor, "B _"]]
@@ -26,7 +27,7 @@ def plain(x: Float[Tensor, "B R"], weight: Tensor, bias: Tensor, first: int) -> 
 
 def pays(x: Tensor, weight: Tensor, *_: object) -> bool:
     """On a CPU, for a batch of many outputs."""
-    return x.device.type == "cpu" and len(x) * len(weight) >= MANY
+    return shares_memory(x.device) and len(x) * len(weight) >= MANY
 
 
 def heads(x: Float[Tensor, "B R"], weight: Tensor, bias: Tensor, first: int) -> Parts:

@@ -1,57 +1,129 @@
-"""`simplex.softmax` and `simplex.argmax`, by blocks padded to one width.
+"""`softmax`, `argmax` and `jacobian_product` of `simplex`, by blocks padded to one width.
 
-**Formula:** ``each(softmax, cardinalities, logits / tau)``, ``each(vertex, cardinalities, v)``.
-**Faster:** side by side as (B, C, largest K), all columns take the same few kernels. On a GPU a
-small kernel's launch costs more than its arithmetic.
+**Formula:** ``each(softmax, cardinalities, logits / tau)``, ``each(vertex, cardinalities, v)``,
+``each(p * (v - (p * v).sum()), cardinalities, p, v)``.
+**Faster:** side by side as (B, C, largest K), all columns take the same few kernels, and the way
+back as few. On a GPU a small kernel's launch costs more than its arithmetic.
 **Pays:** on CUDA, from two columns on.
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from tabkit import simplex
+from tabkit.devices import is_gpu
+from tabkit.fast.columns import tempered
+
+Cardinalities = tuple[int, ...]
 
 
 def pays(values: Tensor, cardinalities: Sequence[int], *_: object) -> bool:
     """On CUDA, where there is more than one column."""
-    return values.device.type == "cuda" and len(cardinalities) > 1
+    return is_gpu(values.device) and len(cardinalities) > 1
+
+
+def pays_twice(p: Tensor, v: Tensor, cardinalities: Sequence[int]) -> bool:
+    """The same for two of them."""
+    return pays(p, cardinalities) and p.shape == v.shape
 
 
 def softmax(
     logits: Float[Tensor, "B F"], cardinalities: Sequence[int], tau: float = 1.0
 ) -> Float[Tensor, "B F"]:
     """As `simplex.softmax`."""
-    padded = pad(logits if tau == 1 else logits / tau, cardinalities)
-    inside = _padding(tuple(cardinalities), logits.device)[2]
-    return padded.softmax(dim=2).flatten(1).index_select(1, inside)
+    simplex.blocks(logits, cardinalities)  # they must sum to F
+    return _Softmax.apply(tempered(logits, tau), tuple(cardinalities))
 
 
 def argmax(values: Float[Tensor, "B F"], cardinalities: Sequence[int]) -> Float[Tensor, "B F"]:
     """As `simplex.argmax`."""
-    places = pad(values.detach(), cardinalities).argmax(dim=2)  # (B, C)
+    simplex.blocks(values, cardinalities)
+    places = pad(values, tuple(cardinalities)).argmax(dim=2)  # (B, C)
     starts = _padding(tuple(cardinalities), values.device)[0][:, 0]
     return torch.zeros_like(values).scatter_(1, places + starts, 1.0)
 
 
-def pad(values: Float[Tensor, "B F"], cardinalities: Sequence[int]) -> Float[Tensor, "B C K"]:
-    """The blocks side by side, (B, C, largest K), filled up with minus infinity."""
-    simplex.blocks(values, cardinalities)  # they must sum to F
-    index, inside, _ = _padding(tuple(cardinalities), values.device)
-    padded = values.index_select(1, index.reshape(-1)).reshape(len(values), *index.shape)
-    return torch.where(inside, padded, -torch.inf)
+def jacobian_product(
+    p: Float[Tensor, "B F"], v: Float[Tensor, "B F"], cardinalities: Sequence[int]
+) -> Float[Tensor, "B F"]:
+    """As `simplex.jacobian_product`."""
+    simplex.blocks(v, cardinalities)
+    return _Product.apply(p, pad(p, tuple(cardinalities), 0.0), v, tuple(cardinalities))
+
+
+def pad(
+    values: Float[Tensor, "B F"], cardinalities: Cardinalities, filling: float = -torch.inf
+) -> Float[Tensor, "B C K"]:
+    """The blocks side by side, (B, C, largest K), filled up with what no block has; no gradient."""
+    index, outside, _ = _padding(cardinalities, values.device)
+    padded = values.detach().index_select(1, index.reshape(-1))
+    return padded.reshape(len(values), *index.shape).masked_fill_(outside, filling)
+
+
+def moved(
+    padded: Float[Tensor, "B C K"], v: Float[Tensor, "B F"], cardinalities: Cardinalities
+) -> Float[Tensor, "B F"]:
+    """The Jacobian at a padded point times v, by the kernel that torch's own softmax has."""
+    index, _, inside = _padding(cardinalities, v.device)
+    slope = v.index_select(1, index.reshape(-1)).reshape(padded.shape)
+    found = torch.ops.aten._softmax_backward_data(slope, padded, 2, padded.dtype)
+    return found.flatten(1).index_select(1, inside)
+
+
+class _Softmax(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, cardinalities: Cardinalities) -> Float[Tensor, "B F"]:
+        padded = pad(logits, cardinalities).softmax(dim=2)
+        shares = padded.flatten(1).index_select(1, _padding(cardinalities, logits.device)[2])
+        ctx.save_for_backward(padded, shares)
+        ctx.cardinalities = cardinalities
+        return shares
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Float[Tensor, "B F"]) -> tuple[Float[Tensor, "B F"], None]:
+        padded, shares = ctx.saved_tensors
+        if torch.is_grad_enabled():  # the gradient is to be differentiated, too
+            return simplex.jacobian_product(shares, gradient, ctx.cardinalities), None
+        return moved(padded, gradient, ctx.cardinalities), None
+
+
+class _Product(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, p: Tensor, padded: Tensor, v: Tensor, cardinalities: Cardinalities
+    ) -> Float[Tensor, "B F"]:
+        ctx.save_for_backward(p, padded, v)
+        ctx.cardinalities = cardinalities
+        return moved(padded, v, cardinalities)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Float[Tensor, "B F"]) -> tuple[Tensor | None, ...]:
+        (p, padded, v), K = ctx.saved_tensors, ctx.cardinalities
+        again, (learns, _, moves, _) = torch.is_grad_enabled(), ctx.needs_input_grad
+        along = simplex.jacobian_product(p, gradient, K) if again else moved(padded, gradient, K)
+        by_p = simplex.each(_slope, K, p, v, gradient) if learns else None
+        return by_p, None, along if moves else None, None
+
+
+def _slope(p: Tensor, v: Tensor, g: Tensor) -> Tensor:
+    """The gradient for p of the sum of g times the product of p's Jacobian with v."""
+    along, against = ((p * x).sum(-1, keepdim=True) for x in (v, g))
+    return g * (v - along) - v * against
 
 
 @lru_cache(maxsize=64)
 def _padding(
-    cardinalities: tuple[int, ...], device: torch.device
+    cardinalities: Cardinalities, device: torch.device
 ) -> tuple[Int64[Tensor, "C K"], Bool[Tensor, "C K"], Int64[Tensor, " F"]]:
-    """Where each padded place reads, whether it lies inside its block, and the way back."""
-    widths = torch.tensor(cardinalities, device=device)[:, None]
-    steps = torch.arange(max(cardinalities), device=device)
+    """Where each padded place reads, whether it lies outside its block, and the way back."""
+    widths = torch.tensor(cardinalities)[:, None]
+    steps = torch.arange(max(cardinalities))
     inside = steps < widths
     index = (widths.cumsum(0) - widths) + torch.minimum(steps, widths - 1)
-    return index, inside, inside.flatten().nonzero()[:, 0]
+    found = index, ~inside, inside.flatten().nonzero()[:, 0]
+    return tuple(part.to(device) for part in found)

@@ -62,7 +62,7 @@ class FoldedEncoder(nn.Module):
     ) -> Float[Tensor, "B Z"]:
         if not fast.chosen(True) or hooked(self.net1):
             return self.net1(categorical, continuous)
-        if self.validate_args:
+        if self.validate_args and fast.looks():
             soft = categorical.is_floating_point()
             (check_simplex if soft else check_codes)(categorical, self.cardinalities)
         return self.behind(self.first(categorical, continuous))

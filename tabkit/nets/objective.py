@@ -9,7 +9,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from tabkit import simplex
-from tabkit.fast.exchanges import BACKWARD, SHORTLIST, TOGETHER, Exchanges
+from tabkit.devices import shares_memory
+from tabkit.fast.exchanges import AT_ONCE, BACKWARD, SHORTLIST, TOGETHER, Exchanges
 from tabkit.nets import interface
 from tabkit.nets.folded import FoldedEncoder, folded
 from tabkit.objective import Codes, Exchange, Function, Losses, Objective, Simplex
@@ -96,7 +97,8 @@ class SquaredDistance(Objective):
     ) -> Float[Tensor, "B M"]:
         """The losses of whole rows with `categories` put into a column, by their codes."""
         M, losses = categories.shape[1], []
-        for rows in torch.arange(len(codes), device=codes.device).split(max(1, TOGETHER // M)):
+        many = TOGETHER if shares_memory(codes.device) else AT_ONCE // max(1, codes.shape[1])
+        for rows in torch.arange(len(codes), device=codes.device).split(max(1, many // M)):
             changed = codes[rows].repeat_interleave(M, dim=0)
             changed[:, column] = categories[rows].flatten()
             part = self.at(rows.repeat_interleave(M))

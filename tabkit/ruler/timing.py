@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import torch
 
+from tabkit.devices import wait
+
 Work = Callable[[], object]
 
 
@@ -76,9 +78,3 @@ def milliseconds(work: Work, device: torch.device) -> float:
     work()
     wait(device)
     return 1e3 * (time.perf_counter() - started)
-
-
-def wait(device: torch.device) -> None:
-    """Until the device has done what it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -8,6 +8,7 @@ from jaxtyping import Int64
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from tabkit.devices import wide
 from tabkit.soften.probing import Probe, tensors
 from tabkit.soften.softened import Softened
 
@@ -16,7 +17,7 @@ def doubled(
     soft: Softened, probe: Probe, codes: Int64[Tensor, "B C"]
 ) -> tuple[Softened, Probe] | None:
     """A copy in float64, where a small leak is no rounding; None if there is none."""
-    if probe.continuous.dtype == torch.float64 or probe.device.type == "mps":
+    if probe.continuous.dtype == torch.float64 or wide(probe.device) != torch.float64:
         return None
     try:
         net, narrow = copy.deepcopy(soft.net).double(), Narrow()

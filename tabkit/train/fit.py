@@ -13,9 +13,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR
 
+from tabkit.capture import TYPES
 from tabkit.data import Dataset
+from tabkit.devices import captures
 from tabkit.estimators import Estimator
-from tabkit.nets import device_of
+from tabkit.nets import device_of, dtype_of
+from tabkit.train.captured import Captured
 from tabkit.train.checkpoint import Checkpoint, digest, digest_of
 from tabkit.train.progress import Step, watch
 from tabkit.train.schedules import Schedule, apply_schedules
@@ -27,11 +30,20 @@ class Part(NamedTuple):
     """What one part of a batch contributes to a step."""
 
     loss: Float[Tensor, ""]  # a mean over its rows
-    decoded: float | None = None  # the decoded loss of the same rows, if it was measured
     share: float = 1.0  # of the batch's rows
 
 
-PartsOf = Callable[[int], Iterable[Part]]
+class Work(NamedTuple):
+    """What a step does: what it draws, on the CPU, and what it makes of that, on the device."""
+
+    draw: Callable[[], tuple[Tensor, ...]]
+    parts: Callable[..., Iterable[Part]]
+    decoded: Callable[..., Float[Tensor, ""]] | None = None  # the batch's decoded loss
+    decode_every: int = 0
+
+    def due(self, step: int) -> bool:
+        """Whether the decoded loss is measured in this step."""
+        return self.decode_every > 0 and (step == 1 or step % self.decode_every == 0)
 
 
 @dataclass(eq=False, repr=False)
@@ -43,6 +55,11 @@ class Fit:
     interrupted; only an interrupt during the update itself falls back on the last save. From such
     a file it picks up: it yields the steps that were done once more, then new ones, bitwise as if
     it had never stopped.
+
+    On CUDA the steps are those of the CPU's loop, but started as one graph (`tabkit.capture`), and
+    nothing waits for them: a step's losses are read when somebody asks for one. Every 50 steps and
+    at the end they are looked at; if one is not finite, the steps since the last look are taken
+    again one by one, to stop where the first fails, and to say at what.
 
     Examples
     --------
@@ -58,13 +75,14 @@ class Fit:
     name: str  # of the function that made it
     modules: dict[str, nn.Module]  # the nets in training
     dataset: Dataset  # whose rows it draws
-    prepare: Callable[["Fit"], PartsOf]  # called once, when it is driven
+    prepare: Callable[["Fit"], Work]  # called once, when it is driven
     settings: dict[str, Any]  # what must be equal for a checkpoint to be its own, beside the below
     _: KW_ONLY
     steps: int
     lr: float
     seed: int
     checkpoint: str | os.PathLike[str] | None
+    capture: bool = True  # the steps as one graph, where the device has such
     reads: dict[str, Any] = field(default_factory=dict)  # the nets that are only read
     estimator: Estimator | None = None
     schedules: Mapping[str, Schedule] | None = None
@@ -118,7 +136,7 @@ class Fit:
         self._learnt = {} if self.estimator is None else self.estimator.state
         self._learnt.clear()
         self._set_knobs(1)
-        parts_of = self.prepare(self)
+        self._work = self.prepare(self)
         self._file = Checkpoint(self.checkpoint, self._identity(), self.modules)
         parameters = [p for m in self.modules.values() for p in m.parameters()]
         self._optimizer = torch.optim.Adam(parameters, lr=self.lr)
@@ -126,12 +144,15 @@ class Fit:
         done = self._restored()
         for module in self.modules.values():
             module.train()
+        type_of = dtype_of(next(iter(self.modules.values())))
+        one_graph = self.capture and captures(self.device) and type_of in TYPES
+        self._captured = Captured(self) if one_graph else None
         try:
             for step in done:
                 self.records.append(step)
                 yield step
             while len(self.records) < self.steps:
-                yield self._step(parts_of)
+                yield self._step() if self._captured is None else self._captured.step()
         except GeneratorExit:
             if len(self.records) > len(done) and self._file.is_ours():
                 self._save(self._moment())
@@ -152,30 +173,37 @@ class Fit:
         knobs = {"estimator": repr(self.estimator), "schedules": repr(self.schedules or {})}
         return own | knobs | self.settings | read
 
-    def _step(self, parts_of: PartsOf) -> Step:
+    def _step(self) -> Step:
+        """The next step, done and looked at."""
         started, before, step = time.perf_counter(), self._moment(), len(self.records) + 1
         try:
             self._set_knobs(step)
+            drawn = [part.to(self.device) for part in self._work.draw()]
+            decoded = self._work.decoded(*drawn).item() if self._work.due(step) else None
             self._optimizer.zero_grad(set_to_none=True)
-            loss, decoded = self._backward(parts_of(step))
+            loss = self._backward(self._work.parts(*drawn))
         except FloatingPointError as error:
             raise FloatingPointError(f"step {step}: {error}") from error
         except KeyboardInterrupt:
-            if self.records:
-                self._save(before)
+            self._save(before)
             raise
         self._optimizer.step()
         self._rates.step()
-        sat = self.records[-1].seconds if self.records else 0.0
-        seconds = sat + time.perf_counter() - started
-        self.records.append(Step(step, self.steps, loss, seconds, decoded))
-        if step % CHECKPOINT_EVERY == 0 or step == self.steps:
-            self._save(self._moment())
+        self.records.append(Step(step, self.steps, loss, self._seconds(started), decoded))
+        self._saved(step)
         return self.records[-1]
 
-    def _backward(self, parts: Iterable[Part]) -> tuple[float, float | None]:
-        """Sums the gradients of the parts, one by one; the batch's loss and decoded loss."""
-        losses, decoded = 0.0, None
+    def _saved(self, step: int) -> None:
+        if step % CHECKPOINT_EVERY == 0 or step == self.steps:
+            self._save(self._moment())
+
+    def _seconds(self, started: float) -> float:
+        sat = self.records[-1].seconds if self.records else 0.0
+        return sat + time.perf_counter() - started
+
+    def _backward(self, parts: Iterable[Part]) -> float:
+        """Sums the gradients of the parts, one by one; the batch's loss."""
+        losses = 0.0
         for part in parts:
             loss = part.loss.item()
             if not math.isfinite(loss):
@@ -185,19 +213,27 @@ class Fit:
                 )
             (part.loss * part.share).backward()
             losses += loss * part.share
-            if part.decoded is not None:
-                decoded = (decoded or 0.0) + part.decoded * part.share
-        return losses, decoded
+        return losses
 
-    def _moment(self) -> dict[str, Any]:
+    def _moment(self, *, needed: bool = False) -> dict[str, Any]:
         """What a step uses up: the streams of draws, and what the estimator has learnt."""
-        if self.checkpoint is None:
+        if self.checkpoint is None and not needed:
             return {}
         draws = {"batches": self.batches.get_state(), "noise": self.noise.get_state()}
         return {"draws": draws, "learnt": dict(self._learnt)}
 
+    def _set_moment(self, moment: Mapping[str, Any]) -> None:
+        self.batches.set_state(moment["draws"]["batches"].cpu())
+        self.noise.set_state(moment["draws"]["noise"].cpu())
+        self._learnt.clear()
+        self._learnt.update(moment["learnt"])
+
     def _save(self, moment: dict[str, Any]) -> None:
-        records = [astuple(record) for record in self.records]
+        """Keeps it, unless there is nothing, or a step has failed that nobody has looked at."""
+        known = [] if self._file.file is None else [record.now() for record in self.records]
+        if not known or not all(math.isfinite(step.loss) for step in known):
+            return
+        records = [astuple(step) for step in known]
         trained = {"optimizer": self._optimizer, "schedule": self._rates}
         states = {name: it.state_dict() for name, it in trained.items()}
         self._file.write({"records": records, **states, **moment})
@@ -209,9 +245,7 @@ class Fit:
             return []
         self._optimizer.load_state_dict(state["optimizer"])
         self._rates.load_state_dict(state["schedule"])
-        self.batches.set_state(state["draws"]["batches"].cpu())
-        self.noise.set_state(state["draws"]["noise"].cpu())
-        self._learnt.update(state["learnt"])
+        self._set_moment(state)
         return [Step(*record) for record in state["records"]]
 
 

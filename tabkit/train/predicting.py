@@ -45,11 +45,12 @@ class Predicting:
     estimator: Estimator
     _: KW_ONLY
     unseen: bool = False
-    decode_every: int = 0
     fixed: Fixed | None = None
 
     def __post_init__(self) -> None:
         self.cardinalities = nets.cardinalities_of(self.net1)
+        where = nets.device_of(self.net1), nets.dtype_of(self.net1)
+        self.data = self.dataset.to(*where)  # once
         if not self.unseen and not bool(self.dataset.seen.all()):
             allow(self.net0, self.dataset.seen)
         if self.fixed is not None and self.fixed.values:
@@ -58,8 +59,8 @@ class Predicting:
 
     def predict(self, index: Tensor) -> tuple[Prediction, Batch]:
         """net0's output for the rows at `index`, and the rows."""
-        where = nets.device_of(self.net1), nets.dtype_of(self.net1)
-        rows, signal = self.dataset.rows[index].to(*where), self.dataset.signal[index].to(*where)
+        index = index.to(self.data.signal.device)
+        rows, signal = self.data.rows[index], self.data.signal[index]
         prediction = Prediction(*self.net0(signal))
         if not hasattr(self.net0, "fix"):
             prediction = prediction._replace(continuous=nets.numbers_of(self.net0, prediction))
@@ -69,15 +70,10 @@ class Predicting:
             prediction = prediction._replace(categorical=logits)
         return prediction, Batch(signal, prediction.continuous, rows, index)
 
-    def losses(
-        self, step: int, index: Tensor, make: ObjectiveOf, noise: torch.Generator | None
-    ) -> tuple[Float[Tensor, ""], float | None]:
-        """The relaxed loss of the rows at `index`; in some steps the decoded one, too."""
+    def asked(self, index: Tensor, make: ObjectiveOf) -> tuple[Prediction, Objective]:
+        """net0's output for the rows at `index`, and what it costs."""
         prediction, batch = self.predict(index)
-        objective = labelled(Objective.of(make(self.net1, batch)), batch)
-        loss = self.relaxed(prediction, objective, noise)
-        due = self.decode_every > 0 and (step == 1 or step % self.decode_every == 0)
-        return loss, self.decoded(prediction, objective) if due else None
+        return prediction, labelled(Objective.of(make(self.net1, batch)), batch)
 
     def relaxed(
         self, prediction: Prediction, objective: Objective, noise: torch.Generator | None
@@ -87,11 +83,17 @@ class Predicting:
         return self.estimator(prediction[0], objective, cardinalities=K, generator=noise)
 
     @torch.no_grad()
-    def decoded(self, prediction: Prediction, objective: Objective) -> float:
+    def decoded(self, prediction: Prediction, objective: Objective) -> Float[Tensor, ""]:
         """The loss of the argmax rows."""
         K, given = self.cardinalities, objective.typed(prediction[0].dtype)
         codes = argmax_codes(nets.logits_of(self.net0, self.net1, prediction), K)
-        return given.hard(codes, K).mean().item()
+        return given.hard(codes, K).mean()
+
+    @torch.no_grad()
+    def decoded_at(self, index: Tensor, make: ObjectiveOf, part: int) -> Float[Tensor, ""]:
+        """The same of the rows at `index`, so many at a time."""
+        parts = [(self.decoded(*self.asked(i, make)), len(i)) for i in index.split(part)]
+        return sum(loss * (rows / len(index)) for loss, rows in parts)
 
 
 def labelled(objective: Objective, batch: Batch) -> Objective:

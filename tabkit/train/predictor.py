@@ -2,14 +2,17 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
+
+from torch import Tensor
 
 from tabkit.data import Dataset
 from tabkit.estimators import Estimator
 from tabkit.nets import ObjectiveOf, cardinalities_of, folded, head_of, is_frozen
 from tabkit.train.checkpoint import digest_of
-from tabkit.train.encoder import check_siamese, siamese_loss
-from tabkit.train.fit import Fit, Part, PartsOf, check_sizes
+from tabkit.train.encoder import check_siamese, siamese_draws, siamese_loss
+from tabkit.train.fit import Fit, Part, Work, check_sizes
 from tabkit.train.predicting import Distances, Predicting, check_seen
 from tabkit.train.schedules import Schedule, check_schedules
 
@@ -31,6 +34,7 @@ def fit_predictor(
     fixed: Mapping[str, Any] | None = None,
     seed: int = 0,
     checkpoint: str | os.PathLike[str] | None = None,
+    capture: bool = True,
 ) -> Fit:
     """Trains net0 to predict rows from the signal, by a loss behind frozen net1.
 
@@ -63,6 +67,9 @@ def fit_predictor(
     fixed
         Values that all rows shall have, by column, such as ``{"origin": "JFK", "seats": 150}``.
         net0 keeps them, and predicts the other columns.
+    capture
+        On CUDA, take the steps as one graph (`Fit`), where the estimator and the objective ask the
+        device for nothing; if not, or if they do, one by one.
 
     Returns
     -------
@@ -84,26 +91,29 @@ def fit_predictor(
     if not is_frozen(net1):
         raise ValueError("net1 still trains: call tabkit.freeze(net1) first")
     check_schedules(estimator, schedules, steps)
-    rules = {"decode_every": decode_every, "unseen": unseen}
     given = dataset.schema.fix(fixed or {})
     check_seen(given, dataset, unseen)
 
-    def prepare(fit: Fit) -> PartsOf:
+    def prepare(fit: Fit) -> Work:
         behind = folded(net1)  # the estimators hand over simplexes
-        loop = Predicting(net0, behind, dataset, estimator, **rules, fixed=given)
+        loop = Predicting(net0, behind, dataset, estimator, unseen=unseen, fixed=given)
         often = steps * batch >= len(dataset)  # each row is needed once: encode all of them
-        make = objective or Distances(behind, dataset, all_at_once=often)
+        make, part = objective or Distances(behind, loop.data, all_at_once=often), micro_batch
 
-        def parts_of(step: int) -> Iterator[Part]:
-            for part in fit.draw(batch).split(micro_batch or batch):
-                loss, decoded = loop.losses(step, part, make, fit.noise)
-                yield Part(loss, decoded, len(part) / batch)
+        def parts(index: Tensor) -> Iterator[Part]:
+            for some in index.split(part or batch):
+                loss = loop.relaxed(*loop.asked(some, make), fit.noise)
+                yield Part(loss, len(some) / batch)
 
-        return parts_of
+        def decoded(index: Tensor) -> Tensor:
+            return loop.decoded_at(index, make, part or batch)
 
-    settings = {"batch": batch, "objective": digest_of(objective), **rules}
+        return Work(lambda: (fit.draw(batch),), parts, decoded, decode_every)
+
+    settings = {"batch": batch, "objective": digest_of(objective)}
+    settings |= {"decode_every": decode_every, "unseen": unseen}
     settings |= {"fixed": repr(given.values)} if fixed else {}
-    run = {"steps": steps, "lr": lr, "seed": seed, "checkpoint": checkpoint}
+    run = {"steps": steps, "lr": lr, "seed": seed, "checkpoint": checkpoint, "capture": capture}
     by = {"reads": {"net1": net1}, "estimator": estimator, "schedules": schedules}
     return Fit("fit_predictor", {"net0": net0}, dataset, prepare, settings, **run, **by)
 
@@ -126,6 +136,7 @@ def fit_jointly(
     fixed: Mapping[str, Any] | None = None,
     seed: int = 0,
     checkpoint: str | os.PathLike[str] | None = None,
+    capture: bool = True,
 ) -> Fit:
     """Trains net0 and net1 together: net1's own loss plus `weight` times net0's loss behind net1.
 
@@ -149,28 +160,28 @@ def fit_jointly(
     check_predictor(net0, net1, dataset, estimator, decode_every)
     check_siamese(net1, batch, partners)
     check_schedules(estimator, schedules, steps)
-    rules = {"decode_every": decode_every, "unseen": unseen}
-    knobs = {"partners": partners, "corruption": corruption}
     given = dataset.schema.fix(fixed or {})
     check_seen(given, dataset, unseen)
 
-    def prepare(fit: Fit) -> PartsOf:
-        loop = Predicting(net0, net1, dataset, estimator, **rules, fixed=given)
-        make = Distances(net1, dataset)
+    def prepare(fit: Fit) -> Work:
+        loop = Predicting(net0, net1, dataset, estimator, unseen=unseen, fixed=given)
+        make = Distances(net1, loop.data)
 
-        def parts_of(step: int) -> list[Part]:
-            index = fit.draw(batch)
-            relaxed, decoded = loop.losses(step, index, make, fit.noise)
-            own = siamese_loss(net1, dataset, index, fit.batches, **knobs)
-            loss = own + weight * relaxed
-            return [Part(loss, decoded)]
+        def parts(index: Tensor, *drawn: Tensor) -> Iterator[Part]:
+            relaxed = loop.relaxed(*loop.asked(index, make), fit.noise)
+            own = siamese_loss(net1, loop.data, index, *drawn, partners=partners)
+            yield Part(own + weight * relaxed)
 
-        return parts_of
+        def decoded(index: Tensor, *_: Tensor) -> Tensor:
+            return loop.decoded_at(index, make, batch)
+
+        draws = partial(siamese_draws, fit, batch, corruption)
+        return Work(draws, parts, decoded, decode_every)
 
     nets, settings = {"net0": net0, "net1": net1}, {"batch": batch, "partners": partners}
-    settings |= {"weight": weight, **rules}
+    settings |= {"weight": weight, "decode_every": decode_every, "unseen": unseen}
     settings |= {"fixed": repr(given.values)} if fixed else {}
-    run = {"steps": steps, "lr": lr, "seed": seed, "checkpoint": checkpoint}
+    run = {"steps": steps, "lr": lr, "seed": seed, "checkpoint": checkpoint, "capture": capture}
     by = {"estimator": estimator, "schedules": schedules}
     return Fit("fit_jointly", nets, dataset, prepare, settings, **run, **by)
 

@@ -3,8 +3,14 @@
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
+from torch import Tensor
 from tqdm.auto import tqdm
+
+from tabkit.capture import Ledger
+
+SHOWN_EVERY = 0.3  # seconds
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,30 @@ class Step:
     seconds: float
     decoded: float | None = None
 
+    def now(self) -> "Step":
+        """The same, its losses known."""
+        return self
+
+
+class Later(Step):
+    """A step whose losses still lie on the device: it is waited for when one is asked for."""
+
+    def __init__(
+        self, step: int, steps: int, ledger: Ledger, seconds: float, decoded: Tensor | None
+    ) -> None:
+        known = {"step": step, "steps": steps, "seconds": seconds}
+        self.__dict__.update(known, _ledger=ledger, _decoded=decoded)
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "loss":
+            return self._ledger.loss(self.step)
+        if name == "decoded":
+            return None if self._decoded is None else self._decoded.item()
+        return super().__getattribute__(name)
+
+    def now(self) -> Step:
+        return Step(self.step, self.steps, self.loss, self.seconds, self.decoded)
+
 
 def silent() -> bool:
     """Whether nobody watches: neither a notebook nor a terminal."""
@@ -37,11 +67,13 @@ def silent() -> bool:
 
 def watch(fit: Iterable[Step], description: str = "") -> Iterator[Step]:
     """Passes steps on under a progress bar, in a terminal or a notebook; silent in a pipe."""
-    look = {"desc": description, "unit": "step", "disable": silent(), "mininterval": 0.3}
-    bar = None
+    look = {"desc": description, "unit": "step", "disable": silent(), "mininterval": SHOWN_EVERY}
+    bar, shown = None, -SHOWN_EVERY
     for step in fit:
         bar = tqdm(total=step.steps, **look) if bar is None else bar
-        bar.set_postfix(loss=f"{step.loss:.3f}", refresh=False)
+        if not bar.disable and (step.step == step.steps or step.seconds >= shown + SHOWN_EVERY):
+            bar.set_postfix(loss=f"{step.loss:.3f}", refresh=False)  # on a GPU, it is waited for
+            shown = step.seconds
         bar.update(step.step - bar.n)
         yield step
     if bar is not None:

@@ -1,0 +1,138 @@
+"""`Steps`: steps of Adam on a loss, the first one by one, the others as one graph."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Adam
+
+from tabkit import fast
+from tabkit.capture import adam
+from tabkit.capture.graph import Graph, aside
+from tabkit.capture.ledger import Ledger
+from tabkit.capture.reads import Reads
+
+WARM = 2  # steps that make what is made once, such as a library's workspace
+TYPES = (torch.float32, torch.float64)  # of weights whose steps are captured
+
+Losses = Callable[..., Iterable[tuple[Tensor, float]]]
+
+
+class Steps:
+    """Takes steps on the device, and lets the host go on while they are on their way.
+
+    What is drawn for a step and the numbers that change are copied to their places on the device;
+    the graph reads them there. The values are those of the same steps one by one.
+
+    Parameters
+    ----------
+    losses
+        From what was drawn, on the device, to the loss of each part of the batch and its share.
+    optimizer
+        Adam; its schedule may move the rate and the first beta.
+    ledger
+        Where the losses go.
+    generators
+        Whose draws the losses take.
+    knobs
+        An estimator, whose knobs may change from step to step. One that does is held as a
+        tensor from then on; one that counts something is captured anew.
+
+    Attributes
+    ----------
+    reads : list of str
+        What the first step asked the device for. If there is any, no graph is captured.
+    """
+
+    def __init__(
+        self,
+        losses: Losses,
+        optimizer: Adam,
+        *,
+        ledger: Ledger,
+        generators: Sequence[torch.Generator] = (),
+        knobs: Any = None,
+    ) -> None:
+        self._losses, self._optimizer, self._knobs = losses, optimizer, knobs
+        self._generators, self.ledger = generators, ledger
+        (group,) = optimizer.param_groups
+        self._parameters = [p for p in group["params"] if p.requires_grad]
+        self._device, dtype = self._parameters[0].device, self._parameters[0].dtype
+        adam.prepared(optimizer, self._parameters)
+        room = adam.RATES + (0 if knobs is None else len(knobs.knobs))
+        self._numbers = torch.zeros(room, dtype=dtype, device=self._device)
+        self._inputs: list[Tensor] = []
+        self._moving: dict[str, Tensor] = {}
+        self._fixed: dict[str, Any] | None = None
+        self._graph: Graph | None = None
+        self._warm, self.reads = WARM, None
+
+    def take(self, drawn: Sequence[Tensor]) -> None:
+        """One step, on what was drawn for it."""
+        self._inputs = self._inputs or [torch.empty_like(d, device=self._device) for d in drawn]
+        for place, values in zip(self._inputs, drawn, strict=True):
+            _put(place, values)
+        self._turn()
+        moving = [] if self._knobs is None else [self._knobs.knobs[name] for name in self._moving]
+        numbers = [*adam.rates(self._optimizer, self._parameters), *moving]
+        _put(self._numbers[: len(numbers)], torch.tensor(numbers, dtype=self._numbers.dtype))
+        with fast.look(False), self._held():
+            self._start()
+        self._optimizer._opt_called = True  # what its schedule wants to see
+        self.ledger.written += 1
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Within it, the knobs that move are tensors."""
+        if self._knobs is None:
+            yield
+            return
+        self._knobs.held = dict(self._moving)
+        try:
+            yield
+        finally:
+            self._knobs.held = {}
+
+    def _turn(self) -> None:
+        """Sees which knobs were turned, and has the next step captured anew if it must be."""
+        if self._knobs is None:
+            return
+        now = self._knobs.knobs
+        before = now if self._fixed is None else self._fixed
+        for name in [n for n in before if n not in self._moving and now.get(n) != before[n]]:
+            if not (self._knobs.whole(name) or 0 in (now.get(name), before[name])):
+                self._moving[name] = self._numbers[adam.RATES + len(self._moving)]
+        fixed = {n: v for n, v in now.items() if n not in self._moving}
+        if self._fixed is not None and fixed != self._fixed:
+            self._graph, self._warm = None, 1
+        self._fixed = fixed
+
+    def _start(self) -> None:
+        if self._warm or self.reads:
+            with Reads() as reads:
+                aside(self._whole, self._device)
+            self.reads = (self.reads or []) + reads.found
+            self._warm = max(self._warm - 1, 0)
+            return
+        if self._graph is None:
+            self._graph = Graph(self._whole, self._device, self._generators)
+        self._graph()
+
+    def _whole(self) -> None:
+        for p in self._parameters:
+            p.grad = None
+        total = None
+        for loss, share in self._losses(*self._inputs):
+            part = loss if share == 1 else loss * share
+            part.backward()
+            total = part.detach() if total is None else total + part.detach()
+        trained = [p for p in self._parameters if p.grad is not None]
+        adam.update(self._optimizer, trained, self._numbers[: adam.RATES])
+        self.ledger.write(total)
+
+
+def _put(place: Tensor, values: Tensor) -> None:
+    """Copies to a place on the device, without waiting for it."""
+    place.copy_(values.pin_memory() if place.is_cuda else values, non_blocking=True)

@@ -1,0 +1,29 @@
+"""What a device can do, asked in one place: no other module compares a device's type."""
+
+import torch
+
+
+def wide(device: torch.device) -> torch.dtype:
+    """The widest float type of a device: Apple's MPS has no float64."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def captures(device: torch.device) -> bool:
+    """Whether a training step can be captured there as one graph: on CUDA."""
+    return device.type == "cuda"
+
+
+def shares_memory(device: torch.device) -> bool:
+    """Whether numbers can be looked at without waiting for the device: on the CPU."""
+    return device.type == "cpu"
+
+
+def is_gpu(device: torch.device) -> bool:
+    """Whether a kernel's launch costs more than what a small one computes: on CUDA."""
+    return device.type == "cuda"
+
+
+def wait(device: torch.device) -> None:
+    """Until the device has done what it was given."""
+    if device.type in ("cuda", "mps"):
+        getattr(torch, device.type).synchronize()
