@@ -66,22 +66,7 @@ def table(columns: int, rows: int) -> tuple[Dataset, RowEncoder]:
 def steps(columns: int, device: torch.device) -> dict[str, Work]:
     """The contestants of a training step; the first is the reference."""
     dataset, net1 = table(columns, 2 * ROWS)
-    works = ruler.step_works(net1.to(device), dataset, rows=ROWS, width=WIDTH)
-    if device.type == "cuda":
-        works |= compiled(
-            {n: work for n, work in works.items() if not n.startswith(("loop", "plain:"))}
-        )
-    return works
-
-
-def compiled(works: dict[str, Work]) -> dict[str, Work]:
-    """The same by torch.compile, without and with CUDA graphs."""
-    modes = {"compiled": "default", "CUDA graphs": "reduce-overhead"}
-    return {
-        f"{name}, {label}": torch.compile(work, mode=mode)
-        for name, work in works.items()
-        for label, mode in modes.items()
-    }
+    return ruler.step_works(net1.to(device), dataset, rows=ROWS, width=WIDTH)
 
 
 def inputs(columns: int, rows: int, device: torch.device) -> dict[str, Work]:

@@ -47,7 +47,9 @@ def each(
 
 
 def softmax(
-    logits: Float[Tensor, "*B F"], cardinalities: Cardinalities, tau: float = 1.0
+    logits: Float[Tensor, "*B F"],
+    cardinalities: Cardinalities,
+    tau: float | Float[Tensor, ""] = 1.0,
 ) -> Float[Tensor, "*B F"]:
     """Each block's softmax at temperature tau: the larger, the more mixed.
 

@@ -206,6 +206,9 @@ class Never:
     def __getattr__(self, name):
         raise AssertionError("the fast one ran")
 
+    def __call__(self, *args):
+        raise AssertionError("the fast one ran")
+
 
 BROKEN = (
     (columns, "simplex"),
@@ -223,6 +226,7 @@ def pairs():
         "softmax": lambda x: fast.softmax(x, C, 0.7),
         "argmax": lambda x: fast.argmax(x, C),
         "embed": lambda x: fast.embed(x, TABLES),
+        "jacobian_product": lambda x: fast.jacobian_product(x, 2 * x, C),
         "heads": lambda x: fast.heads(x, weight, bias, 3)[0],
         "straight_through": lambda x: fast.straight_through(2 * x, x),
     }

@@ -30,8 +30,11 @@ class Ledger:
         self.place.add_(1)
 
     def loss(self, step: int) -> float:
-        """The loss of a step, from 1; reads all that were written, if it is among the new ones."""
+        """The loss of a step, from 1; if it is not known yet, all that were written are read."""
         if step > self._from + len(self._known):
-            start = self._from + len(self._known)
-            self._known += self.losses[start : self.written].tolist()
+            self._read()
         return self._known[step - self._from - 1]
+
+    def _read(self) -> None:
+        """Waits for the device."""
+        self._known += self.losses[self._from + len(self._known) : self.written].tolist()

@@ -1,7 +1,7 @@
 """`Steps`: steps of Adam on a loss, the first one by one, the others as one graph."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -39,6 +39,8 @@ class Steps:
     knobs
         An estimator, whose knobs may change from step to step. One that does is held as a
         tensor from then on; one that counts something is captured anew.
+    watch
+        See what the first step asks the device for. What torch compiles cannot be watched.
 
     Attributes
     ----------
@@ -54,6 +56,7 @@ class Steps:
         ledger: Ledger,
         generators: Sequence[torch.Generator] = (),
         knobs: Any = None,
+        watch: bool = True,
     ) -> None:
         self._losses, self._optimizer, self._knobs = losses, optimizer, knobs
         self._generators, self.ledger = generators, ledger
@@ -67,7 +70,7 @@ class Steps:
         self._moving: dict[str, Tensor] = {}
         self._fixed: dict[str, Any] | None = None
         self._graph: Graph | None = None
-        self._warm, self.reads = WARM, None
+        self._warm, self.reads, self._watch = WARM, None, watch
 
     def take(self, drawn: Sequence[Tensor]) -> None:
         """One step, on what was drawn for it."""
@@ -111,9 +114,9 @@ class Steps:
 
     def _start(self) -> None:
         if self._warm or self.reads:
-            with Reads() as reads:
+            with Reads() if self.reads is None and self._watch else nullcontext() as reads:
                 aside(self._whole, self._device)
-            self.reads = (self.reads or []) + reads.found
+            self.reads = (self.reads or []) + (reads.found if reads else [])
             self._warm = max(self._warm - 1, 0)
             return
         if self._graph is None:

@@ -106,6 +106,7 @@ def with_gradient(loss: Scalar, logits: Logits, gradient: Logits) -> Scalar:
 
 
 Knob = float | int
+Held = Knob | Scalar  # in a captured step, a number that changes is a tensor
 
 
 @dataclass(frozen=True)
@@ -130,11 +131,11 @@ def at_least(least: int) -> Kind:
     return Kind(words, lambda n: least <= n < math.inf and n == int(n), whole=True)
 
 
-Temperature = Annotated[Knob, Kind("a finite number above 0", lambda t: math.isfinite(t) and t > 0)]
+Temperature = Annotated[Held, Kind("a finite number above 0", lambda t: math.isfinite(t) and t > 0)]
 Positive = Temperature
-Weight = Annotated[Knob, Kind("a finite number of at least 0", lambda w: 0 <= w < math.inf)]
-Finite = Annotated[Knob, Kind("a finite number", math.isfinite)]
-Share = Annotated[Knob, Kind("a number from 0 to below 1", lambda s: 0 <= s < 1)]
-Memory = Annotated[Knob, Kind("a number from 0 to 1", lambda s: 0 <= s <= 1)]
+Weight = Annotated[Held, Kind("a finite number of at least 0", lambda w: 0 <= w < math.inf)]
+Finite = Annotated[Held, Kind("a finite number", math.isfinite)]
+Share = Annotated[Held, Kind("a number from 0 to below 1", lambda s: 0 <= s < 1)]
+Memory = Annotated[Held, Kind("a number from 0 to 1", lambda s: 0 <= s <= 1)]
 Count = Annotated[Knob, at_least(1)]
 Several = Annotated[Knob, at_least(2)]

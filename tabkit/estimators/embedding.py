@@ -69,7 +69,7 @@ def rotation_trick(embedded: Embedded, objective: Objective, *, commitment: Weig
     return objective.embedded(moved).mean() + committed(embedded, snapped, commitment)
 
 
-def committed(embedded: Embedded, snapped: Embedded, weight: float) -> Scalar:
+def committed(embedded: Embedded, snapped: Embedded, weight: Weight) -> Scalar:
     """0, with the gradient of ``weight * |e - q|^2``, a mean over rows."""
     penalty = weight * (embedded - snapped).square().sum(dim=1).mean()
     return penalty - penalty.detach()

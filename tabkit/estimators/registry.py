@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tabkit import fast
 from tabkit.estimators import door
-from tabkit.estimators.door import Kind, Knob, Logits, Noise, Scalar, Simplex
+from tabkit.estimators.door import Held, Kind, Knob, Logits, Noise, Scalar, Simplex
 from tabkit.objective import Function, Objective
 from tabkit.simplex import Cardinalities
 
@@ -175,11 +175,11 @@ class Estimator:
         return self.rule.function(values, cardinalities, **self._given(generator)).to(logits.dtype)
 
     @property
-    def _own(self) -> dict[str, Knob]:
+    def _own(self) -> dict[str, Held]:
         return {n: self.held.get(n, knob) for n, knob in self.knobs.items() if n not in ADDED}
 
     @property
-    def _added(self) -> dict[str, Knob]:
+    def _added(self) -> dict[str, Held]:
         return {n: self.held.get(n, self.knobs[n]) for n in ADDED if self.knobs.get(n)}
 
     def _given(self, generator: Noise) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def passes(hard: Tensor, *_: object) -> bool:
 
 
 def softmax(
-    logits: Float[Tensor, "B F"], cardinalities: Sequence[int], tau: float = 1.0
+    logits: Float[Tensor, "B F"], cardinalities: Sequence[int], tau: float | Float[Tensor, ""] = 1.0
 ) -> Float[Tensor, "B F"]:
     """As `simplex.softmax`; the result lies in memory feature by feature."""
     simplex.blocks(logits, cardinalities)  # they must sum to F

@@ -33,7 +33,7 @@ def pays_twice(p: Tensor, v: Tensor, cardinalities: Sequence[int]) -> bool:
 
 
 def softmax(
-    logits: Float[Tensor, "B F"], cardinalities: Sequence[int], tau: float = 1.0
+    logits: Float[Tensor, "B F"], cardinalities: Sequence[int], tau: float | Float[Tensor, ""] = 1.0
 ) -> Float[Tensor, "B F"]:
     """As `simplex.softmax`."""
     simplex.blocks(logits, cardinalities)  # they must sum to F

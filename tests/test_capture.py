@@ -1,0 +1,311 @@
+"""Steps as one graph are the same steps, and ask the device for nothing.
+
+On a GPU they are captured; without one the same code is rehearsed: what a graph would repeat is
+called again, from the places on the device that it would read.
+"""
+
+import math
+import warnings
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import nn
+
+import tabkit.train.fit
+from tabkit import (
+    RowEncoder,
+    RowPredictor,
+    SquaredDistance,
+    decode,
+    decoders,
+    estimators,
+    fit_encoder,
+    fit_jointly,
+    fit_predictor,
+    freeze,
+    planted,
+)
+from tabkit.capture import Graph, Ledger, Reads
+from tabkit.compare.limit import fit_limit
+from tabkit.nets import encode_rows, folded
+from tabkit.train import Cosine
+from tabkit.train.captured import LOOK_EVERY
+from tabkit.train.progress import Later
+
+CUDA = pytest.param(
+    "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+)
+ONE_BY_ONE = ("exact", "adaptive_imle", "reinforce", "rebar")  # these read, or learn in Python
+STEPS = 2 * LOOK_EVERY + 20
+
+
+@pytest.fixture(params=["cpu", CUDA])
+def device(request, monkeypatch):
+    """A GPU, or the CPU as if it could capture."""
+    if request.param == "cpu":
+        monkeypatch.setattr(tabkit.train.fit, "captures", lambda device: True)
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def data():
+    return planted(600, categorical=4, continuous=2, cardinality=(3, 6))
+
+
+@pytest.fixture
+def net1(data, device):
+    return freeze(encoder(data, device))
+
+
+def encoder(data, device):
+    """Of doubles, so that two ways stay together."""
+    made = RowEncoder(data.schema, Z=3, width=16, depth=1, D=4, embedding_std=None, device=device)
+    return made.double()
+
+
+def predictor(net1, data, head="logits"):
+    return RowPredictor(data.signal.shape[1], net1, width=16, head=head)
+
+
+def taken(fit):
+    """All steps of a fit, its losses and what it trained; a warning is an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        steps = fit.run()
+    weights = [p.detach().cpu() for net in fit.modules.values() for p in net.parameters()]
+    return torch.tensor([s.loss for s in steps], dtype=torch.float64), weights
+
+
+def same(make):
+    """The fits that `make` makes, as one graph and one by one, are the same."""
+    captured, plain = make(capture=True), make(capture=False)
+    found, expected = taken(captured), taken(plain)
+    assert captured._captured._steps._graph is not None, "a graph was made"
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", [n for n in estimators.names() if n not in ONE_BY_ONE])
+def test_net0_is_trained_by_the_same_steps(name, net1, data):
+    estimator = estimators.make(name)
+
+    def make(capture):
+        net0, options = predictor(net1, data, estimator.head), {"steps": STEPS, "batch": 32}
+        return fit_predictor(net0, net1, data, estimator, **options, capture=capture)
+
+    same(make)
+
+
+@pytest.mark.parametrize("name", ONE_BY_ONE)
+def test_what_cannot_be_captured_goes_one_by_one_with_a_word(name, net1, data):
+    estimator, found = estimators.make(name), []
+    for capture in (True, False):
+        options = {"steps": 60, "batch": 32, "capture": capture}
+        fit = fit_predictor(predictor(net1, data), net1, data, estimator, **options)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            found.append(torch.tensor([s.loss for s in fit.run()]))
+        assert [name in str(w.message) and "one by one" in str(w.message) for w in said] == (
+            [True] * capture
+        )
+    torch.testing.assert_close(*found)
+
+
+def test_net1_both_nets_and_the_limit_are_trained_by_the_same_steps(data, net1, device):
+    options = {"steps": STEPS, "batch": 32}
+    blank = replace(data, outcomes=data.outcomes[:, :0], outcome_names=(), outcome_scale=())
+    gumbel = estimators.make("straight_through_gumbel")
+
+    def jointly(capture):
+        both = encoder(data, device)
+        net0 = predictor(both, data)
+        return fit_jointly(net0, both, data, gumbel, **options, capture=capture)
+
+    same(lambda capture: fit_encoder(encoder(data, device), data, **options, capture=capture))
+    same(lambda capture: fit_encoder(encoder(data, device), blank, **options, capture=capture))
+    same(jointly)
+    same(lambda capture: fit_limit(net1, data, **options, capture=capture))
+
+
+def test_schedules_move_parts_are_summed_and_rows_decoded_on_the_way(net1, data):
+    found = []
+    for capture in (True, False):
+        estimator = estimators.make("gumbel_softmax", label_weight=0.1)
+        net0, plans = predictor(net1, data), {"tau": Cosine(2, 0.2)}
+        fit = fit_predictor(
+            net0, net1, data, estimator, steps=STEPS, batch=32, micro_batch=20, decode_every=30,
+            schedules=plans, fixed={data.schema.categorical[0].name: 0}, capture=capture,
+        )  # fmt: skip
+        steps = fit.run()
+        assert estimator.knobs["tau"] == pytest.approx(0.2) and not estimator.held
+        found.append([(s.step, s.loss, s.decoded or 0.0) for s in steps])
+        assert sum(s.decoded is not None for s in steps) == 1 + STEPS // 30
+    torch.testing.assert_close(*map(torch.tensor, found), rtol=1e-5, atol=1e-7)
+
+
+def test_a_knob_that_is_turned_on_the_way_acts_at_the_next_step(net1, data):
+    turns = {10: {"tau": 0.5}, 20: {"tau": 2.0}, 30: {"samples": 3}, 40: {"entropy_penalty": 0.1}}
+    turns |= {45: {"entropy_penalty": 0.3}, 50: {"entropy_penalty": 0}}
+    found = []
+    for capture in (True, False):
+        estimator = estimators.make("gumbel_rao")
+        options = {"steps": 70, "batch": 32, "capture": capture}
+        fit = fit_predictor(predictor(net1, data), net1, data, estimator, **options)
+        losses = []
+        for step in fit:
+            losses.append(step.loss)
+            estimator.change(**turns.get(step.step, {}))
+        found.append(torch.tensor(losses))
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-7)
+
+
+class Fragile(nn.Module):
+    """A net0 that gives no number at one weight, which its training passes."""
+
+    def __init__(self, net0, at):
+        super().__init__()
+        self.net0, self.at = net0, at
+        self.register_buffer("calls", torch.zeros((), device=net0.allowed.device))
+
+    def forward(self, signal):
+        self.calls += torch.is_grad_enabled()
+        logits, numbers = self.net0(signal)
+        return torch.where(self.calls == self.at, torch.nan, logits), numbers
+
+
+@pytest.mark.parametrize("at", [3, 60, STEPS])
+def test_what_is_not_finite_stops_at_its_step_and_is_named(at, net1, data):
+    found = []
+    for capture in (True, False):
+        net0 = Fragile(predictor(net1, data), at)
+        options = {"steps": STEPS, "batch": 32, "capture": capture}
+        fit = fit_predictor(net0, net1, data, estimators.make("softmax"), **options)
+        with pytest.raises(FloatingPointError, match=f"step {at}: ") as error:
+            fit.run()
+        assert len(fit.records) == at - 1
+        weights = [p.detach() for p in net0.parameters()]
+        assert all(w.isfinite().all() for w in weights), "as they were before that step"
+        found.append((str(error.value), weights))
+    assert "logit" in found[0][0]
+    torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-6, atol=1e-9)
+
+
+def test_a_checkpoint_is_picked_up_whichever_way_it_was_made(net1, data, tmp_path):
+    def fit(file, capture):
+        net0, options = predictor(net1, data), {"steps": 90, "batch": 32, "checkpoint": file}
+        gumbel = estimators.make("straight_through_gumbel")
+        return fit_predictor(net0, net1, data, gumbel, **options, capture=capture)
+
+    expected = taken(fit(None, capture=False))
+    for first, then in ((True, True), (True, False), (False, True)):
+        file = tmp_path / f"{first}{then}.pt"
+        left = fit(file, first)
+        for step in left:
+            if step.step == 37:
+                left.close()
+        assert len(left.records) == 37
+        torch.testing.assert_close(taken(fit(file, then)), expected, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["softmax", "straight_through_gumbel", "reinmax", "indecater"])
+def test_at_most_one_read_of_the_device_in_50_steps(name, net1, data):
+    """Outside of the steps themselves, which have none: `Reads` would have said so."""
+    net0 = predictor(net1, data)
+    options = {"steps": 4 * LOOK_EVERY, "batch": 32}
+    fit = fit_predictor(net0, net1, data, estimators.make(name), **options)
+    reads, read = [], Ledger._read
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Ledger, "_read", lambda self: reads.append(self.written) or read(self))
+        steps = list(fit)
+    assert isinstance(steps[0], Later)
+    assert reads == [LOOK_EVERY * n for n in (1, 2, 3, 4)]
+    assert all(math.isfinite(step.loss) for step in steps)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_is_waited_for_where_it_is_looked_at_and_nowhere_else(data):
+    """CUDA itself counts: any wait between two looks would be an error."""
+    net1 = freeze(encoder(data, "cuda"))
+    softmax, options = estimators.make("gumbel_softmax"), {"steps": 200, "batch": 32}
+    fit = fit_predictor(predictor(net1, data), net1, data, softmax, **options)
+    for step in fit:
+        inside = 5 < step.step % LOOK_EVERY < LOOK_EVERY - 1
+        torch.cuda.set_sync_debug_mode("error" if inside else "default")
+    torch.cuda.set_sync_debug_mode("default")
+
+
+def test_the_steps_of_net1_and_of_both_read_nothing(data, device):
+    """The first step says what it asked for; the fit would go on one by one."""
+    both = encoder(data, device)
+    net0 = predictor(both, data)
+    for fit in (
+        fit_encoder(both, data, steps=9, batch=32),
+        fit_jointly(net0, both, data, estimators.make("reinmax"), steps=9, batch=32),
+    ):
+        for _ in range(4):
+            next(fit)
+        assert fit._captured._steps.reads == []
+        fit.close()
+
+
+def test_a_search_reads_once_a_round(data, net1):
+    """And a little before the first; nothing inside of one."""
+    signal = data.signal[:200]
+    rounds = [1, 2, 4]
+    behind, rows = folded(net1), data.rows[:200].to(net1.first_layer.weight.device, torch.float64)
+    objective = SquaredDistance(behind, rows.continuous, encode_rows(net1, data.rows[200:400]))
+    reads = []
+    for count in rounds:
+        with Reads() as found:
+            decoders.local_search(rows.codes, objective, net1.cardinalities, rounds=count)
+        reads.append(len(found.found))
+    assert [b - a for a, b in pairwise(reads)] == [1, 2]
+    with Reads() as found:
+        decode(predictor(net1, data), signal, net1, decoder="search")
+    assert len(found.found) < 40, found.found
+
+
+def test_reads_are_seen_in_every_form():
+    x, mask = torch.arange(4.0), torch.tensor([True, False, True, True])
+    leaf = torch.ones(3, requires_grad=True)
+
+    class Asking(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * float(gradient.sum())
+
+    asking = {
+        "a number": lambda: x.sum().item(),
+        "a truth": lambda: bool(mask.any()),
+        "a list": mask.nonzero,
+        "masked": lambda: x[mask],
+        "filled": lambda: x.clone().index_put_((mask,), torch.arange(3.0)),
+        "equal": lambda: torch.equal(x, x),
+        "made": lambda: torch.tensor([1.0, 2.0]),
+        "repeated": lambda: x.repeat_interleave(torch.ones(4, dtype=torch.long)),
+        "different": lambda: torch.unique(x),
+        "backward": lambda: Asking.apply(leaf).sum().backward(),
+    }
+    for name, ask in asking.items():
+        with Reads() as reads:
+            ask()
+        assert reads.found, name
+    with Reads() as reads:
+        y = torch.where(mask, x, 0.0).softmax(0).index_select(0, torch.arange(3))
+        y[y == 0] = 0
+        y.repeat_interleave(2).scatter(0, torch.arange(2), 1.0)
+    assert reads.found == []
+
+
+def test_a_graph_that_is_none_calls_the_function():
+    calls = []
+    graph = Graph(lambda: calls.append(1), torch.device("cpu"))
+    assert calls == []
+    graph()
+    graph()
+    assert calls == [1, 1]
