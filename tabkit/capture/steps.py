@@ -40,12 +40,12 @@ class Steps:
         An estimator, whose knobs may change from step to step. One that does is held as a
         tensor from then on; one that counts something is captured anew.
     watch
-        See what the first step asks the device for. What torch compiles cannot be watched.
+        See what the second step asks the device for. What torch compiles cannot be watched.
 
     Attributes
     ----------
     reads : list of str
-        What the first step asked the device for. If there is any, no graph is captured.
+        What the second step asked the device for. If there is any, no graph is captured.
     """
 
     def __init__(
@@ -70,7 +70,8 @@ class Steps:
         self._moving: dict[str, Tensor] = {}
         self._fixed: dict[str, Any] | None = None
         self._graph: Graph | None = None
-        self._warm, self.reads, self._watch = WARM, None, watch
+        self._warm, self._watch = WARM, watch
+        self.reads: list[str] = []
 
     def take(self, drawn: Sequence[Tensor]) -> None:
         """One step, on what was drawn for it."""
@@ -114,9 +115,10 @@ class Steps:
 
     def _start(self) -> None:
         if self._warm or self.reads:
-            with Reads() if self.reads is None and self._watch else nullcontext() as reads:
+            last = self._warm == 1  # of those before a graph: what is made once, is made
+            with Reads() if last and self._watch else nullcontext() as reads:
                 aside(self._whole, self._device)
-            self.reads = (self.reads or []) + (reads.found if reads else [])
+            self.reads += reads.found if reads else []
             self._warm = max(self._warm - 1, 0)
             return
         if self._graph is None:
