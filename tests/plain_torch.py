@@ -225,6 +225,7 @@ def pairs():
     chosen = {
         "softmax": lambda x: fast.softmax(x, C, 0.7),
         "argmax": lambda x: fast.argmax(x, C),
+        "hard_softmax": lambda x: fast.hard_softmax(x, C, 0.7),
         "embed": lambda x: fast.embed(x, TABLES),
         "jacobian_product": lambda x: fast.jacobian_product(x, 2 * x, C),
         "heads": lambda x: fast.heads(x, weight, bias, 3)[0],

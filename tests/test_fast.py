@@ -24,7 +24,7 @@ from tabkit.fast.choice import Pair
 from tabkit.fast.folding import FoldedLinear
 from tabkit.nets import FoldedEncoder, encode_rows, folded, is_frozen
 
-BLOCKWISE = ("softmax", "argmax", "embed", "diagonal", "jacobian_product")
+BLOCKWISE = ("softmax", "argmax", "embed", "diagonal", "hard_softmax", "jacobian_product")
 COLUMNS = {
     "unlike": (3, 1, 4, 2, 4),
     "alike": (4, 4, 4),
@@ -74,6 +74,9 @@ def cases(pair, C, rows):
         case "softmax":
             yield [values], lambda f, x: f(x, C)
             yield [1e3 * values], lambda f, x: f(x, C, 0.7)
+        case "hard_softmax":
+            yield [values], lambda f, x: f(x, C) * x
+            yield [values], lambda f, x: f(x, C, 0.7) * x
         case "argmax":
             yield [values], lambda f, x: f(x, C)
             yield [values.round()], lambda f, x: f(x, C)  # full of ties

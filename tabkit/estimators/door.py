@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from jaxtyping import Float
@@ -47,7 +47,7 @@ def allowed_logits(logits: Logits, cardinalities: Cardinalities) -> Logits:
     values = logits.to(torch.promote_types(logits.dtype, torch.float32))
     far = torch.finfo(values.dtype).max ** 0.5
     if not fast.looks(values):
-        return values.clamp(min=-far)
+        return _Floor.apply(values, -far) if fast.eager() else values.clamp(min=-far)
     if math.isfinite(values.detach().sum()):  # the cheapest look at all of them
         return values
     tops = torch.stack([b.detach().amax(dim=-1) for b in parts]).to(values.dtype)
@@ -60,6 +60,18 @@ def allowed_logits(logits: Logits, cardinalities: Cardinalities) -> Logits:
         raise ValueError("a block has no allowed category: all of its logits are minus infinity")
     floor = tops.min() - tops.abs().max().clamp(min=far)
     return values.clamp(min=floor.clamp(min=torch.finfo(values.dtype).min).item())
+
+
+class _Floor(torch.autograd.Function):
+    """The clamp from below, which asks nobody on its way back what lay below: its share is 0."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, least: float) -> Tensor:
+        return values.clamp(min=least)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient, None
 
 
 def entropy(logits: Logits, cardinalities: Cardinalities) -> Float[Tensor, " B"]:

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from tabkit.estimators.door import Count, Logits, Noise, Simplex, Temperature
 from tabkit.estimators.registry import relaxation
-from tabkit.fast import argmax, gumbel_noise, softmax, straight_through
+from tabkit.fast import argmax, gumbel_noise, hard_softmax, softmax, straight_through
 from tabkit.simplex import Cardinalities, each
 
 AT_THE_VERTEX = "biased: the Gumbel-softmax's Jacobian at the vertex's loss gradient"
@@ -34,8 +34,7 @@ def straight_through_gumbel(
 
     The sample is an exact draw from softmax(logits), whatever tau is: a surrogate temperature.
     """
-    noisy = logits + gumbel_noise(logits, generator)
-    return straight_through(argmax(noisy, cardinalities), softmax(noisy, cardinalities, tau))
+    return hard_softmax(logits + gumbel_noise(logits, generator), cardinalities, tau)
 
 
 @relaxation(gradient=AT_THE_VERTEX, source="Shah et al. 2024, arXiv:2410.13331")

@@ -4,7 +4,7 @@ import entmax
 
 from tabkit.estimators.door import Logits, Scalar, Simplex, Temperature, label_nats
 from tabkit.estimators.registry import estimator, relaxation
-from tabkit.fast import argmax, straight_through
+from tabkit.fast import argmax, hard_softmax, straight_through
 from tabkit.fast import softmax as softmax_of
 from tabkit.objective import Objective
 from tabkit.simplex import Cardinalities, each
@@ -65,8 +65,7 @@ def straight_through_argmax(
 
     The paper has binary units and samples.
     """
-    hard = argmax(logits, cardinalities)
-    return straight_through(hard, softmax_of(logits, cardinalities, tau))
+    return hard_softmax(logits, cardinalities, tau)
 
 
 @estimator(

@@ -1,10 +1,13 @@
 """Speed: the functions of `tabkit.simplex` once more, and what a frozen net1 lets one precompute.
 
 Each file begins with the formula that it replaces, why it is faster, and where that pays; a test
-holds every pair together in value, gradient and second gradient. `softmax`, `argmax`, `embed`,
-`heads` and `straight_through` here are the formula or the faster function, whichever pays; `use`
-lets a reader choose.
+holds every pair together in value, gradient and second gradient. The functions here are the formula
+or a faster one, whichever pays on the device at hand; `use` lets a reader choose.
 """
+
+from collections.abc import Sequence
+
+from torch import Tensor
 
 from tabkit import simplex
 from tabkit.fast import columns, linear, padded, products
@@ -20,17 +23,15 @@ embed = paired(
 )
 heads = paired(linear.plain, linear.heads, linear.pays)
 straight_through = paired(simplex.straight_through, columns.straight_through, columns.passes)
+
+
+def _hard_softmax(values: Tensor, cardinalities: Sequence[int], tau: float = 1.0) -> Tensor:
+    """Forward the vertex of each block's largest value, backward the softmax at temperature tau."""
+    return straight_through(argmax(values, cardinalities), softmax(values, cardinalities, tau))
+
+
+hard_softmax = paired(_hard_softmax, padded.hard_softmax, padded.pays)
 jacobian_product = paired(simplex.jacobian_product, padded.jacobian_product, padded.pays_twice)
 
-__all__ = [
-    "PAIRS",
-    "argmax",
-    "chosen",
-    "eager",
-    "embed",
-    "gumbel_noise",
-    "heads",
-    "jacobian_product",
-    "look",
-]
-__all__ += ["looks", "softmax", "straight_through", "use"]
+__all__ = ["PAIRS", "argmax", "chosen", "eager", "embed", "gumbel_noise", "hard_softmax", "heads"]
+__all__ += ["jacobian_product", "look", "looks", "softmax", "straight_through", "use"]

@@ -1,10 +1,10 @@
 """A linear layer's output in two parts: net0's logits and its numbers.
 
 **Formula:** ``linear(x, weight, bias).split((first, rest), dim=1)``.
-**Faster:** the output lies in memory feature by feature, as `fast.columns` wants it; on the way
+**Faster:** the output lies in memory feature by feature, as these want it; on the way
 back the two gradients are laid side by side in that order, so that the matrices are multiplied
 whole. One node of the graph.
-**Pays:** where `fast.columns` does.
+**Pays:** where `fast.columns` or `fast.padded` does.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import linear
 
-from tabkit.devices import shares_memory
+from tabkit.devices import is_gpu, shares_memory
 from tabkit.fast.columns import MANY
 
 Parts = tuple[Float[Tensor, "B _"], Float[Tensor, "B _"]]
@@ -26,8 +26,8 @@ def plain(x: Float[Tensor, "B R"], weight: Tensor, bias: Tensor, first: int) -> 
 
 
 def pays(x: Tensor, weight: Tensor, *_: object) -> bool:
-    """On a CPU, for a batch of many outputs."""
-    return shares_memory(x.device) and len(x) * len(weight) >= MANY
+    """For a batch of many outputs on a CPU; on a GPU always."""
+    return is_gpu(x.device) or (shares_memory(x.device) and len(x) * len(weight) >= MANY)
 
 
 def heads(x: Float[Tensor, "B R"], weight: Tensor, bias: Tensor, first: int) -> Parts:

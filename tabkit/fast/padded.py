@@ -1,9 +1,11 @@
-"""`softmax`, `argmax` and `jacobian_product` of `simplex`, by blocks padded to one width.
+"""`softmax`, `argmax`, `hard_softmax` and `jacobian_product`, by blocks padded to one width.
 
 **Formula:** ``each(softmax, cardinalities, logits / tau)``, ``each(vertex, cardinalities, v)``,
+``straight_through(argmax(v), softmax(v, tau))``,
 ``each(p * (v - (p * v).sum()), cardinalities, p, v)``.
-**Faster:** side by side as (B, C, largest K), all columns take the same few kernels, and the way
-back as few. On a GPU a small kernel's launch costs more than its arithmetic.
+**Faster:** side by side as (C, largest K, B), all columns take the same few kernels, and the way
+back as few; along B the memory is read in one piece. On a GPU a small kernel's launch costs more
+than its arithmetic.
 **Pays:** on CUDA, from two columns on.
 """
 
@@ -20,6 +22,7 @@ from tabkit.devices import is_gpu
 from tabkit.fast.columns import tempered
 
 Cardinalities = tuple[int, ...]
+Tau = float | Float[Tensor, ""]
 
 
 def pays(values: Tensor, cardinalities: Sequence[int], *_: object) -> bool:
@@ -33,19 +36,25 @@ def pays_twice(p: Tensor, v: Tensor, cardinalities: Sequence[int]) -> bool:
 
 
 def softmax(
-    logits: Float[Tensor, "B F"], cardinalities: Sequence[int], tau: float | Float[Tensor, ""] = 1.0
+    logits: Float[Tensor, "B F"], cardinalities: Sequence[int], tau: Tau = 1.0
 ) -> Float[Tensor, "B F"]:
-    """As `simplex.softmax`."""
+    """As `simplex.softmax`; the result lies in memory feature by feature."""
     simplex.blocks(logits, cardinalities)  # they must sum to F
     return _Softmax.apply(tempered(logits, tau), tuple(cardinalities))
 
 
 def argmax(values: Float[Tensor, "B F"], cardinalities: Sequence[int]) -> Float[Tensor, "B F"]:
-    """As `simplex.argmax`."""
+    """As `simplex.argmax`; the result lies in memory feature by feature."""
     simplex.blocks(values, cardinalities)
-    places = pad(values, tuple(cardinalities)).argmax(dim=2)  # (B, C)
-    starts = _padding(tuple(cardinalities), values.device)[0][:, 0]
-    return torch.zeros_like(values).scatter_(1, places + starts, 1.0)
+    return hot(pad(values, tuple(cardinalities)), values, tuple(cardinalities))
+
+
+def hard_softmax(
+    values: Float[Tensor, "B F"], cardinalities: Sequence[int], tau: Tau = 1.0
+) -> Float[Tensor, "B F"]:
+    """Forward the vertex of each block's largest value, backward the softmax at temperature tau."""
+    simplex.blocks(values, cardinalities)
+    return _HardSoftmax.apply(values, tuple(cardinalities), tau)
 
 
 def jacobian_product(
@@ -58,28 +67,43 @@ def jacobian_product(
 
 def pad(
     values: Float[Tensor, "B F"], cardinalities: Cardinalities, filling: float = -torch.inf
-) -> Float[Tensor, "B C K"]:
-    """The blocks side by side, (B, C, largest K), filled up with what no block has; no gradient."""
+) -> Float[Tensor, "C K B"]:
+    """The blocks side by side, (C, largest K, B), filled up with what no block has; no gradient."""
     index, outside, _ = _padding(cardinalities, values.device)
-    padded = values.detach().index_select(1, index.reshape(-1))
-    return padded.reshape(len(values), *index.shape).masked_fill_(outside, filling)
+    padded = values.detach().T.index_select(0, index.reshape(-1))
+    return padded.reshape(*index.shape, len(values)).masked_fill_(outside[..., None], filling)
+
+
+def unpad(padded: Float[Tensor, "C K B"], cardinalities: Cardinalities) -> Float[Tensor, "B F"]:
+    """The way back."""
+    return padded.flatten(0, 1).index_select(0, _padding(cardinalities, padded.device)[2]).T
+
+
+def hot(
+    padded: Float[Tensor, "C K B"], like: Float[Tensor, "B F"], cardinalities: Cardinalities
+) -> Float[Tensor, "B F"]:
+    """The vertices of the largest ones."""
+    starts = _padding(cardinalities, padded.device)[0][:, 0, None]
+    rows = torch.zeros(like.shape[1], len(like), dtype=like.dtype, device=like.device)
+    return rows.scatter_(0, padded.argmax(dim=1) + starts, 1.0).T
 
 
 def moved(
-    padded: Float[Tensor, "B C K"], v: Float[Tensor, "B F"], cardinalities: Cardinalities
+    padded: Float[Tensor, "C K B"], v: Float[Tensor, "B F"], cardinalities: Cardinalities
 ) -> Float[Tensor, "B F"]:
     """The Jacobian at a padded point times v, by the kernel that torch's own softmax has."""
-    index, _, inside = _padding(cardinalities, v.device)
-    slope = v.index_select(1, index.reshape(-1)).reshape(padded.shape)
-    found = torch.ops.aten._softmax_backward_data(slope, padded, 2, padded.dtype)
-    return found.flatten(1).index_select(1, inside)
+    index = _padding(cardinalities, v.device)[0]
+    slope = v.T.index_select(0, index.reshape(-1)).reshape(padded.shape)
+    back = torch.ops.aten._softmax_backward_data
+    return unpad(back.out(slope, padded, 1, padded.dtype, grad_input=slope), cardinalities)
 
 
 class _Softmax(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, cardinalities: Cardinalities) -> Float[Tensor, "B F"]:
-        padded = pad(logits, cardinalities).softmax(dim=2)
-        shares = padded.flatten(1).index_select(1, _padding(cardinalities, logits.device)[2])
+        padded = pad(logits, cardinalities)
+        torch.softmax(padded, 1, out=padded)
+        shares = unpad(padded, cardinalities)
         ctx.save_for_backward(padded, shares)
         ctx.cardinalities = cardinalities
         return shares
@@ -90,6 +114,28 @@ class _Softmax(torch.autograd.Function):
         if torch.is_grad_enabled():  # the gradient is to be differentiated, too
             return simplex.jacobian_product(shares, gradient, ctx.cardinalities), None
         return moved(padded, gradient, ctx.cardinalities), None
+
+
+class _HardSoftmax(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, values: Tensor, cardinalities: Cardinalities, tau: Tau
+    ) -> Float[Tensor, "B F"]:
+        padded = pad(values, cardinalities)
+        vertices = hot(padded, values, cardinalities)
+        torch.softmax(tempered(padded, tau), 1, out=padded)
+        ctx.save_for_backward(padded, values, tau if isinstance(tau, Tensor) else None)
+        ctx.cardinalities, ctx.tau = cardinalities, None if isinstance(tau, Tensor) else tau
+        return vertices
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Float[Tensor, "B F"]) -> tuple[Tensor | None, ...]:
+        (padded, values, tau), K = ctx.saved_tensors, ctx.cardinalities
+        tau = ctx.tau if tau is None else tau
+        if torch.is_grad_enabled():
+            shares = simplex.softmax(values, K, tau)
+            return simplex.jacobian_product(shares, gradient, K) / tau, None, None
+        return tempered(moved(padded, gradient, K), tau), None, None
 
 
 class _Product(torch.autograd.Function):
