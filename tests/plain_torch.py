@@ -18,6 +18,7 @@ from torch.nn.functional import embedding
 from tabkit import RowEncoder, RowPredictor, estimators, fast, freeze, planted, simplex, soften
 from tabkit.fast import columns, linear, padded, products
 from tabkit.nets import folded
+from tabkit.train import Distances, Predicting
 
 CARDINALITIES = C = (3, 1, 4)
 F = sum(C)
@@ -329,7 +330,36 @@ def nets():
     return report
 
 
+def steps():
+    """Whole steps of net0's training, from the drawn positions of rows to the loss, in one graph."""
+    data = planted(300, categorical=3, continuous=2, cardinality=(3, 5))
+    net1, report = freeze(RowEncoder(data.schema, Z=3, width=8, depth=1, D=4)), {}
+    for name in (*COMPILED, "leave_one_out", "direct_embedding", "vq_straight_through"):
+        estimator = estimators.make(name)
+        net0 = RowPredictor(data.signal.shape[1], net1, width=8, head=estimator.head)
+        loop = Predicting(net0, folded(net1), data, estimator)
+        make = Distances(loop.net1, data, all_at_once=True)
+        assert make.outputs is not None
+        given = loop, make, data.train[:32]
+        report[name] = {b: verdict(partial(whole_step, *given, backend=b)) for b in BACKENDS}
+    return report
+
+
+def whole_step(loop, make, index, backend):
+    """The loss and net0's gradients, compiled as a whole and not."""
+    torch._dynamo.reset()
+
+    def step(index):
+        return loop.relaxed(*loop.asked(index, make), None)
+
+    found = []
+    for function in (torch.compile(step, fullgraph=True, backend=backend), step):
+        loss = seeded(function, index)
+        found.append([loss, *torch.autograd.grad(loss, list(loop.net0.parameters()))])
+    return zip(*found, strict=True)
+
+
 if __name__ == "__main__":
     formulas = {name: ways(*given) for name, given in FORMULAS.items()}
     report = {"simplex": formulas, "losses": losses(), "integers": integers()}
-    json.dump(report | {"fast": pairs(), "nets": nets()}, sys.stdout)
+    json.dump(report | {"fast": pairs(), "nets": nets(), "steps": steps()}, sys.stdout)

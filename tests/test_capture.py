@@ -266,6 +266,13 @@ def test_a_search_reads_once_a_round(data, net1):
     assert len(found.found) < 40, found.found
 
 
+def test_a_whole_step_is_one_graph_for_the_compiler(plain_torch):
+    """No break from the drawn positions to the loss, and the same gradients."""
+    found = plain_torch["steps"]
+    assert {"softmax", "straight_through_gumbel", "reinmax"} <= found.keys()
+    assert {verdict for ways in found.values() for verdict in ways.values()} == {"equal"}, found
+
+
 def test_reads_are_seen_in_every_form():
     x, mask = torch.arange(4.0), torch.tensor([True, False, True, True])
     leaf = torch.ones(3, requires_grad=True)

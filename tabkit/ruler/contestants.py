@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from types import FunctionType
 
 import torch
 from jaxtyping import Float
@@ -104,39 +105,56 @@ def step_works(
     rows: int = 1_000,
     names: Sequence[str] = STEPS,
     width: int = 256,
+    compiled: bool = False,
 ) -> dict[str, Work]:
     """Training steps of net0 through a frozen net1: forward, backward and Adam.
 
     The first, ``"plain MLP"``, has the same matrices and hands net0's last layer to net1's first
     as it is. Then the estimators of the given names, as `fit_predictor` trains by them (but for its
     loop, which picks rows and keeps records), the same by plain formulas, and the loop over columns
-    that one writes first, for softmax and for Gumbel-softmax.
+    that one writes first, for softmax and for Gumbel-softmax. With `compiled`, as well the plain MLP
+    and the plain formulas after `torch.compile`, which takes some minutes.
     """
     some = data.train[:rows]
     given = net1, data.signal[some].to(device_of(net1)), encode_rows(net1, data.rows[some]), width
     plainly = fast.use("plain")  # the same by the formulas alone, as `tabkit.simplex` has them
+    after = {}
+    if compiled:
+        after["compiled: plain MLP"] = plain_step(*given, compiled=True)
+        after |= {f"compiled: {n}": estimator_step(*given, n, compiled=True) for n in names}
     return {
         "plain MLP": plain_step(*given),
         **{name: estimator_step(*given, name) for name in names},
         **{f"plain: {name}": plainly(estimator_step(*given, name)) for name in names},
         "loop: softmax": loop_step(*given, noisy=False),
         "loop: gumbel_softmax": loop_step(*given, noisy=True),
+        **after,
     }
 
 
-def plain_step(net1: RowEncoder, signal: Signal, target: Target, width: int) -> Work:
+def plain_step(
+    net1: RowEncoder, signal: Signal, target: Target, width: int, *, compiled: bool = False
+) -> Work:
     """The MLP with the same matrices."""
     between = sum(net1.cardinalities) + net1.continuous_features
     sizes = {"width": width, "depth": 2, "generator": torch.Generator().manual_seed(0)}
     net0, behind = mlp(signal.shape[1], between, **sizes), mlp(between, target.shape[1], **sizes)
     net0, behind = net0.to(signal.device), freeze(behind.to(signal.device))
-    return training_step(net0, lambda: _loss(behind(net0(signal)), target))
+    return training_step(net0, whole(lambda: _loss(behind(net0(signal)), target), compiled))
 
 
-def estimator_step(net1: RowEncoder, signal: Signal, target: Target, width: int, name: str) -> Work:
-    """net0 through an estimator and the folded net1."""
+def estimator_step(
+    net1: RowEncoder,
+    signal: Signal,
+    target: Target,
+    width: int,
+    name: str,
+    *,
+    compiled: bool = False,
+) -> Work:
+    """net0 through an estimator and the folded net1; what is compiled draws torch's own noise."""
     net0, behind = RowPredictor(signal.shape[1], net1, width=width), folded(net1)
-    noise = torch.Generator(signal.device).manual_seed(0)
+    noise = None if compiled else torch.Generator(signal.device).manual_seed(0)
     options = {"cardinalities": net1.cardinalities, "generator": noise}
     estimator = estimators.make(name)
 
@@ -144,7 +162,18 @@ def estimator_step(net1: RowEncoder, signal: Signal, target: Target, width: int,
         logits, continuous = net0(signal)
         return estimator(logits, SquaredDistance(behind, continuous, target), **options)
 
-    return training_step(net0, loss)
+    return training_step(net0, whole(loss, compiled))
+
+
+def whole(loss: Callable[[], Tensor], compiled: bool) -> Callable[[], Tensor]:
+    """The loss, compiled as a whole if it is to be; it raises where it would fall back.
+
+    torch keeps what it compiled by code object, and only so many of each: every loss gets its own.
+    """
+    if not compiled:
+        return loss
+    own = FunctionType(loss.__code__.replace(), loss.__globals__, closure=loss.__closure__)
+    return torch.compile(own, fullgraph=True)
 
 
 def loop_step(net1: RowEncoder, signal: Signal, target: Target, width: int, *, noisy: bool) -> Work:

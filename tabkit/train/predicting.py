@@ -2,7 +2,6 @@
 
 from copy import copy
 from dataclasses import KW_ONLY, dataclass
-from functools import cache
 from typing import Any
 
 import torch
@@ -25,13 +24,21 @@ class Distances:
     """
 
     def __init__(self, net1: Any, dataset: Dataset, *, all_at_once: bool = False) -> None:
-        self.outputs = cache(lambda: nets.encode_rows(net1, dataset.rows)) if all_at_once else None
+        self._of, self._kept = (net1, dataset.rows) if all_at_once else None, None
+
+    @property
+    def outputs(self) -> Float[Tensor, "_ Z"] | None:
+        """net1's outputs for all rows, if they are kept."""
+        if self._kept is None and self._of is not None:
+            self._kept = nets.encode_rows(*self._of)
+        return self._kept
 
     def __call__(self, net1: Any, batch: Batch) -> SquaredDistance:
-        if self.outputs is None:
+        kept = self.outputs
+        if kept is None:
             target = nets.encode_rows(net1, batch.rows)
         else:
-            target = self.outputs()[batch.index.to(self.outputs().device)]
+            target = kept[batch.index.to(kept.device)]
         return SquaredDistance(net1, batch.continuous, target, batch.rows.codes)
 
 
