@@ -64,6 +64,14 @@ def multiplied_out(categorical, continuous, tables, linear):
     return FoldedLinear(tables, linear)(categorical, continuous)
 
 
+def multiplied_out_at_once(categorical, continuous, tables, linear):
+    """As on a GPU."""
+    layer = FoldedLinear(tables, linear)
+    layer.joins = True
+    return layer(categorical, continuous)
+
+
+JOINED = Pair(one_after_the_other, multiplied_out_at_once, lambda *_: True)
 FOLDING = Pair(one_after_the_other, multiplied_out, lambda *_: True)
 
 
@@ -96,7 +104,7 @@ def cases(pair, C, rows):
                 [normal(rows, 3), *weights],
                 lambda f, x, W, b: torch.cat([*f(x, W, b, F)], 1) ** 2,
             )
-        case "multiplied_out":
+        case "multiplied_out" | "multiplied_out_at_once":
             for D, bias in ((1, True), (8, False)):
                 given = layers(C, D, bias=bias)
                 yield [values, normal(rows, 2)], lambda f, s, x, given=given: f(s, x, *given)
@@ -122,7 +130,7 @@ def label(pair):
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("columns", COLUMNS)
-@pytest.mark.parametrize("pair", [*fast.PAIRS, FOLDING], ids=label)
+@pytest.mark.parametrize("pair", [*fast.PAIRS, FOLDING, JOINED], ids=label)
 def test_plain_and_fast_are_equal_in_value_gradient_and_second_gradient(pair, columns, order):
     for rows in (0, 1, 9) if columns == "unlike" else (9,):
         for leaves, call in cases(pair, COLUMNS[columns], rows):

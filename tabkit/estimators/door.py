@@ -24,8 +24,8 @@ class NotFiniteError(ValueError, FloatingPointError):
     """A logit that is no number: an argument that cannot be, or a training that diverged."""
 
 
-def allowed_logits(logits: Logits, cardinalities: Cardinalities) -> Logits:
-    """Logits ready for arithmetic: float32 at least, and finite.
+def allowed_logits(logits: Logits, cardinalities: Cardinalities, *, finite: bool = True) -> Logits:
+    """Logits ready for arithmetic: float32 at least, and finite, or at minus infinity as they are.
 
     A logit of minus infinity marks a category that is not allowed. It becomes a number so far below
     the largest of its block that its probability is 0 and no noise can lift it, but which can be
@@ -47,6 +47,8 @@ def allowed_logits(logits: Logits, cardinalities: Cardinalities) -> Logits:
     values = logits.to(torch.promote_types(logits.dtype, torch.float32))
     far = torch.finfo(values.dtype).max ** 0.5
     if not fast.looks(values):
+        if not finite:
+            return values
         return _Floor.apply(values, -far) if fast.eager() else values.clamp(min=-far)
     if math.isfinite(values.detach().sum()):  # the cheapest look at all of them
         return values

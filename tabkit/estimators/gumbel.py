@@ -6,7 +6,7 @@ from torch import Tensor
 
 from tabkit.estimators.door import Count, Logits, Noise, Simplex, Temperature
 from tabkit.estimators.registry import relaxation
-from tabkit.fast import argmax, gumbel_noise, hard_softmax, softmax, straight_through
+from tabkit.fast import argmax, gumbel_noise, hard_softmax, perturbed, softmax, straight_through
 from tabkit.simplex import Cardinalities, each
 
 AT_THE_VERTEX = "biased: the Gumbel-softmax's Jacobian at the vertex's loss gradient"
@@ -14,6 +14,7 @@ AT_THE_VERTEX = "biased: the Gumbel-softmax's Jacobian at the vertex's loss grad
 
 @relaxation(
     gradient="unbiased for the relaxed points, biased for the categories",
+    masks=True,
     source="Jang et al. 2017, arXiv:1611.01144; Maddison et al. 2017, arXiv:1611.00712",
 )
 def gumbel_softmax(
@@ -23,10 +24,10 @@ def gumbel_softmax(
 
     As tau falls to 0 the points become samples of the categories; as it grows, the uniform mixture.
     """
-    return softmax(logits + gumbel_noise(logits, generator), cardinalities, tau)
+    return softmax(perturbed(logits, generator), cardinalities, tau)
 
 
-@relaxation(gradient=AT_THE_VERTEX, source="Jang et al. 2017, arXiv:1611.01144")
+@relaxation(gradient=AT_THE_VERTEX, source="Jang et al. 2017, arXiv:1611.01144", masks=True)
 def straight_through_gumbel(
     logits: Logits, cardinalities: Cardinalities, *, tau: Temperature = 1.0, generator: Noise = None
 ) -> Simplex:
@@ -34,7 +35,7 @@ def straight_through_gumbel(
 
     The sample is an exact draw from softmax(logits), whatever tau is: a surrogate temperature.
     """
-    return hard_softmax(logits + gumbel_noise(logits, generator), cardinalities, tau)
+    return hard_softmax(perturbed(logits, generator), cardinalities, tau)
 
 
 @relaxation(gradient=AT_THE_VERTEX, source="Shah et al. 2024, arXiv:2410.13331")
@@ -76,7 +77,7 @@ def gumbel_rao(
     draws of the noise, given that category. The more draws, the less variance; net1 is still
     evaluated once. In expectation it is `straight_through_gumbel` at the same tau.
     """
-    hard = argmax(logits + gumbel_noise(logits, generator), cardinalities)
+    hard = argmax(perturbed(logits, generator), cardinalities)
 
     def mean(logits: Tensor, hard: Tensor) -> Float[Tensor, "B K"]:
         fixed, vertices = (x.detach().expand(samples, *x.shape) for x in (logits, hard))

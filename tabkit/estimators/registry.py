@@ -43,6 +43,7 @@ class Rule:
     head: Head = "logits"  # what it takes from net0: logits (B, F) or an embedding (B, C*D)
     evaluations: Evaluations = lambda cardinalities, **knobs: 1  # of the objective, a row and call
     snaps: bool = False  # whether net1 gets the nearest category's embedding
+    masks: bool = False  # whether the function itself leaves out a logit of minus infinity
 
     @property
     def defaults(self) -> dict[str, Knob]:
@@ -169,7 +170,7 @@ class Estimator:
         self, logits: Logits, *, cardinalities: Cardinalities, generator: Noise = None
     ) -> Simplex:
         """What net1 gets in training: a relaxation's point; of other estimators, the argmax."""
-        values = door.allowed_logits(logits, cardinalities)
+        values = door.allowed_logits(logits, cardinalities, finite=not self.rule.masks)
         if not self.rule.relaxes:
             return fast.argmax(values, cardinalities).to(logits.dtype)
         return self.rule.function(values, cardinalities, **self._given(generator)).to(logits.dtype)

@@ -5,13 +5,13 @@ from torch import Tensor
 
 from tabkit.estimators.door import Count, Logits, Noise, Positive, Simplex, Temperature
 from tabkit.estimators.registry import relaxation
-from tabkit.fast import argmax, gumbel_noise, jacobian_product, softmax, straight_through
+from tabkit.fast import argmax, gumbel_noise, jacobian_product, perturbed, softmax, straight_through
 from tabkit.simplex import Cardinalities, each
 
 
 def drawn(logits: Logits, cardinalities: Cardinalities, generator: Noise) -> Simplex:
     """A hard row, each column drawn from its softmax: `simplex.sample`."""
-    return argmax(logits.detach() + gumbel_noise(logits, generator), cardinalities)
+    return argmax(perturbed(logits.detach(), generator), cardinalities)
 
 
 @relaxation(

@@ -10,7 +10,7 @@ from tabkit.objective import Objective
 from tabkit.simplex import Cardinalities, each
 
 
-@relaxation(gradient="exact, of the mixture's loss", source="Bridle 1990")
+@relaxation(gradient="exact, of the mixture's loss", source="Bridle 1990", masks=True)
 def softmax(logits: Logits, cardinalities: Cardinalities, *, tau: Temperature = 1.0) -> Simplex:
     """A mixture of categories, the more mixed the larger tau; the decoded row is another point.
 
@@ -57,6 +57,7 @@ def hard_argmax(logits: Logits, cardinalities: Cardinalities) -> Simplex:
 @relaxation(
     gradient="biased: the softmax's Jacobian at the vertex's loss gradient",
     source="Bengio et al. 2013, arXiv:1308.3432",
+    masks=True,
 )
 def straight_through_argmax(
     logits: Logits, cardinalities: Cardinalities, *, tau: Temperature = 1.0

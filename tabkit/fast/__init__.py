@@ -12,7 +12,7 @@ from torch import Tensor
 from tabkit import simplex
 from tabkit.fast import columns, linear, padded, products
 from tabkit.fast.choice import PAIRS, chosen, eager, look, looks, paired, use
-from tabkit.fast.noise import gumbel_noise
+from tabkit.fast.noise import gumbel_noise, perturbed
 
 softmax = paired(
     paired(simplex.softmax, padded.softmax, padded.pays), columns.softmax, columns.pays
@@ -34,4 +34,4 @@ hard_softmax = paired(_hard_softmax, padded.hard_softmax, padded.pays)
 jacobian_product = paired(simplex.jacobian_product, padded.jacobian_product, padded.pays_twice)
 
 __all__ = ["PAIRS", "argmax", "chosen", "eager", "embed", "gumbel_noise", "hard_softmax", "heads"]
-__all__ += ["jacobian_product", "look", "looks", "softmax", "straight_through", "use"]
+__all__ += ["jacobian_product", "look", "looks", "perturbed", "softmax", "straight_through", "use"]

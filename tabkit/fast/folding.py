@@ -16,7 +16,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 
-from tabkit.devices import shares_memory, wide
+from tabkit.devices import is_gpu, shares_memory, wide
 from tabkit.fast.products import embed
 
 CATEGORIES, FEATURES = 64, 40  # of a group of columns: large enough for two threads to share
@@ -38,6 +38,7 @@ class FoldedLinear(nn.Module):
     ----------
     multiplications : of a row, ``"folded"`` and ``"apart"``, the continuous columns aside
     apart : whether a simplex goes through grouped tables, then the layer
+    joins : whether simplex and numbers go through one product, which saves a GPU some kernels
 
     Shape
     -----
@@ -60,8 +61,7 @@ class FoldedLinear(nn.Module):
     torch.Size([1, 5])
     """
 
-    categories: Float[Tensor, "F R"]
-    continuous: Float[Tensor, "N R"]
+    matrix: Float[Tensor, "F+N R"]
     bias: Float[Tensor, " R"]
     starts: Int64[Tensor, " C"]
     columns: Int64[Tensor, " F"]
@@ -79,13 +79,23 @@ class FoldedLinear(nn.Module):
         bias = torch.zeros_like(rest[:, 0]) if linear.bias is None else linear.bias
         self.cardinalities = tuple(map(len, tables))
         sizes = torch.tensor(self.cardinalities, device=rest.device)
-        self.register_buffer("categories", products(tables, parts))
-        self.register_buffer("continuous", rest.T.clone(memory_format=torch.contiguous_format))
+        self.register_buffer("matrix", torch.cat([products(tables, parts), rest.T]))
         self.register_buffer("bias", bias.clone())
         self.register_buffer("starts", sizes.cumsum(0) - sizes)
         every = torch.arange(len(sizes), device=rest.device)
         self.register_buffer("columns", every.repeat_interleave(sizes))
+        self.joins = is_gpu(rest.device)
         self._keep_apart(tables, torch.cat(parts, dim=1).T.contiguous())
+
+    @property
+    def categories(self) -> Float[Tensor, "F R"]:
+        """What each category adds to the output."""
+        return self.matrix[: len(self.columns)]
+
+    @property
+    def continuous(self) -> Float[Tensor, "N R"]:
+        """What a unit of each number adds to it."""
+        return self.matrix[len(self.columns) :]
 
     def _keep_apart(self, tables: Sequence[Tensor], weight: Float[Tensor, "CD R"]) -> None:
         """Keeps grouped tables and the weight, too, if they are the cheaper way for a simplex."""
@@ -103,6 +113,8 @@ class FoldedLinear(nn.Module):
         categorical: Int64[Tensor, "B C"] | Float[Tensor, "B F"],
         continuous: Float[Tensor, "B N"],
     ) -> Float[Tensor, "B R"]:
+        if self.joins and categorical.is_floating_point():
+            return torch.addmm(self.bias, joined(categorical, continuous), self.matrix)
         rest = torch.addmm(self.bias, continuous, self.continuous)
         if not categorical.is_floating_point():
             return rest + embedding_bag(categorical + self.starts, self.categories, mode="sum")
@@ -110,6 +122,13 @@ class FoldedLinear(nn.Module):
             return torch.addmm(rest, categorical, self.categories)
         groups = [getattr(self, f"group_{number}") for number in range(self.groups)]
         return torch.addmm(rest, embed(categorical, groups), self.embedded)
+
+
+def joined(simplex: Float[Tensor, "B F"], numbers: Float[Tensor, "B N"]) -> Float[Tensor, "B F+N"]:
+    """Both side by side, in the memory order of the simplex."""
+    if simplex.is_contiguous():
+        return torch.cat([simplex, numbers], dim=1)
+    return torch.cat([simplex.T, numbers.T]).T
 
 
 def products(tables: Sequence[Tensor], parts: Sequence[Tensor]) -> Float[Tensor, "F R"]:

@@ -83,9 +83,10 @@ def hot(
     padded: Float[Tensor, "C K B"], like: Float[Tensor, "B F"], cardinalities: Cardinalities
 ) -> Float[Tensor, "B F"]:
     """The vertices of the largest ones."""
-    starts = _padding(cardinalities, padded.device)[0][:, 0, None]
-    rows = torch.zeros(like.shape[1], len(like), dtype=like.dtype, device=like.device)
-    return rows.scatter_(0, padded.argmax(dim=1) + starts, 1.0).T
+    places = torch.arange(padded.shape[1], device=padded.device)[:, None]
+    found = torch.empty_like(padded, dtype=like.dtype)
+    torch.eq(padded.argmax(dim=1, keepdim=True), places, out=found)
+    return unpad(found, cardinalities)
 
 
 def moved(

@@ -112,8 +112,8 @@ def step_works(
     The first, ``"plain MLP"``, has the same matrices and hands net0's last layer to net1's first
     as it is. Then the estimators of the given names, as `fit_predictor` trains by them (but for its
     loop, which picks rows and keeps records), the same by plain formulas, and the loop over columns
-    that one writes first, for softmax and for Gumbel-softmax. With `compiled`, as well the plain MLP
-    and the plain formulas after `torch.compile`, which takes some minutes.
+    that one writes first, for softmax and for Gumbel-softmax. With `compiled`, the plain MLP and the
+    plain formulas after `torch.compile` as well, which takes some minutes.
     """
     some = data.train[:rows]
     given = net1, data.signal[some].to(device_of(net1)), encode_rows(net1, data.rows[some]), width
