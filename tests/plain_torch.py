@@ -331,7 +331,7 @@ def nets():
 
 
 def steps():
-    """Whole steps of net0's training, from the drawn positions of rows to the loss, in one graph."""
+    """Whole steps of net0, from the drawn positions of rows to the loss, in one graph."""
     data = planted(300, categorical=3, continuous=2, cardinality=(3, 5))
     net1, report = freeze(RowEncoder(data.schema, Z=3, width=8, depth=1, D=4)), {}
     for name in (*COMPILED, "leave_one_out", "direct_embedding", "vq_straight_through"):

@@ -97,8 +97,8 @@ def test_no_package_outgrows_ten_files(room):
 
 
 def test_the_whole_is_small():
-    """13,000 lines; then nets and tables of one's own, more data, labels, ranks."""
-    assert sum(len(file.read_text().splitlines()) for file in FILES) < 18_700
+    """13,000 lines; then nets and tables of one's own, more data, labels, ranks, graphs."""
+    assert sum(len(file.read_text().splitlines()) for file in FILES) < 19_700
 
 
 def test_nothing_touches_the_global_streams():

@@ -109,6 +109,18 @@ def test_a_row_that_is_handed_over_is_decoded_as_itself_whatever_else_is_in_the_
         assert torch.equal(decoders.decoder_of(name)(rows).codes, drawn)
 
 
+def test_restarts_of_all_starts_at_once_are_the_same(wide, monkeypatch):
+    """As on a GPU; and where the objective cannot be parted, one after the other."""
+    data, net1 = wide
+    net0, signal = untrained(net1, data), data.signal[data.test[:60]]
+    for options in ({}, {"objective": lambda net1, batch: lambda x: x.square().sum(1)}):
+        expected = decode(net0, signal, net1, decoder="restarts", **options)
+        with monkeypatch.context() as patch:
+            patch.setattr(restarting, "is_gpu", lambda device: True)
+            found = decode(net0, signal, net1, decoder="restarts", **options)
+        assert found == expected
+
+
 def test_restarts_leave_the_gradients_of_a_net_that_still_trains(dataset):
     net1 = RowEncoder(dataset.schema, Z=3, width=16, depth=1, D=4, embedding_std=None)
     decode(untrained(net1, dataset), dataset.signal[:20], net1, decoder="restarts")

@@ -12,6 +12,7 @@ from tabkit import (
     Objective,
     RowEncoder,
     RowPredictor,
+    SoftEmbedding,
     SquaredDistance,
     estimators,
     fast,
@@ -19,7 +20,7 @@ from tabkit import (
     freeze,
     simplex,
 )
-from tabkit.fast import choice, exchanges
+from tabkit.fast import choice, exchanges, noise, products
 from tabkit.fast.choice import Pair
 from tabkit.fast.folding import FoldedLinear
 from tabkit.nets import FoldedEncoder, encode_rows, folded, is_frozen
@@ -470,3 +471,41 @@ def test_behind_a_linear_rest_the_prediction_is_the_loss(dataset, rows):
     one, every = (known.best(allowed, shortlist=n) for n in (1, 99))
     torch.testing.assert_close(one[0], every[0])
     assert torch.equal(one[1], every[1])
+
+
+@pytest.mark.parametrize("D", [1, 4])
+def test_one_lookup_in_all_tables_is_a_lookup_in_each(D):
+    layer = SoftEmbedding((3, 1, 5), D, generator=torch.Generator().manual_seed(0)).double()
+    codes = torch.tensor([[2, 0, 4], [0, 0, 0], [2, 0, 4]])
+    assert layer._plain()
+    found = products.looked_up(codes, layer.weights)
+    torch.testing.assert_close(found, layer(codes), rtol=0, atol=0)
+    slope = normal(*found.shape)
+    gradients = [torch.autograd.grad(x, layer.weights, slope) for x in (found, layer(codes))]
+    torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize("watch", ["hook", "padding", "sparse"])
+def test_a_table_that_is_more_than_a_lookup_is_asked_itself(watch):
+    tables = [nn.Embedding(3, 2, padding_idx=0 if watch == "padding" else None) for _ in range(2)]
+    if watch == "hook":
+        tables[1].register_forward_hook(lambda *_: None)
+    if watch == "sparse":
+        tables[0].sparse = True
+    assert not SoftEmbedding.from_embeddings(tables)._plain()
+
+
+def test_the_slopes_of_an_exchange_are_the_same_at_once(dataset, net1):
+    twin = folded(net1)
+    codes, numbers = dataset.rows.codes[:30], dataset.rows.continuous[:30]
+    hidden, target = twin.first(codes, numbers), encode_rows(net1, dataset.rows[30:60])
+    known = exchanges.Exchanges(twin.first, twin.behind, codes, hidden, target)
+    torch.testing.assert_close(known.slopes_in_turn(hidden), known.slopes_at_once(hidden))
+
+
+def test_gumbel_noise_by_exponentials_is_gumbel_noise():
+    """Its distribution function is exp(-exp(-x)): the largest difference of 100,000 draws."""
+    drawn = torch.Generator().manual_seed(0)
+    found = -noise.log_exponential(torch.zeros(100_000), drawn)
+    sorted_, steps = found.sort().values, torch.arange(1, 100_001) / 100_000
+    assert ((-(-sorted_).exp()).exp() - steps).abs().max() < 1.63 / 100_000**0.5  # at 1%

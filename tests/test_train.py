@@ -26,7 +26,7 @@ from tabkit import (
     freeze,
     inspection,
 )
-from tabkit.train import Cosine, Distances, Predicting, encoder_loss, watch
+from tabkit.train import Cosine, Distances, Predicting, encoder, encoder_loss, watch
 from tabkit.train import fit as train_fit
 from tabkit.train.checkpoint import write_atomically
 from tabkit.train.encoder import row_distances
@@ -353,7 +353,7 @@ def test_a_net0_that_diverges_is_told_at_its_step(dataset, net1, name):
         next(fit)
 
 
-def test_the_siamese_loss_is_the_mean_over_all_pairs_that_it_names(dataset):
+def test_the_siamese_loss_is_the_mean_over_all_pairs_that_it_names(dataset, monkeypatch):
     net1, index = small_encoder(dataset), dataset.train[:6]
     rows, outcomes = dataset.rows[index], dataset.outcomes[index]
     outputs = net1(rows.codes, rows.continuous)
@@ -363,6 +363,8 @@ def test_the_siamese_loss_is_the_mean_over_all_pairs_that_it_names(dataset):
         for k in (1, 2, 3)
     ]
     expected = torch.stack(errors).pow(2).mean()
+    torch.testing.assert_close(encoder_loss(net1, dataset, index, partners=3), expected)
+    monkeypatch.setattr(encoder, "is_gpu", lambda device: True)  # all partners at once
     torch.testing.assert_close(encoder_loss(net1, dataset, index, partners=3), expected)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tabkit.decoders.handed import Handed
 from tabkit.decoders.search import argmax, local_search, start_of
+from tabkit.devices import is_gpu
 from tabkit.objective import Codes, Objective
 from tabkit.schema import Rows
 from tabkit.simplex import blocks, softmax
@@ -33,14 +34,11 @@ def restarts(handed: Handed) -> Rows:
 @torch.no_grad()
 def restarted(handed: Handed, seen: Callable[[Objective], Objective]) -> Rows:
     """The rows of `restarts`, by what `seen` makes of each objective."""
-    objective, found, loss = seen(handed.objective), None, None
-    for start in starts(handed):
-        codes, reached = searched(handed, start, objective)
-        if found is None:
-            found, loss = codes, reached
-            if handed.wanted is None and bool(handed.hard.all()):
-                return Rows(found, handed.continuous)
-            continue
+    objective, every = seen(handed.objective), starts(handed)
+    found, loss = searched(handed, next(every), objective)
+    if handed.wanted is None and bool(handed.hard.all()):
+        return Rows(found, handed.continuous)
+    for codes, reached in all_searched(handed, [*every], objective):
         nearer = reached < loss
         found, loss = torch.where(nearer[:, None], codes, found), torch.minimum(reached, loss)
     if handed.wanted is not None or not bool(handed.moves.any()):
@@ -57,6 +55,20 @@ def searched(handed: Handed, start: Codes, objective: Objective) -> tuple[Codes,
     """A local search, and the losses that it reached."""
     options = {"allowed": handed.allowed, "dtype": handed.logits.dtype}
     return local_search(start, objective, handed.cardinalities, **options)
+
+
+def all_searched(
+    handed: Handed, every: list[Codes], objective: Objective
+) -> Iterator[tuple[Codes, Tensor]]:
+    """The same from several starts: on a GPU all at once, where the objective has rows."""
+    rows = torch.arange(len(handed.logits), device=handed.logits.device).repeat(len(every))
+    together = objective.at(rows) if is_gpu(rows.device) else None
+    if together is None:
+        yield from (searched(handed, start, objective) for start in every)
+        return
+    options = {"allowed": handed.allowed[rows], "dtype": handed.logits.dtype}
+    found, loss = local_search(torch.cat(every), together, handed.cardinalities, **options)
+    yield from zip(found.chunk(len(every)), loss.chunk(len(every)), strict=True)
 
 
 def starts(handed: Handed) -> Iterator[Codes]:

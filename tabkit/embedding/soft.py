@@ -8,6 +8,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from tabkit import fast
+from tabkit.fast.products import looked_up, looked_up_pays
 from tabkit.schema import Schema, check_cardinalities, check_codes, check_simplex
 
 
@@ -136,7 +137,17 @@ class SoftEmbedding(nn.Module):
             (check_simplex if soft else check_codes)(categorical, self.cardinalities)
         if soft:
             return fast.embed(categorical, self.weights)
+        if fast.eager() and looked_up_pays(categorical, self.widths) and self._plain():
+            return looked_up(categorical, self.weights)
         return torch.cat([t(categorical[:, c]) for c, t in enumerate(self.tables)], dim=1)
+
+    def _plain(self) -> bool:
+        """Whether a lookup is nothing but that: no padding, nobody who watches a table."""
+        return not any(
+            t.padding_idx is not None or t.sparse or t._forward_hooks or t._forward_pre_hooks
+            or t._backward_hooks or t._backward_pre_hooks
+            for t in self.tables
+        )  # fmt: skip
 
     def negative_distances(
         self, embedded: Float[Tensor, "B CD"], metrics: Sequence[Float[Tensor, "R D"]] | None = None

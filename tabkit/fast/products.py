@@ -13,8 +13,9 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
+from torch.nn.functional import embedding
 
 from tabkit import simplex
 from tabkit.devices import is_gpu
@@ -49,6 +50,28 @@ def diagonal(
         return values @ torch.block_diag(*tables)
     matrix = torch.cat(list(tables))[:, None] * _own_column(sizes, values.device)  # (F, C, D)
     return values @ matrix.flatten(1).to(values.dtype)
+
+
+def looked_up(
+    codes: Int64[Tensor, "B C"], tables: Sequence[Float[Tensor, "_ D"]]
+) -> Float[Tensor, "B CD"]:
+    """``cat([embedding(codes of a column, table)])``, by one lookup in all tables, end to end.
+
+    torch's own way back from a lookup of few codes takes one block of threads for each column.
+    """
+    starts = _starts(tuple(map(len, tables)), codes.device)
+    return embedding(codes + starts, torch.cat(list(tables))).flatten(1)
+
+
+def looked_up_pays(codes: Tensor, widths: Sequence[int]) -> bool:
+    """On CUDA, where several tables are of one width."""
+    return is_gpu(codes.device) and len(widths) > 1 == len(set(widths))
+
+
+@lru_cache(maxsize=64)
+def _starts(sizes: tuple[int, ...], device: torch.device) -> Int64[Tensor, " C"]:
+    widths = torch.tensor(sizes)
+    return (widths.cumsum(0) - widths).to(device)
 
 
 @lru_cache(maxsize=64)

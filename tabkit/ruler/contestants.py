@@ -112,8 +112,8 @@ def step_works(
     The first, ``"plain MLP"``, has the same matrices and hands net0's last layer to net1's first
     as it is. Then the estimators of the given names, as `fit_predictor` trains by them (but for its
     loop, which picks rows and keeps records), the same by plain formulas, and the loop over columns
-    that one writes first, for softmax and for Gumbel-softmax. With `compiled`, the plain MLP and the
-    plain formulas after `torch.compile` as well, which takes some minutes.
+    that one writes first, for softmax and for Gumbel-softmax. With `compiled`, as well the MLP and
+    the plain formulas after `torch.compile`, which takes some minutes.
     """
     some = data.train[:rows]
     given = net1, data.signal[some].to(device_of(net1)), encode_rows(net1, data.rows[some]), width
@@ -140,7 +140,9 @@ def plain_step(
     sizes = {"width": width, "depth": 2, "generator": torch.Generator().manual_seed(0)}
     net0, behind = mlp(signal.shape[1], between, **sizes), mlp(between, target.shape[1], **sizes)
     net0, behind = net0.to(signal.device), freeze(behind.to(signal.device))
-    return training_step(net0, whole(lambda: _loss(behind(net0(signal)), target), compiled))
+    return training_step(
+        net0, whole(lambda: _loss(behind(net0(signal)), target), compiled=compiled)
+    )
 
 
 def estimator_step(
@@ -162,17 +164,18 @@ def estimator_step(
         logits, continuous = net0(signal)
         return estimator(logits, SquaredDistance(behind, continuous, target), **options)
 
-    return training_step(net0, whole(loss, compiled))
+    return training_step(net0, whole(loss, compiled=compiled))
 
 
-def whole(loss: Callable[[], Tensor], compiled: bool) -> Callable[[], Tensor]:
+def whole(loss: Callable[[], Tensor], *, compiled: bool) -> Callable[[], Tensor]:
     """The loss, compiled as a whole if it is to be; it raises where it would fall back.
 
     torch keeps what it compiled by code object, and only so many of each: every loss gets its own.
     """
     if not compiled:
         return loss
-    own = FunctionType(loss.__code__.replace(), loss.__globals__, closure=loss.__closure__)
+    made = {"argdefs": loss.__defaults__, "closure": loss.__closure__}
+    own = FunctionType(loss.__code__.replace(), loss.__globals__, **made)
     return torch.compile(own, fullgraph=True)
 
 

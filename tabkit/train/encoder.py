@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from tabkit.data import Dataset
 from tabkit.data.splits import Index
+from tabkit.devices import is_gpu
 from tabkit.nets.interface import device_of, dtype_of, parameters_of
 from tabkit.schema import Rows
 from tabkit.train.fit import Fit, Part, Work, check_sizes
@@ -96,9 +97,18 @@ def encoder_loss(net1: Any, dataset: Dataset, index: Tensor, partners: int) -> F
     where = device_of(net1), dtype_of(net1)
     rows, y = dataset.rows[index].to(*where), dataset.outcomes[index].to(*where)
     z = net1(rows.codes, rows.continuous)
+    if is_gpu(z.device):
+        return (partner_distances(z, partners) - partner_distances(y, partners)).pow(2).mean()
     shifts = range(1, partners + 1)
     errors = [row_distances(z, z.roll(s, 0)) - row_distances(y, y.roll(s, 0)) for s in shifts]
     return torch.stack(errors).pow(2).mean()
+
+
+def partner_distances(a: Float[Tensor, "B D"], partners: int) -> Float[Tensor, "P B"]:
+    """The same distances, of all partners at once: a tenth of the kernels, more memory."""
+    rows = torch.arange(len(a), device=a.device)
+    shifts = torch.arange(1, partners + 1, device=a.device)[:, None]
+    return row_distances(a, a[(rows - shifts) % len(a)])
 
 
 def contrast_loss(
@@ -159,6 +169,6 @@ def check_siamese(net1: Any, batch: int, partners: int) -> None:
         raise ValueError(f"partners ({partners}) must be fewer than the rows of a batch ({batch})")
 
 
-def row_distances(a: Float[Tensor, "B Z"], b: Float[Tensor, "B Z"]) -> Float[Tensor, " B"]:
+def row_distances(a: Float[Tensor, "B Z"], b: Float[Tensor, "*P B Z"]) -> Float[Tensor, "*P B"]:
     """Euclidean distance row by row; its gradient is finite for equal rows too."""
-    return ((a - b).pow(2).sum(dim=1) + 1e-12).sqrt()
+    return ((a - b).pow(2).sum(dim=-1) + 1e-12).sqrt()
