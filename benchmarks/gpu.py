@@ -145,7 +145,7 @@ def all_steps(rounds: int, device: torch.device) -> pd.DataFrame:
 
 
 def all_compiled(rounds: int, device: torch.device) -> pd.DataFrame:
-    """The table of compiled losses, for the fewest columns: each column adds to what is compiled."""
+    """The table of compiled losses, for the fewest columns: each adds to what is compiled."""
     found = []
     for columns in COLUMNS[:1]:
         every = losses(columns, device)
