@@ -1,4 +1,4 @@
-# make env | lab | app | sources | test | run | bench | tables | docs: each sets up what it needs; the second time it starts at once.
+# make env | lab | app | sources | test | run | bench | bench-gpu | tables | docs: each sets up what it needs; the second time it starts at once.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -18,7 +18,7 @@ TABLES ?=
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 INSTALLED = $(VENV)/.installed
 
-.PHONY: help env lab app sources test run bench tables docs format notebooks pins clean
+.PHONY: help env lab app sources test run bench bench-gpu tables docs format notebooks pins clean
 
 help:
 	@echo "make env        build the environment in $(VENV)"
@@ -28,6 +28,7 @@ help:
 	@echo "make sources    fetch the packages that some tables are built from, to build/sources"
 	@echo "make run        the main job on the real flights, without a browser"
 	@echo "make bench      what it costs, as ratios: tables in runs/ (BENCH=--help)"
+	@echo "make bench-gpu  the same on a GPU, where torch sees one: some minutes (BENCH=--help)"
 	@echo "make tables     every kept table again, hours; picked up (TABLES='starts joint' for these)"
 	@echo "make docs       the pages and the API as a site: docs/_build/index.html"
 	@echo "make notebooks  regenerate the notebooks from notebooks/_source"
@@ -68,6 +69,9 @@ run: env
 bench: env
 	$(BIN)/python benchmarks/speed.py $(BENCH)
 	$(BIN)/python benchmarks/many_categories.py $(BENCH_MANY)
+
+bench-gpu: env
+	$(BIN)/python benchmarks/gpu.py $(BENCH)
 
 tables: env
 	$(BIN)/python benchmarks/keep.py $(TABLES)

@@ -85,6 +85,9 @@ JOBS = {
         "speed_visits.csv",
         options=("--tables visits --visits 10000 100000 1000000 10000000",),
     ),
+    "compiled": script(
+        "speed", "speed_compiled.csv", options=("--tables compiled --threads 1 --rounds 15",)
+    ),
     "many_categories": script(
         "many_categories",
         *("many_categories.csv", "many_categories.json"),
@@ -92,6 +95,11 @@ JOBS = {
         out="OUT/many_categories.csv",
     ),
 }
+
+# Of `make bench-gpu` and of `many_categories.py --device cuda`: kept by hand, where there is one.
+ON_A_GPU = ("steps", "fits", "search", "job", "memory", "inputs", "exchanges")
+ON_A_GPU = (*(f"gpu_{name}.csv" for name in ON_A_GPU), "many_categories_cuda.csv")
+ON_A_GPU += ("many_categories_cuda.json",)
 
 
 def commit() -> str:

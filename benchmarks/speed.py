@@ -9,6 +9,7 @@
   back to tables and weights. *one product* is the limit: a single (B, F + N) @ (F + N, R).
 - exchanges: local search and the IndeCateR gradient by exchanges of a category behind the folded
   first layer, over whole rows through the folded net1.
+- compiled: steps once more, beside the plain formulas after `torch.compile`; it takes minutes.
 - visits: seconds of net0's training by the number of row-visits; memory: its peak on a large table.
 
 The contestants take turns (`ruler.race`): a ratio is the median over the rounds of ratios within
@@ -63,10 +64,11 @@ def table(columns: int, rows: int) -> tuple[Dataset, RowEncoder]:
     return dataset, freeze(RowEncoder(dataset.schema, width=WIDTH))
 
 
-def steps(columns: int, device: torch.device) -> dict[str, Work]:
+def steps(columns: int, device: torch.device, *, compiled: bool = False) -> dict[str, Work]:
     """The contestants of a training step; the first is the reference."""
     dataset, net1 = table(columns, 2 * ROWS)
-    return ruler.step_works(net1.to(device), dataset, rows=ROWS, width=WIDTH)
+    options = {"rows": ROWS, "width": WIDTH, "compiled": compiled}
+    return ruler.step_works(net1.to(device), dataset, **options)
 
 
 def inputs(columns: int, rows: int, device: torch.device) -> dict[str, Work]:
@@ -183,11 +185,13 @@ def processor() -> str:
     return named[0] if named else platform.processor() or platform.machine()
 
 
-def all_steps(threads: Sequence[int], rounds: int, device: torch.device) -> pd.DataFrame:
+def all_steps(
+    threads: Sequence[int], rounds: int, device: torch.device, *, compiled: bool = False
+) -> pd.DataFrame:
     """The table of training steps."""
     found = []
     for columns in COLUMNS:
-        works = steps(columns, device)
+        works = steps(columns, device, compiled=compiled)
         for count in threads:
             torch.set_num_threads(count)
             part = ruler.race(works, rounds, device=device).reset_index()
@@ -298,13 +302,15 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--rounds", type=int, default=40, help="rounds of each race")
     made.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="CPU threads")
     made.add_argument("--visits", type=int, nargs="+", default=list(VISITS), help="row-visits")
-    made.add_argument("--tables", nargs="+", default=list(TABLES), choices=list(TABLES))
+    usual = [name for name in TABLES if name != "compiled"]
+    made.add_argument("--tables", nargs="+", default=usual, choices=list(TABLES))
     made.add_argument("--out", type=Path, default=Path("runs"), help="folder of the tables")
     return made
 
 
 TABLES = {
     "steps": lambda a: all_steps(a.threads, a.rounds, torch.device(a.device)),
+    "compiled": lambda a: all_steps(a.threads, a.rounds, torch.device(a.device), compiled=True),
     "inputs": lambda a: all_inputs(a.threads, a.rounds, torch.device(a.device)),
     "exchanges": lambda a: all_exchanges(a.threads, a.rounds, torch.device(a.device)),
     "visits": lambda a: all_visits(a.visits, max(a.threads), torch.device(a.device)),

@@ -72,7 +72,10 @@ def estimators_table() -> str:
 
 def formula() -> str:
     """Straight-through Gumbel, as the package has it."""
-    shown = (estimators.gumbel.straight_through_gumbel, simplex.straight_through)
+    shown = (
+        *(estimators.gumbel.straight_through_gumbel, fast._hard_softmax),
+        simplex.straight_through,
+    )
     return "\n".join(["```py", "\n\n\n".join(map(bare, shown)), "```"])
 
 
@@ -80,6 +83,7 @@ def bare(function: Callable) -> str:
     """A function without decorator, annotations and docstring."""
     (found,) = ast.parse(inspect.getsource(function)).body
     found.decorator_list, found.returns, found.body = [], None, found.body[1:]
+    found.name = found.name.lstrip("_")
     for argument in (*found.args.args, *found.args.kwonlyargs):
         argument.annotation = None
     return ast.unparse(found)
@@ -321,6 +325,23 @@ def inputs_table() -> str:
     return ratios("speed_inputs", places, "net1's input by", "index per column")
 
 
+def gpu_steps_table() -> str:
+    """A step of net0 on a GPU: milliseconds as one graph, over the plain MLP's, one by one."""
+    found = pd.read_csv(RESULTS / "gpu_steps.csv").set_index(["columns", "contestant"])
+    names = dict.fromkeys(name.removesuffix(", captured") for _, name in found.index)
+
+    def cells(columns: int, name: str) -> Row:
+        graph, alone = ((columns, n) for n in (f"{name}, captured", name))
+        has = graph in found.index
+        yield from found.loc[graph, ["ms", "ratio"]] if has else ("", "")
+        yield found.loc[alone, "ms"]
+
+    rows = ((code(name), *cells(10, name), *cells(50, name)) for name in names)
+    heads = ["as one graph", "over the MLP's", "one by one"]
+    every = [f"{columns} columns: {heads[0]}" for columns in (10, 50)]
+    return table(["net0 trained through", every[0], *heads[1:], every[1], *heads[1:]], rows)
+
+
 def fast_table() -> str:
     """What each file of tabkit/fast says of itself."""
 
@@ -348,6 +369,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "views": views_table,
     "decoders": decoders_table,
     "steps": steps_table,
+    "gpu_steps": gpu_steps_table,
     "inputs": inputs_table,
     "fast": fast_table,
 }

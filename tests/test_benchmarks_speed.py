@@ -14,6 +14,8 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import speed  # noqa: E402
 
+from tabkit.ruler.contestants import STEPS  # noqa: E402
+
 CPU = torch.device("cpu")
 
 
@@ -112,6 +114,17 @@ def test_the_pages_visits_and_memory_are_the_kept_ones():
     (peak,) = kept("memory")["peak_gib"]
     assert f"trains and decodes in {peak:.1f} GiB" in " ".join(COSTS.split())
     assert peak < 2
+
+
+def test_the_page_says_how_the_compiler_fared():
+    said = numbers_in(
+        COSTS,
+        r"takes (\S+) to (\S+) times as long as by the hand-written functions at 10 columns, (\S+) to "
+        r"(\S+) times at 50",
+    )
+    ms = kept("compiled").set_index(["columns", "contestant"])["ms"]
+    slower = {c: [ms[c, f"compiled: {n}"] / ms[c, n] for n in STEPS] for c in (10, 50)}
+    assert said == [round(end(slower[c]), 1) for c in (10, 50) for end in (min, max)]
 
 
 @pytest.mark.parametrize("name", ["steps", "inputs", "exchanges"])

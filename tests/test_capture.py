@@ -5,6 +5,7 @@ called again, from the places on the device that it would read.
 """
 
 import math
+import sys
 import warnings
 from dataclasses import replace
 from itertools import pairwise
@@ -41,12 +42,19 @@ ONE_BY_ONE = ("exact", "adaptive_imle", "reinforce", "rebar")  # these read, or 
 STEPS = 2 * LOOK_EVERY + 20
 
 
-@pytest.fixture(params=["cpu", CUDA])
+@pytest.fixture(params=["cpu", "as a gpu", CUDA])
 def device(request, monkeypatch):
-    """A GPU, or the CPU as if it could capture."""
-    if request.param == "cpu":
-        monkeypatch.setattr(tabkit.train.fit, "captures", lambda device: True)
-    return request.param
+    """A GPU, or the CPU as if it could capture; once with the functions that a GPU takes, too."""
+    if request.param == "cuda":
+        return "cuda"
+    monkeypatch.setattr(tabkit.train.fit, "captures", lambda device: True)
+    if request.param == "as a gpu":
+        for name, module in {**sys.modules}.items():
+            for asked, answer in (("is_gpu", True), ("shares_memory", False)):
+                watches = name == "tabkit.capture.reads"  # what the CPU does not wait for
+                if name.startswith("tabkit.") and hasattr(module, asked) and not watches:
+                    monkeypatch.setattr(module, asked, lambda device, answer=answer: answer)
+    return "cpu"
 
 
 @pytest.fixture(scope="module")

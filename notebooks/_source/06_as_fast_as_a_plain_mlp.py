@@ -497,16 +497,20 @@ claim(
 # | codes that need no gradient | `index`, what `nn.Embedding` does | a lookup reads D numbers |
 # | simplexes, net1 frozen | `nets.folded(net1)` | it goes the shorter of two ways |
 # | simplexes, tables in training | `SoftEmbedding`, that is, `slices` | nothing to prepare |
-# | a GPU | `nets.folded(net1)`, or `block_diagonal` | there, each call has its price |
+# | a GPU | `nets.folded(net1)`, or `block_diagonal`; a captured step | each call has its price |
 # | single categories to exchange | `SquaredDistance.exchanges` | rows of P are added |
 # | some 10,000 categories, or fewer | the dense product | sampling would cost more |
 # | more, too many for memory | attention | exact, without the logits |
 # | as many, few likely, wide tables | `SampledSoftEmbedding` | unbiased; mind the scatter |
 # | floats in a column of codes | none: repair the data | classes grow with the rows |
 #
-# The rule for a GPU follows from the number of calls; this notebook does not measure it.
+# **On a GPU** each call has its price, whatever it computes: the host needs longer to start a small
+# kernel than the kernel takes. There the loop over 50 columns takes four to five times the plain
+# MLP's step, sampling among very many categories never paid, up to a million of them, and one thing
+# beats every layout: the whole step as *one* CUDA graph, which `fit_predictor` captures by itself
+# when its nets are on CUDA. `docs/cost.md` has the table, and `make bench-gpu` measures it.
 #
-# `make bench` measures all of this at length; `benchmarks/results` keeps what it found.
+# `make bench` measures all the rest at length; `benchmarks/results` keeps what it found.
 #
 # **Next:** [07 · Your own net and table](07_your_own_net_and_table.ipynb) takes a net that somebody
 # else wrote, and a CSV file, and asks which way is best for them.
