@@ -119,8 +119,8 @@ def test_the_pages_visits_and_memory_are_the_kept_ones():
 def test_the_page_says_how_the_compiler_fared():
     said = numbers_in(
         COSTS,
-        r"takes (\S+) to (\S+) times as long as by the hand-written functions at 10 columns, (\S+) to "
-        r"(\S+) times at 50",
+        r"takes (\S+) to (\S+) times as long as by the hand-written functions at 10 columns, "
+        r"(\S+) to (\S+) times at 50",
     )
     ms = kept("compiled").set_index(["columns", "contestant"])["ms"]
     slower = {c: [ms[c, f"compiled: {n}"] / ms[c, n] for n in STEPS] for c in (10, 50)}
