@@ -1,6 +1,7 @@
 """The house stands: arrows point down, importing is light, nothing touches the global seed."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +95,14 @@ def test_no_file_outgrows_a_comfortable_length(file):
 @pytest.mark.parametrize("room", sorted({f.parent for f in FILES}), ids=lambda p: p.name)
 def test_no_package_outgrows_ten_files(room):
     assert len([*room.glob("*.py")]) <= 10
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(PACKAGE)))
+def test_what_a_device_can_do_is_asked_in_one_place(file):
+    if module_of(file) != "devices":
+        text = file.read_text()
+        asked = re.findall(r"\.is_(?:cuda|mps|cpu)\b|device\.type\s*(?:[!=]=|(?:not )?in\b)", text)
+        assert asked == []
 
 
 def test_the_whole_is_small():

@@ -13,6 +13,7 @@ from tabkit.capture import adam
 from tabkit.capture.graph import Graph, aside
 from tabkit.capture.ledger import Ledger
 from tabkit.capture.reads import Reads
+from tabkit.devices import captures
 
 WARM = 2  # steps that make what is made once, such as a library's workspace
 TYPES = (torch.float32, torch.float64)  # of weights whose steps are captured
@@ -140,4 +141,4 @@ class Steps:
 
 def _put(place: Tensor, values: Tensor) -> None:
     """Copies to a place on the device, without waiting for it."""
-    place.copy_(values.pin_memory() if place.is_cuda else values, non_blocking=True)
+    place.copy_(values.pin_memory() if captures(place.device) else values, non_blocking=True)

@@ -59,7 +59,8 @@ class Fit:
     On CUDA the steps are those of the CPU's loop, but started as one graph (`tabkit.capture`), and
     nothing waits for them: a step's losses are read when somebody asks for one. Every 50 steps and
     at the end they are looked at; if one is not finite, the steps since the last look are taken
-    again one by one, to stop where the first fails, and to say at what.
+    again one by one, to stop where the first fails, and to say at what. What a net or an objective
+    does in Python, such as to count its calls, is done while the graph is made, not in each step.
 
     Examples
     --------
@@ -157,6 +158,8 @@ class Fit:
             if len(self.records) > len(done) and self._file.is_ours():
                 self._save(self._moment())
             raise
+        finally:
+            self._captured = None  # with the memory of its graph
         self._set_knobs(self.steps)
 
     def _set_knobs(self, step: int) -> None:

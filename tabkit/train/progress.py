@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from torch import Tensor
@@ -58,6 +58,10 @@ class Later(Step):
 
     def now(self) -> Step:
         return Step(self.step, self.steps, self.loss, self.seconds, self.decoded)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copied or sent elsewhere, it is a plain one."""
+        return Step, astuple(self.now())
 
 
 def silent() -> bool:
