@@ -15,6 +15,7 @@ from tabkit.capture.ledger import Ledger
 from tabkit.capture.reads import Reads
 from tabkit.devices import captures
 
+KNOBS = 32  # more than any estimator has
 WARM = 2  # steps that make what is made once, such as a library's workspace
 TYPES = (torch.float32, torch.float64)  # of weights whose steps are captured
 
@@ -65,8 +66,7 @@ class Steps:
         self._parameters = [p for p in group["params"] if p.requires_grad]
         self._device, dtype = self._parameters[0].device, self._parameters[0].dtype
         adam.prepared(optimizer, self._parameters)
-        room = adam.RATES + (0 if knobs is None else len(knobs.knobs))
-        self._numbers = torch.zeros(room, dtype=dtype, device=self._device)
+        self._numbers = torch.zeros(adam.RATES + KNOBS, dtype=dtype, device=self._device)
         self._inputs: list[Tensor] = []
         self._moving: dict[str, Tensor] = {}
         self._fixed: dict[str, Any] | None = None
@@ -106,10 +106,11 @@ class Steps:
             return
         now = self._knobs.knobs
         before = now if self._fixed is None else self._fixed
-        for name in [n for n in before if n not in self._moving and now.get(n) != before[n]]:
-            if not (self._knobs.whole(name) or 0 in (now.get(name), before[name])):
+        for name in [n for n in before if n not in self._moving and now[n] != before[n]]:
+            if not (self._knobs.whole(name) or 0 in (now[name], before[name])):
                 self._moving[name] = self._numbers[adam.RATES + len(self._moving)]
-        fixed = {n: v for n, v in now.items() if n not in self._moving}
+        moving = {n: ("moves", v != 0) for n, v in now.items() if n in self._moving}
+        fixed = dict(now) | moving
         if self._fixed is not None and fixed != self._fixed:
             self._graph, self._warm = None, 1
         self._fixed = fixed
