@@ -22,7 +22,6 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
@@ -30,13 +29,12 @@ from speed import COLUMNS, ROWS, WIDTH, all_exchanges, all_inputs, setting, tabl
 from torch import Tensor, nn
 
 import tabkit
-from tabkit import RowEncoder, RowPredictor, SquaredDistance, estimators, fast, freeze, ruler
+from tabkit import RowEncoder, RowPredictor, estimators, fast, freeze, ruler
 from tabkit.capture import Ledger, Steps
 from tabkit.decoders import decode, names
 from tabkit.devices import wait
-from tabkit.nets import encode_rows, folded
-from tabkit.nets.mlp import mlp
-from tabkit.ruler.contestants import loop_step, training_step, whole
+from tabkit.nets import encode_rows
+from tabkit.ruler.contestants import estimator_loss, loop_step, plain_loss, training_step, whole
 from tabkit.train.checkpoint import write_atomically
 
 TURN = 20  # steps
@@ -49,46 +47,36 @@ FLIGHTS = 20_000
 Loss = Callable[[], Tensor]
 
 
-def losses(
-    columns: int, device: torch.device, *, own_noise: bool = True
-) -> dict[str, tuple[nn.Module, Loss]]:
-    """Of each contestant, the net and its loss on one batch; the plain MLP is first.
-
-    Noise is drawn from a generator of its own, which torch does not compile.
-    """
+def given(columns: int, device: torch.device) -> tuple[RowEncoder, Tensor, Tensor, int]:
+    """net1, a signal, its target, and the nets' width."""
     data, net1 = table(columns, 2 * ROWS)
     net1, some = net1.to(device), data.train[:ROWS]
-    signal, target = data.signal[some].to(device), encode_rows(net1, data.rows[some])
-    between, S = sum(net1.cardinalities) + net1.continuous_features, signal.shape[1]
-    sizes = {"width": WIDTH, "depth": 2, "generator": torch.Generator().manual_seed(0)}
-    net = mlp(S, between, **sizes).to(device)
-    rest = freeze(mlp(between, target.shape[1], **sizes).to(device))
-    found = {"plain MLP": (net, lambda: (rest(net(signal)) - target).square().sum(1).mean())}
-    behind = folded(net1)
+    return net1, data.signal[some].to(device), encode_rows(net1, data.rows[some]), WIDTH
+
+
+def losses(
+    columns: int, device: torch.device, *, own_noise: bool = True
+) -> dict[str, tuple[nn.Module, Loss, list[torch.Generator]]]:
+    """Of each contestant, the net, its loss on one batch, and whose draws that takes.
+
+    The plain MLP is first. torch compiles no draws but its own.
+    """
+    batch = given(columns, device)
+    found = {"plain MLP": (*plain_loss(*batch), [])}
     for name in ESTIMATORS:
-        estimator = estimators.make(name)
-        net0 = RowPredictor(S, net1, width=WIDTH, head=estimator.head)
-        noise = torch.Generator(device).manual_seed(0) if own_noise else None
-
-        def loss(
-            net0: nn.Module = net0, estimator: estimators.Estimator = estimator, noise: Any = noise
-        ) -> Tensor:
-            categorical, continuous = net0(signal)
-            cost = SquaredDistance(behind, continuous, target)
-            return estimator(categorical, cost, cardinalities=net1.cardinalities, generator=noise)
-
-        loss.noise = [noise] if own_noise else []
-        found[name] = net0, loss
+        noise = [torch.Generator(device).manual_seed(0)] if own_noise else []
+        found[name] = (*estimator_loss(*batch, name, *noise), noise)
     return found
 
 
-def captured(net: nn.Module, loss: Loss, *, watch: bool = True) -> Callable[[], None]:
+def captured(
+    net: nn.Module, loss: Loss, noise: list[torch.Generator], *, watch: bool = True
+) -> Callable[[], None]:
     """Steps as one graph, as a `Fit` takes them, on one batch."""
-    device = next(net.parameters()).device
     adam = torch.optim.Adam(net.parameters(), lr=1e-3)
-    noise = getattr(loss, "noise", [])
-    ledger = Ledger(10_000_000, 0, device)
-    steps = Steps(lambda: [(loss(), 1.0)], adam, ledger=ledger, generators=noise, watch=watch)
+    ledger = Ledger(10_000_000, 0, next(net.parameters()).device)
+    options = {"ledger": ledger, "generators": noise, "watch": watch}
+    steps = Steps(lambda: [(loss(), 1.0)], adam, **options)
 
     def turn() -> None:
         for _ in range(TURN):
@@ -110,22 +98,13 @@ def one_by_one(step: Callable[[], object]) -> Callable[[], None]:
     return turn
 
 
-def compiled(net: nn.Module, loss: Loss) -> Callable[[], None]:
-    """The loss compiled as a whole, then captured; noise is that of torch's own stream."""
-    compiled = whole(loss, compiled=True)
-    return captured(net, lambda: compiled(), watch=False)  # noqa: PLW0108 - it has no own noise
-
-
 def steps(columns: int, device: torch.device) -> dict[str, Callable[[], None]]:
     """The contestants of the table of steps."""
-    works = {f"{n}, captured": captured(*both) for n, both in losses(columns, device).items()}
-    for name, both in losses(columns, device).items():
-        works[name] = one_by_one(training_step(*both))
-    data, net1 = table(columns, 2 * ROWS)
-    net1, some = net1.to(device), data.train[:ROWS]
-    given = net1, data.signal[some].to(device), encode_rows(net1, data.rows[some]), WIDTH
+    works = {f"{n}, captured": captured(*each) for n, each in losses(columns, device).items()}
+    for name, (net, loss, _) in losses(columns, device).items():
+        works[name] = one_by_one(training_step(net, loss))
     for noisy, name in ((False, "softmax"), (True, "gumbel_softmax")):
-        works[f"loop: {name}"] = one_by_one(loop_step(*given, noisy=noisy))
+        works[f"loop: {name}"] = one_by_one(loop_step(*given(columns, device), noisy=noisy))
     return works
 
 
@@ -150,9 +129,10 @@ def all_compiled(rounds: int, device: torch.device) -> pd.DataFrame:
     for columns in COLUMNS[:1]:
         every = losses(columns, device)
         works = {f"{n}, captured": captured(*every[n]) for n in COMPILED}
-        for name, both in losses(columns, device, own_noise=False).items():
+        for name, (net, loss, noise) in losses(columns, device, own_noise=False).items():
             if name in COMPILED:
-                works[f"{name}, compiled and captured"] = compiled(*both)
+                made = captured(net, whole(loss), noise, watch=False)
+                works[f"{name}, compiled and captured"] = made
         found.append(raced(works, rounds, columns, device))
     return pd.concat(found)
 
@@ -226,8 +206,8 @@ def all_memory(device: torch.device) -> pd.DataFrame:
     """The table of peaks, over the plain MLP's."""
     found = []
     for columns in COLUMNS:
-        for name, both in losses(columns, device).items():
-            step = training_step(*both)
+        for name, (net, loss, _) in losses(columns, device).items():
+            step = training_step(net, loss)
             step()
             torch.cuda.reset_peak_memory_stats(device)
             before = torch.cuda.memory_allocated(device)

@@ -45,11 +45,11 @@ def test_the_tables_of_steps_and_fits_are_as_the_kept_ones(small):
 def test_captured_and_one_by_one_a_contestant_goes_the_same_way(small):
     """A turn of each leads to equal weights."""
     one, other = (gpu.losses(3, CPU) for _ in range(2))
-    for name, both in one.items():
-        gpu.captured(*both)  # a turn, to make ready
-        step = gpu.training_step(*other[name])
-        gpu.one_by_one(step)()
-        found, expected = (list(net.parameters()) for net, _ in (both, other[name]))
+    for name, contestant in one.items():
+        gpu.captured(*contestant)  # a turn, to make ready
+        net, loss, _ = other[name]
+        gpu.one_by_one(gpu.training_step(net, loss))()
+        found, expected = (list(n.parameters()) for n in (contestant[0], net))
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 

@@ -138,7 +138,7 @@ def test_the_plain_mlp_has_the_matrices_of_net0_and_the_folded_net1(net1, monkey
 
     monkeypatch.setattr(contestants, "mlp", noted)
     target = encode_rows(net1, DATA.rows[:5])
-    contestants.plain_step(net1, DATA.signal[:5], target, 8)
+    contestants.plain_loss(net1, DATA.signal[:5], target, 8)
     between = DATA.schema.width + 2
     signal = DATA.signal.shape[1]
     assert shapes == [(8, signal), (8, 8), (between, 8), (8, between), (8, 8), (2, 8)]

@@ -25,6 +25,7 @@ from tabkit.ruler.layouts import LAYOUTS
 from tabkit.ruler.timing import Work
 
 Signal, Target = Float[Tensor, "B S"], Float[Tensor, "B Z"]
+NetAndLoss = tuple[nn.Module, Callable[[], Tensor]]
 STEPS = ("softmax", "straight_through_argmax", "gumbel_softmax", "straight_through_gumbel")
 
 
@@ -118,64 +119,60 @@ def step_works(
     some = data.train[:rows]
     given = net1, data.signal[some].to(device_of(net1)), encode_rows(net1, data.rows[some]), width
     plainly = fast.use("plain")  # the same by the formulas alone, as `tabkit.simplex` has them
-    after = {}
-    if compiled:
-        after["compiled: plain MLP"] = plain_step(*given, compiled=True)
-        after |= {f"compiled: {n}": estimator_step(*given, n, compiled=True) for n in names}
-    return {
-        "plain MLP": plain_step(*given),
-        **{name: estimator_step(*given, name) for name in names},
-        **{f"plain: {name}": plainly(estimator_step(*given, name)) for name in names},
+
+    def by(name: str) -> Work:
+        noise = torch.Generator(given[1].device).manual_seed(0)
+        return training_step(*estimator_loss(*given, name, noise))
+
+    works = {
+        "plain MLP": training_step(*plain_loss(*given)),
+        **{name: by(name) for name in names},
+        **{f"plain: {name}": plainly(by(name)) for name in names},
         "loop: softmax": loop_step(*given, noisy=False),
         "loop: gumbel_softmax": loop_step(*given, noisy=True),
-        **after,
     }
+    if compiled:
+        every = {"plain MLP": plain_loss(*given)} | {n: estimator_loss(*given, n) for n in names}
+        for name, (net0, loss) in every.items():
+            works[f"compiled: {name}"] = training_step(net0, whole(loss))
+    return works
 
 
-def plain_step(
-    net1: RowEncoder, signal: Signal, target: Target, width: int, *, compiled: bool = False
-) -> Work:
+def plain_loss(net1: RowEncoder, signal: Signal, target: Target, width: int) -> NetAndLoss:
     """The MLP with the same matrices."""
     between = sum(net1.cardinalities) + net1.continuous_features
     sizes = {"width": width, "depth": 2, "generator": torch.Generator().manual_seed(0)}
     net0, behind = mlp(signal.shape[1], between, **sizes), mlp(between, target.shape[1], **sizes)
     net0, behind = net0.to(signal.device), freeze(behind.to(signal.device))
-    return training_step(
-        net0, whole(lambda: _loss(behind(net0(signal)), target), compiled=compiled)
-    )
+    return net0, lambda: _loss(behind(net0(signal)), target)
 
 
-def estimator_step(
+def estimator_loss(
     net1: RowEncoder,
     signal: Signal,
     target: Target,
     width: int,
     name: str,
-    *,
-    compiled: bool = False,
-) -> Work:
-    """net0 through an estimator and the folded net1; what is compiled draws torch's own noise."""
-    net0, behind = RowPredictor(signal.shape[1], net1, width=width), folded(net1)
-    noise = None if compiled else torch.Generator(signal.device).manual_seed(0)
+    noise: torch.Generator | None = None,
+) -> NetAndLoss:
+    """net0 through an estimator and the folded net1; noise is torch's own if none is given."""
+    estimator, behind = estimators.make(name), folded(net1)
+    net0 = RowPredictor(signal.shape[1], net1, width=width, head=estimator.head)
     options = {"cardinalities": net1.cardinalities, "generator": noise}
-    estimator = estimators.make(name)
 
     def loss() -> Tensor:
-        logits, continuous = net0(signal)
-        return estimator(logits, SquaredDistance(behind, continuous, target), **options)
+        categorical, continuous = net0(signal)
+        return estimator(categorical, SquaredDistance(behind, continuous, target), **options)
 
-    return training_step(net0, whole(loss, compiled=compiled))
+    return net0, loss
 
 
-def whole(loss: Callable[[], Tensor], *, compiled: bool) -> Callable[[], Tensor]:
-    """The loss, compiled as a whole if it is to be; it raises where it would fall back.
+def whole(loss: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    """The loss, compiled as a whole; it raises where it would fall back.
 
     torch keeps what it compiled by code object, and only so many of each: every loss gets its own.
     """
-    if not compiled:
-        return loss
-    made = {"argdefs": loss.__defaults__, "closure": loss.__closure__}
-    own = FunctionType(loss.__code__.replace(), loss.__globals__, **made)
+    own = FunctionType(loss.__code__.replace(), loss.__globals__, closure=loss.__closure__)
     return torch.compile(own, fullgraph=True)
 
 
