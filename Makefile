@@ -1,4 +1,4 @@
-# make env | lab | app | sources | test | run | bench | bench-gpu | tables | docs: each sets up what it needs; the second time it starts at once.
+# make env | lab | app | sources | test | claims | run | bench | bench-gpu | tables | docs: each sets up what it needs; the second time it starts at once.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -15,16 +15,18 @@ APP_OPTIONS ?=
 BENCH ?=
 BENCH_MANY ?=
 TABLES ?=
+CLAIMS ?=
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 INSTALLED = $(VENV)/.installed
 
-.PHONY: help env lab app sources test run bench bench-gpu tables docs format notebooks pins clean
+.PHONY: help env lab app sources test claims run bench bench-gpu tables docs format notebooks pins clean
 
 help:
 	@echo "make env        build the environment in $(VENV)"
 	@echo "make lab        open the course in JupyterLab"
 	@echo "make app        open the widgets as one dashboard, on the flights"
 	@echo "make test       check the style and pass all tests"
+	@echo "make claims     the notebooks' claims from five seeds, an hour; picked up (CLAIMS='--seeds 0 1')"
 	@echo "make sources    fetch the packages that some tables are built from, to build/sources"
 	@echo "make run        the main job on the real flights, without a browser"
 	@echo "make bench      what it costs, as ratios: tables in runs/ (BENCH=--help)"
@@ -62,6 +64,9 @@ test: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadgroup
+
+claims: env
+	$(BIN)/python notebooks/claims.py $(CLAIMS)
 
 run: env
 	$(BIN)/python -m tabkit run

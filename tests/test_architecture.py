@@ -106,8 +106,8 @@ def test_what_a_device_can_do_is_asked_in_one_place(file):
 
 
 def test_the_whole_is_small():
-    """13,000 lines; then nets and tables of one's own, more data, labels, ranks, graphs."""
-    assert sum(len(file.read_text().splitlines()) for file in FILES) < 19_700
+    """13,000 lines; then nets and tables of one's own, more data, labels, ranks, graphs, checks."""
+    assert sum(len(file.read_text().splitlines()) for file in FILES) < 20_600
 
 
 def test_nothing_touches_the_global_streams():

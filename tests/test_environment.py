@@ -320,3 +320,11 @@ def test_a_wheel_carries_the_data(tmp_path):
         str(tmp_path / "site" / "tabkit" / "__init__.py"),
         *["1000"] * 4,
     ]
+
+
+@pytest.mark.xdist_group("alone")
+def test_tests_that_share_something_are_kept_to_one_process(request):
+    """Else each process makes it anew, and nothing says so (pytest-xdist's issue 1386)."""
+    if not hasattr(request.config, "workerinput"):
+        pytest.skip("one process")
+    assert request.node.nodeid.endswith("@alone")

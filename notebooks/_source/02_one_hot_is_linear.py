@@ -21,9 +21,7 @@
 #
 # **You need** notebook 01, and the chain rule. A few seconds of computing.
 #
-# **Where this stands.** 01 integer-index baseline → *02 one-hot is Linear* → 03 net0 through net1 →
-# 04 every estimator, one ruler → 05 what net1 learned → 06 as fast as a plain MLP → 07 your own net
-# and table → 08 both at once.
+# **Where this stands.** [[course]]
 
 # %%
 import pandas as pd
@@ -31,7 +29,7 @@ import torch
 from torch.nn.functional import one_hot
 
 from tabkit import RowEncoder, SoftEmbedding, flights, plots
-from tabkit.lesson import check, claim, predict
+from tabkit.lesson import SEED, check, claim, predict
 from tabkit.simplex import one_hot as one_hot_rows
 
 # %% [markdown]
@@ -45,7 +43,7 @@ from tabkit.simplex import one_hot as one_hot_rows
 # "equal" can mean equal to fifteen digits.
 
 # %%
-draw = torch.Generator().manual_seed(0)
+draw = torch.Generator().manual_seed(SEED)
 K, D = 4, 3
 table = torch.randn(K, D, generator=draw, dtype=torch.float64)
 codes = torch.tensor([2, 0, 2, 1])
@@ -65,8 +63,6 @@ weight = table.clone().requires_grad_()
 linear = torch.nn.Linear(K, D, bias=False, dtype=torch.float64)
 linear.weight.data.copy_(table.T)
 hot = one_hot(codes, num_classes=K).double().requires_grad_()
-
-# %%
 outputs = {
     "lookup": embedding(codes),
     "one-hot @ table": hot @ weight,
@@ -181,8 +177,8 @@ layer = SoftEmbedding.from_embeddings([embedding])
 layer.tables[0].weight is embedding.weight
 
 # %%
-data = flights(rows=5_000, held_out=500)
-net1 = RowEncoder(data.schema).double()
+data = flights(rows=5_000, held_out=500, seed=SEED)
+net1 = RowEncoder(data.schema, seed=SEED).double()
 rows = data.rows[data.test]
 simplex = one_hot_rows(rows.codes, data.schema.cardinalities, torch.float64)
 tuple(rows.codes.shape), tuple(simplex.shape)
@@ -217,11 +213,9 @@ walk = pd.DataFrame(
         "grad_fn": {name: type(value.grad_fn).__name__ for name, value in path.items()},
     }
 )
-walk
-
-# %%
 culprit = walk.index[~walk["requires_grad"]][0]
 print("the gradient dies in:", culprit)
+walk
 
 # %% [markdown]
 # It is the **argmax**. It returns an integer, and PyTorch records no gradient for it. That is no
@@ -256,47 +250,75 @@ pd.DataFrame({"largest share": soft.max(dim=1).values.detach(), "gradient": leaf
 # %% [markdown]
 # ## Exercises
 #
-# **1. W g by hand** (★, 5 minutes). Compute the gradient of the one-hot of row 0 from `table` and
-# the gradient `arriving` at its embedding, without `backward`. Set `by_hand` to a tensor of
-# K numbers.
+# **1. W g by hand** (★, 5 minutes). Write `gradient_of_one_hot(table, arriving)`: from a table (K,
+# D) and the gradient (D,) that arrives at an embedding, the gradient (K,) of the one-hot, without
+# `backward`.
 #
 # <details><summary>Hint</summary>One inner product for each row of the table; a matrix times a
 # vector does all of them.</details>
 
+
 # %%
-arriving = outputs["one-hot @ table"].grad[0]
-by_hand = None
-### BEGIN SOLUTION
-by_hand = table @ arriving
-### END SOLUTION
-check(by_hand, lambda x: torch.allclose(x, hot.grad[0]), hint="Shapes: (K, D) and (D,).")
+def gradient_of_one_hot(table, arriving):
+    ### BEGIN SOLUTION
+    # One inner product with g for each category, also for those that the row does not have.
+    return table @ arriving
+    ### END SOLUTION
+
+
+check("02.1", gradient_of_one_hot)
 
 # %% [markdown]
-# **2. The direction of a swap** (★★, 10 minutes). Row 0 has category 2. Moving a share *t* of its
-# mass to category 1 changes the loss, to first order, by *t* times a number. Read that number off
-# `hot.grad[0]`, and set `slope` to it.
+# **2. The direction of a swap** (★★, 10 minutes). A row has category `old`. Moving a share *t* of
+# its mass to category `new` changes the loss, to first order, by *t* times a number. Write
+# `slope(gradient, old, new)`, which reads it off the one-hot's gradient (K,).
 #
-# <details><summary>Hint</summary>The one-hot changes by <em>t</em> times (the one-hot of 1 minus
-# the one-hot of 2).</details>
-
-# %%
-slope = None
-### BEGIN SOLUTION
-slope = hot.grad[0, 1] - hot.grad[0, 2]
-### END SOLUTION
+# <details><summary>Hint</summary>The one-hot changes by <em>t</em> times (the one-hot of
+# <code>new</code> minus that of <code>old</code>).</details>
 
 
 # %%
-def loss_after(t):
-    mixed = (1 - t) * table[2] + t * table[1]
-    return loss_of(mixed)
+def slope(gradient, old, new):
+    ### BEGIN SOLUTION
+    # What one category gains the other loses; only the difference of the two numbers counts.
+    return gradient[new] - gradient[old]
+    ### END SOLUTION
 
 
-check(slope, lambda s: abs((loss_after(1e-6) - loss_after(0)) / 1e-6 - s) < 1e-4)
+check("02.2", slope)
 
 # %% [markdown]
-# **3. A check that cannot fail** (★★, 10 minutes). `shared` and `twin` below use the same storage.
-# Add 1 to one entry of `shared.weight`, in place. Then compare `shared(codes)` with
+# **3. A loop through a softmax** (★★, 15 minutes). Now *learn* a category. Write
+# `learned(table, wanted)`: start from logits of zeros, (K,), take 200 steps of Adam (`lr=0.1`), and
+# lower the squared distance between `softmax(logits) @ table` and `wanted` (D,). Return the logits.
+# It is the loop of notebook 03, in a dozen lines.
+#
+# <details><summary>Hint 1</summary><code>torch.zeros(len(table), requires_grad=True)</code>, and
+# <code>torch.optim.Adam([logits], lr=0.1)</code>.</details>
+# <details><summary>Hint 2</summary>In each step: <code>zero_grad</code>, loss,
+# <code>backward</code>, <code>step</code>.</details>
+
+
+# %%
+def learned(table, wanted):
+    ### BEGIN SOLUTION
+    # The softmax lets the gradient through; nothing here asks for a corner of the simplex.
+    logits = torch.zeros(len(table), dtype=table.dtype, requires_grad=True)
+    optimizer = torch.optim.Adam([logits], lr=0.1)
+    for _ in range(200):
+        loss = (logits.softmax(dim=0) @ table - wanted).square().sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return logits.detach()
+    ### END SOLUTION
+
+
+check("02.3", learned)
+
+# %% [markdown]
+# **4. A check that cannot fail** (★★, 10 minutes, open). `shared` and `twin` below use the same
+# storage. Add 1 to one entry of `shared.weight`, in place. Then compare `shared(codes)` with
 # `twin(hot.detach())` by `torch.equal`, and set `still_equal` to the result. Why does the
 # comparison not see the change?
 #
@@ -309,11 +331,13 @@ twin.weight = torch.nn.Parameter(shared.weight.T)
 before = shared.weight.detach().clone()
 still_equal = None
 ### BEGIN SOLUTION
+# The transposed weight is a view: whatever is wrong in the one is wrong in the other, too.
 shared.weight.data[2, 0] += 1
 still_equal = torch.equal(shared(codes), twin(hot.detach()))
 ### END SOLUTION
-changed = (shared.weight != before).sum() == 1
-check(still_equal, lambda x: bool(x) and changed, hint="Change one entry, then compare.")
+
+
+check("02.4", still_equal, shared, twin, before)
 
 # %% [markdown]
 # ## Take-aways

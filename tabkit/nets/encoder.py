@@ -33,7 +33,7 @@ class RowEncoder(nn.Module):
         Standard deviation of the embedding tables at the start; the usual one, as in
         `SoftEmbedding`, if None. The default is small: less of net1's output is what the start
         left there, which no net0 can predict (benchmarks/starts.py), and distances in the tables
-        say what was learned, where after the usual start they are mostly the start's (notebook 05).
+        say what was learned, where after the usual start they are mostly the start's (notebook 06).
     validate_args
         As in `SoftEmbedding`.
     seed
