@@ -63,10 +63,10 @@ def course(seed: int, chosen: Sequence[Path], folder: Path) -> pd.DataFrame:
 def table(found: pd.DataFrame) -> pd.DataFrame:
     """One row a claim: its bounds, what each seed found (1 or 0 of a truth value), on how many."""
     found = found.assign(found=found["found"].astype(float).fillna(found["holds"].astype(float)))
-    groups = found.groupby(COLUMNS, sort=False, dropna=False)
-    wide = groups["holds"].sum().rename("holds").to_frame()
+    groups = found.groupby(COLUMNS[:2], sort=False)
+    wide = groups[COLUMNS[2:]].first().assign(holds=groups["holds"].sum())
     for seed, part in found.groupby("seed"):
-        wide[f"seed {seed}"] = part.set_index(COLUMNS)["found"].round(4)
+        wide[f"seed {seed}"] = part.set_index(COLUMNS[:2])["found"].round(4)
     return wide.reset_index()
 
 

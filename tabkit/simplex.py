@@ -83,11 +83,11 @@ def argmax(values: Float[Tensor, "*B F"], cardinalities: Cardinalities) -> Float
     >>> argmax(torch.tensor([[0.2, 0.1, 0.0]]), (2, 1))
     tensor([[1., 0., 1.]])
     """
-
-    def vertex(block: Tensor) -> Tensor:
-        return torch.zeros_like(block).scatter(-1, block.argmax(-1, keepdim=True), 1.0)
-
-    return each(vertex, cardinalities, values.detach())
+    return each(
+        lambda block: torch.zeros_like(block).scatter(-1, block.argmax(-1, keepdim=True), 1.0),
+        cardinalities,
+        values.detach(),
+    )
 
 
 def argmax_codes(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -62,15 +63,17 @@ def embedding(
             table=weight,
             source=weight,
         )
-
-    def again(index: Tensor) -> Tensor:  # what a lookup would do to the table, done to its rows
-        rows = weight[index]
-        norm = rows.norm(norm_type, dim=-1, keepdim=True)
-        return torch.where(norm > max_norm, rows * (max_norm / (norm + 1e-7)), rows)
-
+    again = partial(shortened, weight, max_norm, norm_type)
     return Lookup(
         "embedding with max_norm", input, again, plain=lambda: again(input), source=weight
     )
+
+
+def shortened(weight: Tensor, max_norm: float, norm_type: float, index: Tensor) -> Tensor:
+    """What a lookup with max_norm would do to the table, done to its rows."""
+    rows = weight[index]
+    norm = rows.norm(norm_type, dim=-1, keepdim=True)
+    return torch.where(norm > max_norm, rows * (max_norm / (norm + 1e-7)), rows)
 
 
 def torch_embedding(weight: Tensor, indices: Tensor, *_: Any, **__: Any) -> Lookup:
@@ -155,13 +158,15 @@ def getitem(source: Tensor, index: Any) -> Lookup | None:
     left = [part for part in parts if not isinstance(part, int)]  # whole numbers are taken first
     places = [n for n, part in enumerate(left) if isinstance(part, Tensor)]
     together = places == list(range(places[0], places[-1] + 1))  # else their axes come first
-
-    def again(i: Tensor) -> Tensor:
-        return source[(*parts[:widest], i, *parts[widest + 1 :])]
-
+    before, after, lead = parts[:widest], parts[widest + 1 :], places[0] if together else 0
     table = source if len(parts) == 1 else None
     return Lookup(
-        "[]", parts[widest], again, table=table, lead=places[0] if together else 0, source=source
+        "[]",
+        parts[widest],
+        lambda i: source[(*before, i, *after)],
+        table=table,
+        lead=lead,
+        source=source,
     )
 
 

@@ -1,6 +1,7 @@
 """Which column each lookup of a net reads, and by which map: found by changing one at a time."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -77,25 +78,24 @@ class Probe:
         what comes behind it then only moves if codes reach it by another way.
         """
         seen: list[Lookup] = []
-
-        def handler(lookup: Lookup) -> Any:
-            lookup.where, lookup.index = place(), lookup.index.clone()
-            before = like[len(seen)] if like is not None and len(seen) < len(like) else None
-            seen.append(lookup)
-            if before is not None and moved(before, lookup):
-                lookup.found = before.found
-                return (
-                    lookup.hot[0].copy_(before.found) if lookup.in_place else before.found.clone()
-                )
-            found = lookup.plain()
-            lookup.found = found.clone()
-            return found
-
         numbers = self.numbers(len(codes)) if numbers is None else numbers
         given = codes.clone(), numbers.clone()  # some nets write into what they get
-        with Watched(handler):
+        with Watched(partial(noted, seen, like or [])):
             output = self.call(self.net, *given)
         return seen, output
+
+
+def noted(seen: list[Lookup], like: list[Lookup], lookup: Lookup) -> Any:
+    """What a lookup gives, which is noted; or what the one of an earlier record gave."""
+    lookup.where, lookup.index = place(), lookup.index.clone()
+    before = like[len(seen)] if len(seen) < len(like) else None
+    seen.append(lookup)
+    if before is not None and moved(before, lookup):
+        lookup.found = before.found
+        return lookup.hot[0].copy_(before.found) if lookup.in_place else before.found.clone()
+    found = lookup.plain()
+    lookup.found = found.clone()
+    return found
 
 
 def moved(before: Lookup, lookup: Lookup) -> bool:

@@ -1,6 +1,8 @@
 """`Softened`: a trained net that takes simplexes where it took codes."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import count
 from typing import Any
 
 import torch
@@ -105,33 +107,35 @@ class Softened(nn.Module):
             return self.answered(row, numbers, embedded=embedded)[:0]
         stand = self._standing(len(point[0]), point[0].device)
         stand = stand if standing is None else StandIn(standing, self.rules)
-        still, seen = torch.compiler.is_compiling() or transforming(), 0
-
-        def handler(lookup: Lookup) -> Any:
-            nonlocal seen
-            rule = self.rules[seen] if seen < len(self.rules) else None
-            if rule is None or rule.kind != lookup.kind:
-                raise NotFollowed(f"it looks up otherwise than when it was softened, at {place()}")
-            seen += 1
-            if rule.layout is None:
-                return lookup.plain()
-            if not still and not stand.leads_to(seen - 1, lookup.index):
-                raise NotFollowed(
-                    f"it looks up otherwise than when it was softened, at {rule.where}: has it "
-                    "changed since, or does the index depend on numbers or on how many rows there "
-                    "are? Remedy: soften it again, on rows such as these"
-                )
-            found = put_in(lookup, rule, point) if embedded else mix(lookup, rule, point)
-            return found if change is None else change(seen - 1, lookup, found)
-
+        still, seen = torch.compiler.is_compiling() or transforming(), count()
+        follow, put = partial(self._followed, stand=stand, still=still), put_in if embedded else mix
         if not still:
             self._check_same()
         given = stand.codes.clone(), continuous.clone()  # some nets write into what they get
-        with Watched(handler):
+        with Watched(lambda lookup: follow(next(seen), lookup, put, point, change)):
             output = self.call(self.net, *given)
-        if seen != len(self.rules):
-            raise NotFollowed(f"it makes {seen} lookups, not {len(self.rules)} as when softened")
+        if (made := next(seen)) != len(self.rules):
+            raise NotFollowed(f"it makes {made} lookups, not {len(self.rules)} as when softened")
         return output
+
+    def _followed(
+        self, number: int, lookup: Lookup, put: Any, point: Any, change: Any, *, stand: StandIn,
+        still: bool,
+    ) -> Any:  # fmt: skip
+        """What one lookup gives: `put` in its place, if it is the one that was followed."""
+        rule = self.rules[number] if number < len(self.rules) else None
+        if rule is None or rule.kind != lookup.kind:
+            raise NotFollowed(f"it looks up otherwise than when it was softened, at {place()}")
+        if rule.layout is None:
+            return lookup.plain()
+        if not still and not stand.leads_to(number, lookup.index):
+            raise NotFollowed(
+                f"it looks up otherwise than when it was softened, at {rule.where}: has it "
+                "changed since, or does the index depend on numbers or on how many rows there "
+                "are? Remedy: soften it again, on rows such as these"
+            )
+        found = put(lookup, rule, point)
+        return found if change is None else change(number, lookup, found)
 
     def _check_same(self) -> None:
         """Raises NotFollowed if the net trains, or reads codes through other whole numbers."""
