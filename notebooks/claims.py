@@ -44,6 +44,7 @@ def measured(source: Path, seed: int, folder: Path) -> pd.DataFrame:
         env |= {"OMP_NUM_THREADS": "1"}
         resources = {"metadata": {"path": str(folder)}}
         NotebookClient(notebook, timeout=TIMEOUT, resources=resources).execute(env=env)
+        nbformat.write(notebook, folder / f"{source.stem}.ipynb")  # to be looked at
         claims = [json.loads(line) for line in lines.read_text().splitlines()]
         known = {"digest": digest, "seconds": time.perf_counter() - started, "claims": claims}
         kept.write_text(json.dumps(known, indent=1))

@@ -106,8 +106,8 @@ plots.movement(moved)
 
 # %% [markdown]
 # Vectors of length 1 moved by a fifth to a half on average, and their distances are still much
-# those of the start (`as_before`: rank correlation). Rare ones do not sit nearer to it: among
-# carriers and manufacturers they moved *more* (`moved_with_count` is negative). Adam (Kingma and
+# those of the start (`as_before`: rank correlation). Rare ones need not sit nearer to it: where
+# `moved_with_count` is negative, they moved *more*. Adam (Kingma and
 # Ba, arXiv:1412.6980) divides each step by the size of recent gradients, so that a category that is
 # seldom seen can move as far as a frequent one. (This would explain it; we have not trained with
 # another optimiser.)
@@ -155,7 +155,7 @@ plots.agreement(agreed)
 
 # %% [markdown]
 # The five nets agree about destinations and hours *behind* net1, and much less in the tables.
-# About manufacturers they hardly agree even there: that is mostly luck.
+# About manufacturers they agree least, even there: that is mostly luck.
 #
 # ## Structure or accident?
 #
@@ -177,12 +177,11 @@ plots.scores(scores[scores["truth"] != "frequency"])
 
 # %% [markdown]
 # `correlation_q` allows for the number of tests: with so many, some small p-values come by chance
-# (false discovery rate). Destinations and hours have structure beyond doubt. The wind's ring has a
-# small p by itself, but not once the number of tests is allowed for; and it is weak. (With the full
-# training of `benchmarks/inspection.py` all five seeds find it: weak, and real.) Months, weekdays,
-# carriers and manufacturers match none of the distances that we tried. That is not nothing: about
-# months and carriers the seeds agree (figure above), on something that we have no name for.
-# `outcomes` is what net1 was trained for.
+# (false discovery rate). Destinations and hours have structure beyond doubt. Of the others one or
+# another has a small p from one seed or another, and not once the number of tests is allowed for.
+# (With the full training of `benchmarks/inspection.py` all five seeds find the wind's ring: weak,
+# and real.) That is not nothing: where the seeds agree (figure above), they agree on something, and
+# we have no name for it. `outcomes` is what net1 was trained for.
 #
 # Does net1 know the *map*, then, or only how far each place is from New York? `given=home`, below,
 # takes out of both distances what the distance from New York tells, and correlates the rest.
@@ -200,8 +199,8 @@ print(f"what distance from New York does not tell of it: {left['correlation']:.2
 print(guess.compare(options[int(left["correlation"] < 0.5 * alone["correlation"])]))
 
 # %% [markdown]
-# Flights to Seattle and to Los Angeles take about as long, so to net1 the two are near (the third
-# neighbour above).
+# Flights to Seattle and to Los Angeles take about as long, so to net1 the two are near. (Is SEA
+# among the neighbours of LAX above?)
 #
 # ## Maps, and whether to trust them
 #
