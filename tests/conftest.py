@@ -34,8 +34,14 @@ def pytest_itemcollected(item):
 
 
 def pytest_collection_modifyitems(items):
-    """The longest begin first."""
-    items.sort(key=lambda item: "top_to_bottom" not in item.name)
+    """The longest begin first: what one process does alone, then the notebooks."""
+    alone = {"browser": 0, "plain_torch": 1}
+    items.sort(
+        key=lambda item: min(
+            [alone.get(mark.args[0], 9) for mark in item.iter_markers("xdist_group")]
+            + [2 if "top_to_bottom" in item.name else 9]
+        )
+    )
 
 
 @pytest.fixture(scope="session")

@@ -118,11 +118,9 @@ def both_readers(source):
 def checks_of(cells):
     """What each cell with a check says."""
     return [
-        output.text
+        "".join(output.text for output in cell.outputs if output.get("name") == "stdout")
         for cell in cells
-        if cell.cell_type == "code" and "check(" in cell.source
-        for output in cell.outputs
-        if output.get("name") == "stdout"
+        if cell.cell_type == "code" and 'check("' in cell.source
     ]
 
 

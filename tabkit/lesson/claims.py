@@ -27,9 +27,9 @@ def claim(sentence: str, found: Any, *, at_least: Bound = None, at_most: Bound =
     Raises
     ------
     ClaimFailed
-        If they do not; the tests run every notebook, so no false sentence is published. In the
-        quick mode it is said, and nothing raised. Nor is it while ``TABKIT_CLAIMS`` names a file,
-        to which each claim is appended as a line of JSON: so `make claims` learns how many hold.
+        If they do not. In the quick mode it is said, and nothing raised. Nor is it while
+        ``TABKIT_CLAIMS`` names a file, to which each claim is appended as a line of JSON: so
+        `make claims` runs every notebook from several seeds, and no false sentence is published.
     TypeError
         If `found` is neither: a number without a bound proves nothing.
 
@@ -42,7 +42,7 @@ def claim(sentence: str, found: Any, *, at_least: Bound = None, at_most: Bound =
     """
     bounded = at_least is not None or at_most is not None
     kind = str(getattr(found, "dtype", type(found).__name__)).removeprefix("torch.")
-    if bounded == (kind == "bool") or not (bounded or kind == "bool"):
+    if bounded == (kind == "bool"):
         raise TypeError(f"a claim is True or False, or a number with a bound, not {found!r}")
     number = float(found)
     holds = bool(found) if not bounded else within(number, at_least, at_most)

@@ -10,7 +10,7 @@ class Wrong(AssertionError):
     """An answer is not right; the message says how."""
 
 
-KINDS = {bool: "True or False", int: "a whole number", float: "a number", str: "a word"}
+KINDS = {bool: "True or False", str: "a word"}
 
 
 def same(
