@@ -280,7 +280,7 @@ def test_a_wrong_answer_is_told_what_is_wrong(name, text, told, world, capsys):
     others, names = given(name, world)
     answer = eval(text, names)
     capsys.readouterr()
-    assert check(name, answer, *others) is False
+    assert not check(name, answer, *others)
     said = capsys.readouterr().out
     assert told in said
     assert said.startswith(("Not right: ", "Not done yet: ")), said
@@ -304,8 +304,8 @@ def test_a_right_answer_is_taken_in_any_form(name, text, world, capsys):
 def test_what_is_not_done_is_no_mistake(name, world, capsys):
     others, _ = given(name, world)
     capsys.readouterr()
-    assert check(name, None, *others) is False
+    assert not check(name, None, *others)
     assert capsys.readouterr().out == "Not done yet: the answer is still None.\n"
     if RIGHT[name][0].startswith("lambda"):
-        assert check(name, lambda *all, **more: None, *others) is False
+        assert not check(name, lambda *all, **more: None, *others)
         assert capsys.readouterr().out == "Not done yet: the function still returns None.\n"

@@ -112,10 +112,10 @@ def test_check_tells_right_from_wrong_from_undone_and_breaks_no_cell(exercised, 
     def judge(answer, *more):
         same(answer + 1, 5, "what follows")
 
-    assert check("test.1", 4) is True
-    assert check("test.1", 5) is False
-    assert check("test.1", None) is False
-    assert check("test.1", "4") is False
+    assert check("test.1", 4)
+    assert not check("test.1", 5)
+    assert not check("test.1", None)
+    assert not check("test.1", "4")
     right, wrong, undone, raised = capsys.readouterr().out.splitlines()
     assert right == "Right."
     assert wrong == "Not right: what follows is 6; that is off by 1. Count again."
@@ -131,7 +131,7 @@ def test_an_error_in_a_readers_function_is_shown_with_its_line(exercised, capsys
     def answer(number):
         return number["one"]
 
-    assert check("test.1", answer) is False
+    assert not check("test.1", answer)
     assert 'in your line `return number["one"]`' in capsys.readouterr().out
 
 

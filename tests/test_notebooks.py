@@ -135,3 +135,5 @@ def test_the_notebook_runs_top_to_bottom(source, tmp_path):
     assert len(without) == len(with_them) >= 3
     assert all("Not done yet" in text for text in without)
     assert all(text.startswith("Right") for text in with_them)
+    checked = [c for c in notebook.cells if c.cell_type == "code" and 'check("' in c.source]
+    assert "execute_result" not in {out.output_type for c in checked for out in c.outputs}

@@ -78,7 +78,7 @@ code.requires_grad, logits.softmax(dim=0).requires_grad
 # | `straight_through_gumbel` | a category drawn at random; the gradient pretends it was a mixture |
 #
 # In the end each hands over a real row: in every column the category with the largest logit.
-# Which of the three will have the *worst* rows?
+# Which of the last two will have the *worst* rows?
 
 # %%
 names = ["hard_argmax", "softmax", "straight_through_gumbel"]
@@ -206,9 +206,9 @@ def combinations(cardinalities):
 check("00.1", combinations)
 
 # %% [markdown]
-# **2. A row from logits** (★★, 10 minutes). The logits of all columns stand side by side, (B, F):
-# of two columns with 3 and 2 categories the first three belong to column 0, the last two to column
-# 1. Write `row_of`, which returns the codes (B, C): in each column the category with the largest
+# **2. A row from logits** (★★, 10 minutes). The logits of all columns stand side by side, (B, F): of
+# two columns with 3 and 2 categories the first three belong to the one, the last two to the other.
+# Write `row_of`, which returns the codes (B, C): in each column the category with the largest
 # logit, counted from 0 *in that column*.
 #
 # <details><summary>Hint 1</summary><code>logits.split(cardinalities, dim=1)</code> cuts them into

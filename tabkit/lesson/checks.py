@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from tabkit.lesson.comparing import Wrong
@@ -17,6 +18,19 @@ class Exercise(NamedTuple):
 
 
 EXERCISES: dict[str, Exercise] = {}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether an answer is right: a truth value that no notebook shows below what was said."""
+
+    right: bool
+
+    def __bool__(self) -> bool:
+        return self.right
+
+    def _ipython_display_(self) -> None:
+        """Shows nothing."""
 
 
 class Undone(Exception):
@@ -37,7 +51,7 @@ def exercise(name: str, hint: str) -> Callable[[Callable[..., Any]], Callable[..
     return filed
 
 
-def check(name: str, answer: Any, *given: Any) -> bool:
+def check(name: str, answer: Any, *given: Any) -> Verdict:
     """Checks the answer to an exercise and says how it stands; an unfinished one is no error.
 
     Parameters
@@ -60,21 +74,19 @@ def check(name: str, answer: Any, *given: Any) -> bool:
 
     Examples
     --------
-    >>> check("00.1", None)
+    >>> verdict = check("00.1", None)
     Not done yet: the answer is still None.
-    False
-    >>> check("00.1", lambda cardinalities: sum(cardinalities))
+    >>> verdict = check("00.1", lambda cardinalities: sum(cardinalities))
     Not right: of [3, 4], the answer is 7; that is off by 5. Choices of different columns multiply.
-    False
     >>> import math
-    >>> check("00.1", math.prod)
+    >>> bool(check("00.1", math.prod))
     Right.
     True
     """
     judge, hint = EXERCISES[name]
     if answer is None:
         print(f"{UNDONE}: the answer is still None.")
-        return False
+        return Verdict(False)
     try:
         off = judge(answer, *given)
     except Undone:
@@ -85,8 +97,8 @@ def check(name: str, answer: Any, *given: Any) -> bool:
         print(f"Not right: {raised(error, answer)}. {hint}")
     else:
         print(f"Right, to {off:.0e}." if off else "Right.")
-        return True
-    return False
+        return Verdict(True)
+    return Verdict(False)
 
 
 def called(function: Any, *arguments: Any, **others: Any) -> Any:
