@@ -206,10 +206,10 @@ def combinations(cardinalities):
 check("00.1", combinations)
 
 # %% [markdown]
-# **2. A row from logits** (★★, 10 minutes). The logits of all columns stand side by side, (B, F): of
-# two columns with 3 and 2 categories the first three belong to the one, the last two to the other.
-# Write `row_of`, which returns the codes (B, C): in each column the category with the largest
-# logit, counted from 0 *in that column*.
+# **2. A row from logits** (★★, 10 minutes). The logits of all columns stand side by side, (B, F):
+# of two columns with 3 and 2 categories the first three belong to the one, the last two to the
+# other. Write `row_of`, which returns the codes (B, C): in each column the category with the
+# largest logit, counted from 0 *in that column*.
 #
 # <details><summary>Hint 1</summary><code>logits.split(cardinalities, dim=1)</code> cuts them into
 # blocks.</details>

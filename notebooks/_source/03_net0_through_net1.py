@@ -109,9 +109,8 @@ pd.DataFrame({"softmax": one.softmax(dim=0), "how often the largest": drawn}).T.
 
 # %%
 noisy = one + gumbel[:4]
-pd.DataFrame({f"tau = {tau}": (noisy[0] / tau).softmax(dim=0) for tau in (2.0, 1.0, 0.1)}).T.round(
-    3
-)
+softer = {f"tau = {tau}": (noisy[0] / tau).softmax(dim=0) for tau in (2.0, 1.0, 0.1)}
+pd.DataFrame(softer).T.round(3)
 
 # %% [markdown]
 # **Second, straight-through** (Bengio et al., arXiv:1308.3432). *Forward*, net1 gets the sampled
@@ -147,9 +146,9 @@ guess = predict("Which one predicts the worst hard rows?", None, options=names[1
 # %% [markdown]
 # ## The experiment
 #
-# `compare.train_and_score` is the loop from above with a progress bar, and scores what it has
-# trained. Same net0, same batches, same 600 steps; only the *estimator* changes, that is, the way
-# from logits to a gradient: one line of the table.
+# `compare.train_and_score` is the loop from above with a learning rate that rises and falls and a
+# progress bar, and scores what it has trained. Same net0, same batches, same 600 steps; only the
+# *estimator* changes, that is, the way from logits to a gradient: one line of the table.
 
 # %%
 trained = {}

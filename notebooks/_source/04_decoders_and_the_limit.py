@@ -152,8 +152,8 @@ plots.by_decoder(table)
 # net1 gets a *sampled row* in training, as with straight-through Gumbel, a search only finds such a
 # row again, and gains little.
 #
-# A search has its price, some hundred evaluations of net1 a row; restarts take over ten times as
-# many, and gain a little more:
+# A search has its price, some two hundred evaluations of net1 a row; restarts take over ten times
+# as many, and gain a little more:
 
 # %%
 costs = table.loc["softmax"].filter(regex="^(evaluations|seconds)_")
