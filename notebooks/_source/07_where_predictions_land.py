@@ -88,8 +88,7 @@ beaten.to_frame("columns of 11")
 
 # %% [markdown]
 # Trained by a loss behind net1 alone, both mostly fail. That is no fault of theirs: they were never
-# asked. Many rows lie at the same place behind net1, and they take any. But they do not even take
-# *many*:
+# asked. Many rows lie at the same place behind net1, and they take any. How many different ones?
 
 # %%
 used = pd.DataFrame(
@@ -100,8 +99,9 @@ used = pd.DataFrame(
 used
 
 # %% [markdown]
-# Categories that occur in 1,000 predictions, and in the 1,000 true rows. They *collapse*: if two
-# destinations serve net1 equally well, one of the two is enough.
+# Categories that occur in 1,000 predictions, and in the 1,000 true rows. Straight-through's argmax
+# *collapses*: if two destinations serve net1 equally well, one of the two is enough. (A search,
+# which starts from each flight's own mixture, does not.)
 #
 # ## Where they land
 #
