@@ -194,7 +194,8 @@ guess = predict("By argmax, which has the lowest decoded loss?", None, options=n
 
 # %%
 sizes = {"steps": short(200), "encoder_steps": short(400)}
-cells = compare.cells(names, [2 * SEED, 2 * SEED + 1], rows={"flights": 20_000}, **sizes)
+rows = {"flights": short(20_000, 2_000)}
+cells = compare.cells(names, [2 * SEED, 2 * SEED + 1], rows=rows, **sizes)
 quick = compare.sweep_summary(compare.sweep(cells, kept("sweep", "")))
 at_steps = quick[quick["budget"] == "steps"].set_index("estimator")
 at_steps[["train_relaxed", "test_relaxed", "test_decoded", "test_decoded_se", "gap"]].round(2)
