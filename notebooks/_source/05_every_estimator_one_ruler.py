@@ -202,7 +202,7 @@ at_steps[["train_relaxed", "test_relaxed", "test_decoded", "test_decoded_se", "g
 
 # %%
 tied = at_steps.index[at_steps["test_decoded"] < at_steps["test_decoded"].min() + 0.1]
-print(f"You said {guess.answer}. First place is shared by: {', '.join(tied)}")
+print(f"You said {guess.answer or 'nothing'}. First place is shared by: {', '.join(tied)}")
 
 # %% [markdown]
 # Two seeds cannot part those that share the first place, and longer training reorders them. The
