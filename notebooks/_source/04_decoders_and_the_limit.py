@@ -19,7 +19,7 @@
 # **You learn** what an argmax throws away, how a search behind net1 finds a row for a mixture, and
 # what each decoder costs.
 #
-# **You need** notebook 03. About 2 minutes of computing on two cores.
+# **You need** notebook 03. About 1 minute of computing on two cores.
 #
 # **Where this stands.** [[course]]
 

@@ -202,9 +202,14 @@ def multiplications(D):
 
 
 counts = pd.DataFrame({f"D = {D}": multiplications(D) for D in (2, 4, 8, 16, 32, 64)}).T
-counts
+print(counts.to_string())
+wide = tabkit.freeze(tabkit.RowEncoder(data.schema, D=32))
+ruler.race(ruler.first_layer_works(wide, data, simplex), rounds=short(10, 2)).round(2)
 
 # %% [markdown]
+# Below the counts the same by the clock, at D = 32, where it folds: from the simplex through the
+# layer and back.
+#
 # ## The whole step
 #
 # What does a *training step* of net0 cost, forward, backward and Adam? The fair measure is a plain

@@ -48,9 +48,7 @@ def same(
         return _same_word(found, wanted, what)
     ours, right = as_numbers(found, what), as_numbers(wanted, what)
     if ours.shape != right.shape:
-        raise Wrong(
-            f"{what} has the shape {shape(ours)}, not {shape(right)}{reshaped(ours, right)}"
-        )
+        raise Wrong(f"{what} has the shape {ours.shape}, not {right.shape}{reshaped(ours, right)}")
     if ours.size == 0:
         return 0.0
     if bad := int((~np.isfinite(ours) & np.isfinite(right)).sum()):
@@ -116,11 +114,6 @@ def kind_of(value: Any) -> str:
 def name_of(value: Any) -> str:
     """A function's name."""
     return getattr(value, "__name__", type(value).__name__)
-
-
-def shape(array: np.ndarray) -> str:
-    """A shape, for a message; a single number has ``()``."""
-    return str(array.shape)
 
 
 def reshaped(ours: np.ndarray, right: np.ndarray) -> str:
