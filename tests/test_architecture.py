@@ -24,8 +24,8 @@ FLOORS = {
     **dict.fromkeys(["decoders", "train"], 6),
     **dict.fromkeys(["ruler", "compare", "inspection"], 7),
     **dict.fromkeys(["plots", "runs"], 8),
-    **dict.fromkeys(["widgets", "lesson"], 9),
-    "commands": 10,
+    "widgets": 9,
+    **dict.fromkeys(["lesson", "commands"], 10),
     "__main__": 11,
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -106,8 +106,10 @@ def test_what_a_device_can_do_is_asked_in_one_place(file):
 
 
 def test_the_whole_is_small():
-    """13,000 lines; then nets and tables of one's own, more data, labels, ranks, graphs, checks."""
-    assert sum(len(file.read_text().splitlines()) for file in FILES) < 20_600
+    """13,000 lines; then nets and tables of one's own, more data, labels, ranks, graphs, checks,
+    predictions that are kept, quizzes.
+    """
+    assert sum(len(file.read_text().splitlines()) for file in FILES) < 21_600
 
 
 def test_nothing_touches_the_global_streams():

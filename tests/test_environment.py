@@ -76,6 +76,17 @@ def test_all_is_every_part_but_what_only_this_repository_needs():
     assert everything.extras == {*PARTS} - {"docs", "test"}
 
 
+def test_binder_builds_the_same_within_the_declared_ranges():
+    """Without the exact pins: torch is conda-forge's, where pip's would be that of CUDA."""
+    binder = yaml.safe_load((ROOT / "binder" / "environment.yml").read_text())
+    python, torch, pip, installed = binder["dependencies"]
+    assert (python, pip) == (CONDA["dependencies"][0], "pip")
+    assert installed == {"pip": ["-e ../.[all]"]}  # as seen from the file's own folder
+    (declared,) = [Requirement(one) for one in BASE if one.startswith("torch")]
+    assert torch.removeprefix("pytorch-cpu") == ">=2.11,<3"
+    assert SpecifierSet(torch.removeprefix("pytorch-cpu")) == declared.specifier
+
+
 def test_conda_sets_what_make_sets():
     exported = re.findall(r"^export (\w+) \?= (\w+)$", MAKEFILE, re.MULTILINE)
     assert CONDA["variables"] == dict(exported)

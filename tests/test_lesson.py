@@ -1,4 +1,4 @@
-"""A claim can fail, a prediction is kept, an answer is compared in words."""
+"""A claim can fail, an answer is compared in words."""
 
 import json
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tabkit import lesson
-from tabkit.lesson import ClaimFailed, Wrong, check, claim, exercise, kept, predict, same, short
+from tabkit.lesson import ClaimFailed, Wrong, check, claim, exercise, kept, same, short
 from tabkit.lesson.checks import EXERCISES
 
 
@@ -71,33 +71,6 @@ def test_claims_are_kept_where_a_file_is_named_and_none_stops(monkeypatch, tmp_p
 
 def test_the_seed_is_that_of_the_environment():
     assert lesson.SEED == 0
-
-
-def test_a_prediction_is_kept_and_compared():
-    guess = predict("Which?", "a", options=["a", "b"])
-    assert "As you predicted" in guess.compare("a")
-    assert "Not what you predicted" in guess.compare("b")
-    assert "it is 0.123." in guess.compare(0.12345)
-    assert "As you predicted" in predict("How much?", 0.12345).compare(0.12345)
-
-
-def test_no_prediction_asks_for_one_and_does_not_stop(capsys):
-    guess = predict("Which?", None, options=["a", "b"])
-    assert "'a', 'b'" in capsys.readouterr().out
-    assert "no prediction" in guess.compare("a")
-
-
-@pytest.mark.parametrize("typed", ["straight_through", "Straight-Through", " straight through "])
-def test_an_answer_is_understood_in_other_letters(typed):
-    guess = predict("Which?", typed, options=["softmax", "straight_through"])
-    assert guess.answer == "straight_through"
-
-
-@pytest.mark.parametrize("typed", ["c", 3, "", ["b", "a"], True])
-def test_a_prediction_outside_the_options_is_not_kept_and_no_traceback(typed, capsys):
-    guess = predict("Which?", typed, options=["a", "b"])
-    assert "is none of the answers: 'a', 'b'. Nothing is kept yet." in capsys.readouterr().out
-    assert guess.answer is None
 
 
 @pytest.fixture

@@ -88,9 +88,9 @@ def test_the_lesson_has_its_parts(notebook):
     assert "?" in prose.splitlines()[0]
     for part in ("You will", "You learn", "You need", "of computing", "Where this stands"):
         assert part in prose
-    for heading in ("question", "Why", "Turn the dial", "Exercises", "Take-aways"):
+    for heading in ("question", "Why", "Turn the dial", "Exercises", "Take-aways", "Quiz"):
         assert f"## {heading}" in prose or f"## The {heading}" in prose
-    for call in ("predict(", ".compare(", "check(", "claim("):
+    for call in ("predict(", ".compare(", "check(", "claim(", "quiz("):
         assert call in code
     assert code.count("claim(") >= 3
 
@@ -137,3 +137,19 @@ def test_the_notebook_runs_top_to_bottom(source, tmp_path):
     assert all(text.startswith("Right") for text in with_them)
     checked = [c for c in notebook.cells if c.cell_type == "code" and 'check("' in c.source]
     assert "execute_result" not in {out.output_type for c in checked for out in c.outputs}
+
+
+def test_without_widgets_a_notebook_asks_in_words(tmp_path):
+    """As on a machine that has tabkit, but no ipywidgets."""
+    (source,) = [source for source in SOURCES if source.stem.startswith("02")]
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['ipywidgets'] = None\n")
+    notebook = read(source, solved=False)
+    paths = filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")])
+    env = os.environ | {"TABKIT_QUICK": "1", "PYTHONPATH": os.pathsep.join(paths)}
+    resources = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(notebook, timeout=TIMEOUT, resources=resources).execute(env=env)
+    outputs = [out for cell in notebook.cells for out in cell.get("outputs", [])]
+    said = "".join(out.text for out in outputs if out.get("name") == "stdout")
+    assert "Write your answer into the call, as in predict('02.a', ..., 'agree', ...)" in said
+    assert said.count("as in quiz('02', 'a', 'a', 'a')") == 3
+    assert not any("widget" in kind for out in outputs for kind in out.get("data", {}))

@@ -29,7 +29,7 @@ import torch
 
 import tabkit
 from tabkit import RowEncoder, compare, estimators, fit_encoder, freeze, plots
-from tabkit.lesson import SEED, check, claim, predict, short
+from tabkit.lesson import SEED, check, claim, predict, quiz, short
 
 # %% [markdown]
 # ## The question
@@ -82,7 +82,7 @@ code.requires_grad, logits.softmax(dim=0).requires_grad
 
 # %%
 names = ["hard_argmax", "softmax", "straight_through_gumbel"]
-guess = predict("Which one hands over the worst rows?", None, options=names[1:])
+guess = predict("00.a", "Which one hands over the worst rows?", options=names[1:])
 
 # %% [markdown]
 # ## The experiment
@@ -122,7 +122,7 @@ plots.gap_opens({name: found.steps for name, found in trained.items()})
 
 # %%
 ways = ["worse than straight-through's", "about as good", "better than all others"]
-second = predict("Decoded by search, the softmax's rows are", None, options=ways)
+second = predict("00.b", "Decoded by search, the softmax's rows are", options=ways)
 
 # %%
 ends = compare.ends_of(net1, data, rows=400, steps=short(300), seed=SEED)
@@ -274,5 +274,11 @@ claim(
 claim("They cost about what the limit costs.", over.loc["softmax", "by search"], at_most=0.15)
 
 # %% [markdown]
-# **Next:** [01 · Integer-index baseline](01_integer_index_baseline.ipynb) begins at the beginning:
-# what does a net make of a code?
+# ## Quiz
+#
+# Three questions; each answer gets its reason. **Next:** [01 · Integer-index
+# baseline](01_integer_index_baseline.ipynb) begins at the beginning: what does a net make of a
+# code?
+
+# %%
+quiz("00")

@@ -28,7 +28,7 @@ import pandas as pd
 import torch
 
 from tabkit import RowEncoder, compare, fit_encoder, flights, plots
-from tabkit.lesson import SEED, check, claim, kept, predict, short
+from tabkit.lesson import SEED, check, claim, kept, predict, quiz, short
 
 # %% [markdown]
 # ## The question
@@ -78,13 +78,12 @@ plots.distance_scatter(*compare.pair_distances(untrained, data, data.test, seed=
 # distances behind net1 and distances between outcomes. 0 is nothing, 1 would be perfect. (Nobody
 # gets 1: the row does not say how late the crew was.)
 #
-# Commit yourself before you run on: put `"number"`, `"index"` or `"no difference"` (less than .02)
-# in place of `None`.
+# Commit yourself before you run on. (*No difference* is one of less than .02.)
 
 # %%
 guess = predict(
+    "01.a",
     "Which way of reading a code gives the better net1?",
-    None,
     options=["number", "index", "no difference"],
 )
 
@@ -194,7 +193,12 @@ print(f"nearest row lies in the same time zone: {same_zone:.0%}; by chance: {by_
 # its airports have the same neighbours?
 
 # %%
-stay = predict("Share of destinations that keep their neighbour", None, options=["most", "few"])
+stay = predict(
+    "01.b",
+    "How many destinations keep their neighbour?",
+    options=["most", "few"],
+    reread="What the table learned",
+)
 
 # %%
 other = RowEncoder(data.schema, D=8, seed=SEED + 100)
@@ -326,5 +330,10 @@ claim(
 )
 
 # %% [markdown]
-# **Next:** [02 · One-hot is Linear](02_one_hot_is_linear.ipynb) asks what is lost when a code is
-# only an address.
+# ## Quiz
+#
+# Three questions; each answer gets its reason. **Next:** [02 · One-hot is
+# Linear](02_one_hot_is_linear.ipynb) asks what is lost when a code is only an address.
+
+# %%
+quiz("01")

@@ -29,7 +29,7 @@ import torch
 from torch.nn.functional import one_hot
 
 from tabkit import RowEncoder, SoftEmbedding, flights, plots
-from tabkit.lesson import SEED, check, claim, predict
+from tabkit.lesson import SEED, check, claim, predict, quiz
 from tabkit.simplex import one_hot as one_hot_rows
 
 # %% [markdown]
@@ -72,11 +72,14 @@ outputs["one-hot @ table"]
 
 # %% [markdown]
 # Commit yourself: the three outputs will agree. What about the *gradient of the weights*, after a
-# backward pass from the same loss? Write `"agree"` or `"differ"` in place of `None`.
+# backward pass from the same loss?
 
 # %%
 guess = predict(
-    "Do the three ways give the weights the same gradient?", None, options=["agree", "differ"]
+    "02.a",
+    "Do the weights' gradients agree, too?",
+    options=["agree", "differ"],
+    reread="The experiment",
 )
 
 # %% [markdown]
@@ -109,11 +112,9 @@ def largest_difference(tensors):
 difference = pd.DataFrame(
     {"output": largest_difference(outputs), "weights' gradient": largest_difference(gradients)}
 )
-difference
-
-# %%
 agree = bool((difference < 1e-12).all(axis=None))
 print(guess.compare("agree" if agree else "differ"))
+difference
 
 # %% [markdown]
 # Could this check have failed? Break one of them by a millionth and see.
@@ -246,8 +247,7 @@ pd.DataFrame({"largest share": soft.max(dim=1).values.detach(), "gradient": leaf
 # %% [markdown]
 # Nearer to a corner, the gradient fades. A small temperature gives hard categories, but hardly a
 # gradient to learn from.
-
-# %% [markdown]
+#
 # ## Exercises
 #
 # **1. W g by hand** (★, 5 minutes). Write `gradient_of_one_hot(table, arriving)`: from a table (K,
@@ -351,5 +351,11 @@ claim(
 claim("The operation in which the gradient dies is the argmax.", culprit == "argmax")
 
 # %% [markdown]
-# **Next:** [03 · net0 through net1](03_net0_through_net1.ipynb) leaves the argmax out, trains
-# net0 through the simplex, and has a surprise at the end.
+# ## Quiz
+#
+# Three questions; each answer gets its reason. **Next:** [03 · net0 through
+# net1](03_net0_through_net1.ipynb) leaves the argmax out, trains net0 through the simplex, and has
+# a surprise at the end.
+
+# %%
+quiz("02")

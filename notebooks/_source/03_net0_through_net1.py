@@ -30,7 +30,7 @@ import torch
 
 import tabkit
 from tabkit import compare, estimators, plots, simplex, widgets
-from tabkit.lesson import SEED, check, claim, kept, predict, short
+from tabkit.lesson import SEED, check, claim, kept, predict, quiz, short
 from tabkit.nets import encode_rows
 
 # %% [markdown]
@@ -141,7 +141,7 @@ value.detach(), value.requires_grad
 
 # %%
 names = ["hard_argmax", "softmax", "straight_through_gumbel"]
-guess = predict("Which one predicts the worst hard rows?", None, options=names[1:])
+guess = predict("03.a", "Which one predicts the worst hard rows?", options=names[1:])
 
 # %% [markdown]
 # ## The experiment
@@ -390,5 +390,10 @@ claim(
 # So report the decoded loss, always, and say by which decoder: here it was the argmax, every time.
 # That is not the only one.
 #
-# **Next:** [04 · Decoders and the limit](04_decoders_and_the_limit.ipynb) asks whose fault the bad
-# rows were.
+# ## Quiz
+#
+# Three questions; each answer gets its reason. **Next:** [04 · Decoders and the
+# limit](04_decoders_and_the_limit.ipynb) asks whose fault the bad rows were.
+
+# %%
+quiz("03")

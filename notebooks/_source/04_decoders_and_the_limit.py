@@ -28,7 +28,7 @@ import torch
 
 import tabkit
 from tabkit import compare, decoders, estimators, inspection, plots, simplex, widgets
-from tabkit.lesson import SEED, check, claim, kept, predict, short
+from tabkit.lesson import SEED, check, claim, kept, predict, quiz, short
 from tabkit.nets import encode_rows
 
 # %% [markdown]
@@ -79,7 +79,12 @@ where[["largest_share", "to_nearest", "nearest_is_decoded"]].round(2)
 
 # %%
 options = ["always one of the two", "on the way, a third"]
-guess = predict("From BOS to LAX, net1's output is nearest to", None, options=options)
+guess = predict(
+    "04.a",
+    "From BOS to LAX, net1's output is nearest to",
+    options=options,
+    reread="Where do the mixtures lie?",
+)
 
 # %%
 dest = [column.name for column in data.schema.categorical].index("dest")
@@ -131,7 +136,7 @@ found = inspection.reach(net0, net1, data, softmax, data.test[: short(100, 20)])
 
 # %%
 places = ["worse than straight-through's argmax", "better than it"]
-second = predict("Decoded by search, the softmax's rows are", None, options=places)
+second = predict("04.b", "Decoded by search, the softmax's rows are", options=places)
 
 # %% [markdown]
 # ## The experiment
@@ -300,5 +305,11 @@ claim(
 # So before you blame what you trained through, ask what decodes it. If net1 may be asked when rows
 # are made, train through the plain softmax and search; if not, hand net1 rows in training, too.
 #
-# **Next:** [05 · Every estimator, one ruler](05_every_estimator_one_ruler.ipynb) asks which way of
-# making gradients to choose if you must decode by argmax, and how far off they are.
+# ## Quiz
+#
+# Three questions; each answer gets its reason. **Next:** [05 · Every estimator, one
+# ruler](05_every_estimator_one_ruler.ipynb) asks which way of making gradients to choose if you
+# must decode by argmax, and how far off they are.
+
+# %%
+quiz("04")

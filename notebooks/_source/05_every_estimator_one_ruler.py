@@ -32,7 +32,7 @@ import torch
 import tabkit
 from tabkit import compare, estimators, nets, plots, ruler, simplex, widgets
 from tabkit.estimators import Temperature
-from tabkit.lesson import SEED, check, claim, kept, predict, short
+from tabkit.lesson import SEED, check, claim, kept, predict, quiz, short
 
 # %% [markdown]
 # ## The question
@@ -111,7 +111,12 @@ print(f"{few:,} rows in the toy's joint table, {many:,} in that of the flights")
 
 # %%
 names = ["softmax", "gumbel_softmax", "straight_through_gumbel", "gumbel_rao", "reinmax"]
-guess = predict("Whose single draw points best along the exact gradient?", None, options=names)
+guess = predict(
+    "05.a",
+    "Whose single draw points best along the exact gradient?",
+    options=names,
+    reread="The ruler",
+)
 
 # %%
 names += ["reinforce", "leave_one_out", "indecater"]
@@ -190,7 +195,9 @@ on_flights[["squared_bias", "squared_bias_se", "variance", "cosine"]].round(2)
 # %%
 names = ["softmax:tau=1", "gumbel_softmax:tau=1", "straight_through_gumbel:tau=1"]
 names += ["reinmax:tau=1", "direct_embedding"]
-guess = predict("By argmax, which has the lowest decoded loss?", None, options=names)
+guess = predict(
+    "05.b", "By argmax, which has the lowest decoded loss?", options=names, reread="The comparison"
+)
 
 # %%
 sizes = {"steps": short(200), "encoder_steps": short(400)}
@@ -202,7 +209,8 @@ at_steps[["train_relaxed", "test_relaxed", "test_decoded", "test_decoded_se", "g
 
 # %%
 tied = at_steps.index[at_steps["test_decoded"] < at_steps["test_decoded"].min() + 0.1]
-print(f"You said {guess.answer or 'nothing'}. First place is shared by: {', '.join(tied)}")
+print(guess.compare(guess.answer if guess.answer in tied else tied[0]))
+print("First place is shared by:", ", ".join(tied))
 
 # %% [markdown]
 # Two seeds cannot part those that share the first place, and longer training reorders them. The
@@ -391,5 +399,11 @@ claim("Gumbel-softmax is best there at about 1.", warm.idxmin() == "gumbel_softm
 # softmax, and a search. Notebook 09 has the whole guide; `python -m tabkit compare` reproduces the
 # comparison.
 #
-# **Next:** [06 · What net1 learned](06_what_net1_learned.ipynb) asks why net1 reads a mixture as
-# *another* category, and what its tables hold.
+# ## Quiz
+#
+# Three questions; each answer gets its reason. **Next:** [06 · What net1
+# learned](06_what_net1_learned.ipynb) asks why net1 reads a mixture as *another* category, and what
+# its tables hold.
+
+# %%
+quiz("05")

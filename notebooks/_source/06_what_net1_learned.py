@@ -31,7 +31,7 @@ import torch
 
 import tabkit
 from tabkit import compare, inspection, plots, widgets
-from tabkit.lesson import SEED, check, claim, kept, predict, short
+from tabkit.lesson import SEED, check, claim, kept, predict, quiz, short
 
 # %% [markdown]
 # ## The question
@@ -76,7 +76,12 @@ near.join(data.truth["dest"]["dest_name"], on="neighbour")
 # one seed to another, on average?
 
 # %%
-guess = predict("How many of five neighbours stay from seed to seed?", None, options=range(6))
+guess = predict(
+    "06.a",
+    "How many of five neighbours stay from seed to seed?",
+    options=range(6),
+    reread="The question",
+)
 
 # %%
 tables = [inspection.category_vectors(n, data, "dest") for n in nets]
@@ -188,7 +193,12 @@ plots.scores(scores[scores["truth"] != "frequency"])
 
 # %%
 options = ["the map", "mostly the distance from New York"]
-guess = predict("What does net1 know of the destinations?", None, options=options)
+guess = predict(
+    "06.b",
+    "What does net1 know of the destinations?",
+    options=options,
+    reread="Structure or accident?",
+)
 
 # %%
 km, home = (truths["dest"][n] for n in ("great circle (km)", "distance from New York (km)"))
@@ -386,5 +396,10 @@ claim(
 # `python benchmarks/inspection.py` measures all of this with full training, five seeds, on flights
 # and planted rows.
 #
-# **Next:** [07 · Where predictions land](07_where_predictions_land.ipynb) asks whether net0's rows
-# are like real ones.
+# ## Quiz
+#
+# Three questions; each answer gets its reason. **Next:** [07 · Where predictions
+# land](07_where_predictions_land.ipynb) asks whether net0's rows are like real ones.
+
+# %%
+quiz("06")

@@ -28,7 +28,7 @@ import pandas as pd
 
 import tabkit
 from tabkit import compare, decode, estimators, fit_encoder, fit_predictor, inspection, plots
-from tabkit.lesson import SEED, check, claim, kept, predict, short
+from tabkit.lesson import SEED, check, claim, kept, predict, quiz, short
 from tabkit.nets import encode_rows
 
 # %% [markdown]
@@ -70,7 +70,10 @@ pd.concat({name: frame.iloc[0] for name, frame in frames.items()}, axis=1).head(
 
 # %%
 guess = predict(
-    "Columns in which straight-through beats the most frequent", None, options=range(12)
+    "07.a",
+    "In how many columns does straight-through beat the most frequent?",
+    options=range(12),
+    reread="The question",
 )
 
 # %%
@@ -148,7 +151,9 @@ ends.dropna().nlargest(4, "share of predictions").round(2)
 
 # %%
 options = ["all three are told", "the labelled one passes (below .6)", "all pass"]
-second = predict("A classifier looks at the rows:", None, options=options)
+second = predict(
+    "07.b", "A classifier looks at the rows:", options=options, reread="Told from true rows?"
+)
 
 # %%
 told = {name: compare.two_sample(true, found, seed=SEED).accuracy for name, found in rows.items()}
@@ -220,7 +225,7 @@ def together(weight):
 
 # %%
 options = ["the rows get better", "net1 gets worse at its job", "both", "neither"]
-third = predict("With net0's loss times 10, against net1 first:", None, options=options)
+third = predict("07.c", "With net0's loss times 10, against net1 first:", options=options)
 
 # %%
 pairs = {"net1 first": net1_first(), "weight 1": together(1.0), "weight 10": together(10.0)}
@@ -372,5 +377,11 @@ claim(
 # labels a weight, and let a classifier judge. If net1 is given, leave it alone; if you train both,
 # a weight of about 1 brings argmax rows near the limit.
 #
-# **Next:** [08 · As fast as a plain MLP](08_as_fast_as_a_plain_mlp.ipynb) asks what soft categories
-# cost, and how to lay out many columns.
+# ## Quiz
+#
+# Three questions; each answer gets its reason. **Next:** [08 · As fast as a plain
+# MLP](08_as_fast_as_a_plain_mlp.ipynb) asks what soft categories cost, and how to lay out many
+# columns.
+
+# %%
+quiz("07")

@@ -31,7 +31,7 @@ from torch.nn.functional import one_hot, scaled_dot_product_attention
 
 import tabkit
 from tabkit import decoders, plots, ruler
-from tabkit.lesson import SEED, check, claim, predict, short
+from tabkit.lesson import SEED, check, claim, predict, quiz, short
 from tabkit.nets import encode_rows, folded
 
 torch.set_num_threads(1)
@@ -125,7 +125,12 @@ except tabkit.DataError as error:
 # Which is the fastest for 50 columns?
 
 # %%
-guess = predict("Which layout is fastest?", None, options=list(ruler.LAYOUTS))
+guess = predict(
+    "08.a",
+    "Which layout is fastest for 50 columns?",
+    options=list(ruler.LAYOUTS),
+    reread="The layouts",
+)
 
 
 # %%
@@ -468,8 +473,6 @@ claim(
     "All layouts agree; block-diagonal multiplies 50 times as much as slices.",
     farthest < 1e-5 and multiplied["block_diagonal"] == 50 * multiplied["slices"],
 )
-
-# %%
 claim(
     "Folding is exact, and saves multiplications for wide embeddings, not for narrow ones.",
     fold_error < 1e-5 and counts.loc[["D = 2", "D = 64"], "goes"].to_list() == ["apart", "folded"],
@@ -515,5 +518,11 @@ claim(
 #
 # `make bench` measures all the rest at length; `benchmarks/results` keeps what it found.
 #
-# **Next:** [09 · Your own net and table](09_your_own_net_and_table.ipynb) takes a net that somebody
-# else wrote, and a CSV file, and asks which way is best for them.
+# ## Quiz
+#
+# Three questions; each answer gets its reason. **Next:** [09 · Your own net and
+# table](09_your_own_net_and_table.ipynb) takes a net that somebody else wrote, and a CSV file, and
+# asks which way is best for them.
+
+# %%
+quiz("08")

@@ -34,7 +34,7 @@ from rtdl_revisiting_models import FTTransformer
 
 import tabkit
 from tabkit import compare, decode, fit_predictor, plots
-from tabkit.lesson import SEED, check, claim, predict, short
+from tabkit.lesson import SEED, check, claim, predict, quiz, short, summary
 from tabkit.simplex import one_hot
 
 # %% [markdown]
@@ -89,8 +89,6 @@ theirs = FTTransformer(
     d_out=2,
     **(FTTransformer.get_default_kwargs(n_blocks=1) | sizes),
 )
-
-# %%
 optimizer = torch.optim.AdamW(theirs.parameters(), lr=3e-3)
 
 
@@ -172,7 +170,10 @@ except tabkit.NotFollowed as error:
 
 # %%
 guess = predict(
-    "Which decoder wins on this net?", None, options=["argmax", "table", "first_layer", "search"]
+    "09.a",
+    "Which decoder wins on this net?",
+    options=["argmax", "table", "first_layer", "search"],
+    reread="Which way is best for this net?",
 )
 
 # %%
@@ -351,6 +352,19 @@ claim("What is fixed is fixed.", set(from_jfk["origin"]) == {"JFK"})
 # So do not ask which estimator is best. Soften your net, read your table, and let them answer; then
 # say what was decoded by what, and how far that is above the limit.
 #
+# ## Quiz
+
+# %%
+quiz("09")
+
+# %% [markdown]
+# **The whole course.** What you predicted, what came out, and what to read again. With your name,
+# as in `summary("Ada")`, it is written to a file to hand in, too.
+
+# %%
+summary()
+
+# %% [markdown]
 # **Where to go from here.** That was the course: codes, simplexes, a loss behind net1, decoders,
 # estimators, what net1 learned, where predictions land, the bill, and your own net. The pages in
 # `docs` go on where it stops: [your own net](../docs/your_own_net.md),

@@ -1,3 +1,4 @@
+from .answers import class_answers as class_answers
 from .answers import frontier as frontier
 from .answers import ranks as ranks
 from .maps.chooser import category_maps as category_maps

@@ -1,13 +1,16 @@
 """Figures of what is best: ranks, and rows that are right for net1 and plausible."""
 
+from textwrap import fill, shorten
+
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from tabkit.compare import Ranks
 from tabkit.compare.comparison.ranks import ALPHA
 from tabkit.extras import imports_for
-from tabkit.plots.palette import AMBER, BLUE, GREEN, GREY, INK, ORANGE, PINK, SKY
-from tabkit.plots.panels import ROUND, legend_above, number_logs, panels_of
+from tabkit.plots.palette import AMBER, BLUE, FAINT, GREEN, GREY, INK, ORANGE, PINK, SKY
+from tabkit.plots.panels import ROUND, legend_above, number_logs, panels_of, share_limits
 from tabkit.plots.picture import Picture, check_columns, literal
 from tabkit.plots.results import CLOSE, DECODED, WIDE
 
@@ -76,3 +79,38 @@ def ranks(found: Ranks) -> Picture:
     order = "; ".join(f"{way} {mean:.1f}" for way, mean in found.mean.items())
     tied = ", ".join(found.best[1:]) or "none"
     return Picture(figure, f"Mean ranks, best first: {order}. Not parted from the first: {tied}.")
+
+
+def class_answers(found: pd.DataFrame) -> Picture:
+    """Who in a class said what: a panel for each question, a bar for each answer; blue is right.
+
+    `found`: as `tabkit.lesson.collected` returns it.
+
+    Raises ValueError if a column is missing, or there is no row.
+    """
+    check_columns(found, ["reader", "name", "question", "said", "truth"])
+    questions = list(found.groupby("name", sort=True))
+    figure, axes = panels_of(len(questions), width=4.6, height=1.7, columns=2)
+    told = [who_said_what(ax, *question) for ax, question in zip(axes, questions, strict=True)]
+    share_limits(axes, "x")
+    return Picture(figure, f"What readers said. {' '.join(told)}")
+
+
+def who_said_what(ax: Axes, name: str, found: pd.DataFrame) -> str:
+    """Draws the answers to one question, right ones first; returns them in words."""
+    said = {truth: [] for truth in found["truth"].unique()}
+    right = len(said)
+    said |= found.groupby("said")["reader"].apply(list).to_dict()
+    counts = [len(readers) for readers in said.values()]
+    colours = [SKY if place < right else FAINT for place in range(len(said))]
+    ax.barh(range(len(said)), counts, color=colours)
+    for place, readers in enumerate(said.values()):
+        ax.text(0.05, place, literal(shorten(", ".join(readers), 60)), fontsize=7, va="center")
+    counted = [f"{shorten(answer, 28)} ({n})" for answer, n in zip(said, counts, strict=True)]
+    ax.set_yticks(range(len(said)), map(literal, counted), fontsize=8)
+    ax.set_xticks([])
+    ax.invert_yaxis()
+    asked = found["question"].iloc[0]
+    ax.set_title(literal(fill(f"{name}: {asked}", 60)), fontsize=8.5, loc="left")
+    named = (f"{answer!r}: {', '.join(readers) or 'nobody'}" for answer, readers in said.items())
+    return f"{name}: {asked} {'; '.join(named)}. Right: {', '.join(list(said)[:right])}."

@@ -15,3 +15,8 @@ for (const slider of this.closest('.tabkit-widget').querySelectorAll('.widget-sl
   const shown = slider.querySelector('.widget-readout')?.textContent;
   if (shown) handle?.setAttribute('aria-valuetext', shown);
 }
+// Radio buttons are a group without a name; the question is the title of their empty label.
+for (const group of this.closest('.tabkit-widget').querySelectorAll('.widget-radio-box')) {
+  group.setAttribute('role', 'radiogroup');
+  group.setAttribute('aria-label', group.previousElementSibling.title);
+}
