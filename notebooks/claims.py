@@ -7,7 +7,7 @@
 A seed is that of the split, of every net, batch and pair. Each seed has a folder in runs/claims and
 goes through the course there in its order, so that later notebooks take up what earlier ones kept.
 A notebook whose code has not changed since it was run is not run again. Seeds run side by side, one
-on each core. With all five seeds and all notebooks, the table goes to notebooks/claims.csv.
+on each core. What all five seeds found goes to notebooks/claims.csv.
 """
 
 import argparse
@@ -71,6 +71,14 @@ def table(found: pd.DataFrame) -> pd.DataFrame:
     return wide.reset_index()
 
 
+def keep(wide: pd.DataFrame) -> None:
+    """Puts claims into the kept table, in place of all that it has of their notebooks."""
+    kept = pd.read_csv(KEPT, dtype={"notebook": str})
+    kept = kept[~kept["notebook"].isin(wide["notebook"])]
+    whole = pd.concat([kept, wide]).sort_values("notebook", kind="stable")
+    whole.to_csv(KEPT, index=False)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs what is asked for; returns 1 if a claim fails."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -88,8 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(failed.to_string(index=False) if len(failed) else "", end="\n" * bool(len(failed)))
     minutes = found.groupby("notebook")["seconds"].first() / 60
     print("minutes on one core:", ", ".join(f"{n} {m:.1f}" for n, m in minutes.items()))
-    if set(asked.seeds) == set(SEEDS) and not asked.notebooks:
-        wide.to_csv(KEPT, index=False)
+    if set(asked.seeds) == set(SEEDS):
+        keep(wide)
     return int(len(failed) > 0)
 
 

@@ -268,8 +268,7 @@ often.pivot(index="estimator", columns="budget", values="test_decoded").round(2)
 #
 # `tau` of straight-through Gumbel is a *surrogate* temperature: the forward sample does not depend
 # on it, only the pretended gradient does. Before you turn it: as tau falls, does the bias fall,
-# does the variance, or neither? Then try `gumbel_rao` in its place. Below the dial stands the same
-# in a picture.
+# does the variance, or neither? Then try `gumbel_rao` in its place.
 
 # %%
 dial = widgets.gradient_explorer(toy_logits, toy_objective, toy.schema.cardinalities)
@@ -277,6 +276,12 @@ dial
 
 # %%
 dial.twin()
+
+# %%
+turned = {f"tau {tau}": estimators.make("straight_through_gumbel", tau=tau) for tau in (0.25, 2.0)}
+options = {"draws": short(200, 40)}
+dialled = ruler.measure(turned, toy_logits, toy_objective, toy.schema.cardinalities, **options)
+dialled[["squared_bias", "variance", "cosine"]].round(2)
 
 # %% [markdown]
 # A cold surrogate has less bias and far more variance; a hot one the reverse.
@@ -371,6 +376,23 @@ claim(
     (unbiased["squared_bias"] / unbiased["squared_bias_se"]).max(),
     at_most=4,
 )
+others = once.drop("softmax")
+claim(
+    "Of those that ask net1 once, the softmax's single draw points best: its cosine less the next",
+    once["cosine"]["softmax"] - others["cosine"].max(),
+    at_least=0.05,
+)
+claim(
+    "It is about as biased as any of them: squared bias over the largest of the others'.",
+    once["squared_bias"]["softmax"] / others["squared_bias"].max(),
+    at_least=0.8,
+)
+both = others.loc["reinmax"] / others.loc["straight_through_gumbel"]
+claim("ReinMax has less bias than straight-through Gumbel ...", both["squared_bias"], at_most=0.5)
+claim("... and scatters more.", both["variance"], at_least=1.5)
+colder = dialled.loc["tau 0.25"] / dialled.loc["tau 2.0"]
+claim("A cold surrogate has less bias than a hot one ...", colder["squared_bias"], at_most=0.5)
+claim("... and far more variance.", colder["variance"], at_least=5)
 
 # %%
 own, other = (on_flights["cosine"][f"at {name}", "softmax"] for name in net0s)

@@ -364,11 +364,32 @@ claim(
     at_least=0.9,
 )
 claim("... and much less in the table.", by_view["dest", "table"], at_most=0.6)
+claim(
+    "In the table, most of a destination's neighbours are a seed's: the share that stays.",
+    shared["overlap"],
+    at_most=0.5,
+)
+claim(
+    "Its distances are still much those of the random start (rank correlation).",
+    summary["as_before"]["dest"],
+    at_least=0.5,
+)
+seen = by_view.xs("output", level="view")
+claim(
+    "Behind net1 the seeds agree least about manufacturers: less than about the next.",
+    seen.drop("manufacturer").min() - seen["manufacturer"],
+    at_least=0.0,
+)
 structure = max(p["dest", "great circle (km)"], p["hour", "order"])
 claim(
     "Destinations and hours have structure: q of kilometres and of the clock.",
     structure,
     at_most=0.05,
+)
+claim(
+    "Most of what net1 knows of the map is the distance from New York: left, over all.",
+    left["correlation"] / alone["correlation"],
+    at_most=0.5,
 )
 
 # %%
