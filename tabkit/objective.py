@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -109,17 +110,21 @@ class Objective:
 
         A function of a column and of the categories (B, M) that come in to the losses (B, M).
         """
-        row, places = one_hot(codes, cardinalities, self.dtype), slices(cardinalities)
+        return partial(self._exchanged, one_hot(codes, cardinalities, self.dtype), cardinalities)
 
-        @torch.no_grad()
-        def exchange(column: int, categories: Int64[Tensor, "B M"]) -> Float[Tensor, "B M"]:
-            losses, changed = [], row.clone()
-            for category in categories.split(1, dim=1):
-                changed[:, places[column]] = one_hot(category, [cardinalities[column]], row.dtype)
-                losses.append(self(changed))
-            return torch.stack(losses, dim=1)
-
-        return exchange
+    @torch.no_grad()
+    def _exchanged(
+        self,
+        row: Simplex,
+        cardinalities: Sequence[int],
+        column: int,
+        categories: Int64[Tensor, "B M"],
+    ) -> Float[Tensor, "B M"]:
+        losses, changed, place = [], row.clone(), slices(cardinalities)[column]
+        for category in categories.split(1, dim=1):
+            changed[:, place] = one_hot(category, [cardinalities[column]], row.dtype)
+            losses.append(self(changed))
+        return torch.stack(losses, dim=1)
 
     @torch.no_grad()
     def tried(self, codes: Codes, loss: Losses, cardinalities: Sequence[int]) -> Simplex:

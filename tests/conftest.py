@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import shapes  # noqa: F401  (before tabkit: it is what its functions are checked by)
 import torch
 from hypothesis import settings
 from torch import nn

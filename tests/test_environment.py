@@ -14,6 +14,7 @@ from importlib.metadata import distributions, packages_distributions, requires
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -274,11 +275,10 @@ def spins(*words, **environment):
 
 
 @LINUX
-@pytest.mark.parametrize(
-    "start", [["-m", "tabkit"], ["-m", "tabkit.widgets"], ["-c", "import tabkit"]]
-)
+@pytest.mark.parametrize("start", ["tabkit", "tabkit.widgets"])
 def test_waiting_threads_sleep_however_a_start_is_made(start):
-    assert spins(*start, "--help") == {"1000"}
+    """Both import tabkit first, as whoever imports it does."""
+    assert spins("-m", start, "--help") == {"1000"}
 
 
 @LINUX
@@ -287,11 +287,17 @@ def test_what_the_environment_says_stays():
     assert spins("-c", "import tabkit", OMP_WAIT_POLICY="passive") == {"0"}
 
 
-LATE = """import os, torch, warnings
-os.getloadavg = lambda: ({load}, 0, 0)
+CROWDED = """import os, torch
+os.getloadavg = lambda: (3.0, 0, 0)
 os.sched_getaffinity = lambda _: range(4)
-torch.set_num_threads({threads})
+torch.set_num_threads(2)
 import tabkit, tabkit.openmp"""
+
+
+@LINUX
+def test_where_it_is_too_late_a_sentence_says_what_to_set():
+    """Once, and never as an error."""
+    assert python("-W", "error", "-c", CROWDED).stderr == tabkit.openmp.LATE + "\n"
 
 
 @LINUX
@@ -303,13 +309,21 @@ import tabkit, tabkit.openmp"""
         (1.0, 4, {}, True),
         (9.0, 1, {}, False),
         (9.0, 4, {"GOMP_SPINCOUNT": "1000"}, False),
+        (9.0, 4, {"OMP_WAIT_POLICY": "passive"}, False),
     ],
 )
-def test_where_it_is_too_late_a_sentence_says_what_to_set(load, threads, environment, said):
-    """Once, only where other programs want the cores, and never as an error."""
-    code = LATE.format(load=load, threads=threads)
-    found = python("-W", "error", "-c", code, **environment).stderr
-    assert found == (tabkit.openmp.LATE + "\n") * said
+def test_it_is_said_where_other_programs_want_the_cores(
+    load, threads, environment, said, monkeypatch, caplog
+):
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0, 0))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(4))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    tabkit.openmp.settle()
+    assert caplog.messages == [tabkit.openmp.LATE] * said
 
 
 def test_a_wheel_carries_the_data(tmp_path):

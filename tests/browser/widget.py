@@ -40,6 +40,7 @@ WATCH = """(widget, shown) => {
     observer.observe(widget, {childList: true, subtree: true});
 }"""
 PICTURE = "svg[role=img]"
+FEW = 4  # keys
 PLACE = """(root, picture) => {
     const {x, y, width, height} = root.querySelector(picture).getBoundingClientRect();
     return {x, y, width, height};
@@ -157,8 +158,9 @@ class Widget:
         """Median milliseconds from a key on a control to the frame with the new picture.
 
         Or with whatever else is `shown` that is new. Printed, and added to the file that
-        TABKIT_LATENCY names.
+        TABKIT_LATENCY names; where it names none, a few of the keys show that there is an answer.
         """
+        keys = keys if os.environ.get("TABKIT_LATENCY") else keys[:FEW]
         self.root.evaluate(WATCH, shown)
         for number, key in enumerate(keys):
             self.press(name, key)
