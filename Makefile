@@ -24,7 +24,7 @@ INSTALLED = $(VENV)/.installed
 help:
 	@echo "make env        build the environment in $(VENV)"
 	@echo "make lab        open the course in JupyterLab"
-	@echo "make app        open the widgets as one dashboard, on the flights"
+	@echo "make app        open the widgets as a page for a class, on the flights"
 	@echo "make test       check the style and pass all tests"
 	@echo "make claims     the notebooks' claims from five seeds, an hour; picked up (CLAIMS='--seeds 0 1')"
 	@echo "make sources    fetch the packages that some tables are built from, to build/sources"

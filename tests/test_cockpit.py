@@ -12,8 +12,8 @@ import torch
 
 from tabkit import RowEncoder, RowPredictor, estimators, fit_predictor, widgets
 from tabkit.plots.training import ends, style
+from tabkit.widgets.cockpit.trainings import MOST_ROWS, Training, check_length, trainable
 from tabkit.widgets.explorer import log_slider
-from tabkit.widgets.trainings import MOST_ROWS, Training, check_length, trainable
 
 PATIENCE = 20  # seconds; only a run that never ends meets it
 STOP = 5  # seconds
@@ -55,7 +55,9 @@ def train(widget):
 
 
 def words(widget):
-    return unescape(re.search(r'aria-label="([^"]*)"', widget.picture.value).group(1))
+    """The picture's description, or the words in its place."""
+    found = re.search(r'aria-label="([^"]*)"', widget.picture.value)
+    return unescape(found.group(1) if found else widget.picture.value)
 
 
 def test_a_run_trains_the_net0_that_its_code_says(made, net1, dataset):

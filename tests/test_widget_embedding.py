@@ -116,7 +116,7 @@ def test_the_mixture_walks_straight_from_one_to_the_other(view, widget):
     for share in (0.0, 0.25, 1.0):
         choose(widget, share=share)
         places.append(dot(widget))
-        assert f"The black dot is the mixture: {share:.0%} 3." in words(widget)
+        assert f"The dot on the dashed line is the mixture: {share:.0%} 3." in words(widget)
     start, quarter, end = places
     np.testing.assert_allclose(quarter, start + 0.25 * (end - start), atol=0.02)
     np.testing.assert_allclose(start, mark(widget, "category"), atol=0.02)

@@ -251,19 +251,13 @@ print(f"relaxed {cold.test.relaxed:.2f}, decoded {cold.test.decoded:.2f}, gap {c
 triangle = widgets.simplex_explorer(trained["softmax"].net0, net1, data, column="origin")
 triangle
 
-# %%
-triangle.twin()
-
 # %% [markdown]
-# Last, train while you watch: press *start*, see the gap open, and turn `tau` on the way. The
-# picture shows such a run, left alone.
+# Last, train while you watch: press *start*, see the gap open, and turn `tau` on the way. (On a
+# page without a kernel you see such a run, left alone.)
 
 # %%
 cockpit = widgets.training_cockpit(net1, data, estimator="softmax", steps=short(300))
 cockpit
-
-# %%
-cockpit.twin()
 
 # %% [markdown]
 # ## Exercises

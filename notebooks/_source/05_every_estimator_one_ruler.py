@@ -275,9 +275,6 @@ dial = widgets.gradient_explorer(toy_logits, toy_objective, toy.schema.cardinali
 dial
 
 # %%
-dial.twin()
-
-# %%
 turned = {f"tau {tau}": estimators.make("straight_through_gumbel", tau=tau) for tau in (0.25, 2.0)}
 options = {"draws": short(200, 40)}
 dialled = ruler.measure(turned, toy_logits, toy_objective, toy.schema.cardinalities, **options)

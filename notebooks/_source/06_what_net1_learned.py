@@ -281,9 +281,6 @@ pd.DataFrame(after).loc[["overlap", "chance", "distance_correlation", "fit"]].ro
 walk = widgets.embedding_explorer(net1, data, column="dest", category="BOS", other="LAX", share=0.5)
 walk
 
-# %%
-walk.twin()
-
 # %% [markdown]
 # ## Exercises
 #

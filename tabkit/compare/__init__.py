@@ -10,7 +10,7 @@ from tabkit.compare.comparison import (
     sweep_text,
     whole,
 )
-from tabkit.compare.limit import fit_limit
+from tabkit.compare.limit import fit_limit, limit_losses
 from tabkit.compare.plausible import TwoSample, two_sample
 from tabkit.compare.recommending import check_budget, recommend
 from tabkit.compare.scores import (
@@ -45,6 +45,7 @@ __all__ = [
     "ends_of",
     "fit_limit",
     "kept_comparison",
+    "limit_losses",
     "pair_distances",
     "parse_spec",
     "random_row_loss",

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from tabkit.data import Dataset
@@ -57,6 +58,13 @@ def fit_limit(
 
     run = {"steps": steps, "lr": lr, "seed": seed, "checkpoint": None, "capture": capture}
     return Fit("fit_limit", {"limit": net}, dataset, prepare, {"batch": batch}, **run)
+
+
+@torch.no_grad()
+def limit_losses(limit: Any, net1: Any, dataset: Dataset, index: Tensor) -> Float[Tensor, " R"]:
+    """What the net that `fit_limit` trained loses at the rows of `index`."""
+    signal, distance = distance_at(Distances(net1, dataset), net1, dataset, index)
+    return distance.squared(limit(signal))
 
 
 def distance_at(

@@ -4,7 +4,14 @@ from tabkit.inspection.landings import Landing, landing, reach
 from tabkit.inspection.mixtures import Mixture, mix, walk
 from tabkit.inspection.neighbours import distances, nearest, neighbours
 from tabkit.inspection.projection import Projection, project
-from tabkit.inspection.rows import PredictedRow, doubtful, predicted_row, problem_of
+from tabkit.inspection.rows import (
+    DecodedRow,
+    PredictedRow,
+    decoded_row,
+    doubtful,
+    predicted_row,
+    problem_of,
+)
 from tabkit.inspection.scores import truth_score, truth_scores
 from tabkit.inspection.stability import (
     agreement,
@@ -22,6 +29,7 @@ __all__ = [
     "Vectors",
     "agreement",
     "category_vectors",
+    "decoded_row",
     "distances",
     "known_truths",
     "landing",

@@ -11,13 +11,14 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from tabkit.data import Dataset
-from tabkit.decoders import decoder_of, handed_over
+from tabkit.decoders import decoder_of, handed_over, possible
 from tabkit.inspection.vectors import choose_of, find_column
 from tabkit.nets import SquaredDistance, encode_rows
 from tabkit.objective import Function
 from tabkit.schema import Category, Continuous, DataError, Schema
 from tabkit.simplex import argmax, blocks, softmax
 
+BY = ("argmax", "table", "first_layer", "search")  # decoders of one row, each quick
 JOINT_TABLE = 1_000  # rows, all of which an exact gradient tries: 0.3 s
 Problem = tuple[Tensor, Function, tuple[int, ...], tuple[tuple[str, ...], ...]]
 
@@ -93,6 +94,68 @@ def predicted_row(net0: Any, net1: Any, dataset: Dataset, row: int = 0) -> Predi
         loss.item(),
         pd.DataFrame({"distance": distances, "change": distances - loss.item()}, index=labels),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class DecodedRow:
+    """The hard rows that decoders make of what net0 hands over for one row.
+
+    Attributes
+    ----------
+    labels : by categorical column, the category that is `true`, and that of each decoder
+    losses : squared distance behind net1 to the true row, of the `mixture` and by decoder
+    missing : by decoder that this net1 cannot do, why, in a sentence
+    """
+
+    labels: pd.DataFrame
+    losses: pd.Series
+    missing: Mapping[str, str]
+
+    @property
+    def changed(self) -> pd.Series:
+        """By decoder, the number of categories that differ from those of the argmax."""
+        hard = self.labels.drop(columns="true")
+        return hard.ne(hard["argmax"], axis=0).sum()
+
+
+@torch.no_grad()
+def decoded_row(
+    net0: Any, net1: Any, dataset: Dataset, row: int = 0, *, estimator: str = "softmax"
+) -> DecodedRow:
+    """A test row, by its position among them, decoded by argmax, table, first layer and search.
+
+    `estimator`: what net0 was trained with, as in `tabkit.decode`. Raises ValueError if there is
+    no such test row.
+
+    Examples
+    --------
+    >>> from tabkit import RowEncoder, RowPredictor, freeze, planted
+    >>> data = planted(300, categorical=2, continuous=1)
+    >>> net1 = freeze(RowEncoder(data.schema))
+    >>> decoded_row(RowPredictor(data.signal.shape[1], net1), net1, data).losses.index.tolist()
+    ['mixture', 'argmax', 'table', 'first_layer', 'search']
+    """
+    index = check_row(dataset, row)
+    truth = dataset.rows[index]
+    handed = handed_over(net0, dataset.signal[index], net1, estimator=estimator)
+    objective = SquaredDistance(net1, handed.continuous, encode_rows(net1, truth))
+    found, missing = {"true": truth.codes}, {}
+    losses = {"mixture": objective.squared(handed.output).item()}
+    for name in BY:
+        try:
+            found[name] = decoder_of(name)(handed).codes
+            losses[name] = objective.hard(found[name], handed.cardinalities).item()
+        except TypeError as error:
+            if name in possible(net1):
+                raise
+            missing[name] = str(error)
+    specs = dataset.schema.categorical
+    labels = {
+        n: [c.labels[k] for c, k in zip(specs, codes[0].tolist(), strict=True)]
+        for n, codes in found.items()
+    }
+    columns = pd.Index([spec.name for spec in specs], name="column")
+    return DecodedRow(pd.DataFrame(labels, columns), pd.Series(losses, name="loss"), missing)
 
 
 def check_row(dataset: Dataset, row: int) -> Int64[Tensor, "1"]:

@@ -1,4 +1,5 @@
 from .answers import class_answers as class_answers
+from .answers import decoded as decoded
 from .answers import frontier as frontier
 from .answers import ranks as ranks
 from .maps.chooser import category_maps as category_maps

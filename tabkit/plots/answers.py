@@ -1,10 +1,12 @@
-"""Figures of what is best: ranks, and rows that are right for net1 and plausible."""
+"""Figures of what is best: decoders, ranks, and rows that are right for net1 and plausible."""
 
+from collections.abc import Mapping
 from textwrap import fill, shorten
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from tabkit.compare import Ranks
 from tabkit.compare.comparison.ranks import ALPHA
@@ -19,6 +21,40 @@ ALONG = {
     "told_apart": "told from true rows: share right",
 }
 COLOURS = (BLUE, ORANGE, GREEN, PINK, AMBER, SKY)
+
+
+def decoded(losses: pd.Series, means: Mapping[str, float], rows: int) -> Picture:
+    """What a row costs by each decoder, and beside it the means of so many rows.
+
+    Always of one size, so that a page may show one row after the other.
+
+    `losses`: of one row, by ``mixture``, decoder, and ``limit`` if it is known. `means`: the same
+    of many rows; empty while they are not known.
+    """
+    figure = Figure(figsize=(7.6, 2.6), dpi=80, facecolor="white")
+    places = {0.14: losses, 0.6: pd.Series(dict(means), index=losses.index, dtype=float)}
+    for (left, own), title in zip(
+        places.items(), ("this row", f"mean of {rows} rows"), strict=True
+    ):
+        if own.isna().all():
+            figure.text(left, 0.5, "the means and the limit\nare being measured", fontsize=11)
+            continue
+        ax, at = figure.add_axes((left, 0.2, 0.38, 0.68)), -np.arange(len(own))
+        colours = [{"mixture": GREY, "limit": GREEN}.get(name, BLUE) for name in own.index]
+        ax.hlines(at, 0, own, colors=colours, linewidth=13)
+        names = [literal(name.replace("_", " ")) for name in own.index]
+        ax.set_yticks(at, names if own is losses else [""] * len(at), fontsize=11)
+        if "limit" in own:
+            ax.axvline(own["limit"], color=GREEN, linestyle="--")
+        ax.set(xlim=(0, 1.06 * max(own.max(), 1e-9)), ylim=(0.6 - len(at), 0.6))
+        ax.set_title(title, fontsize=11, loc="left")
+        ax.spines[["top", "right"]].set_visible(False)
+    figure.text(0.14, 0.02, "squared distance behind net1 to the true row", fontsize=10)
+    told = (
+        f"{name} {loss:.3f}" + (f" (mean {means[name]:.3f})" if name in means else "")
+        for name, loss in losses.items()
+    )
+    return Picture(figure, f"Loss of one row behind net1: {', '.join(told)}.")
 
 
 def frontier(summary: pd.DataFrame) -> Picture:

@@ -71,7 +71,7 @@ def gradient(found: Gradients, labels: Sequence[str], *, row: int, first: int) -
     `labels`: the column's categories; those with the longest gradient are shown. `row`: which row
     of the logits. `first`: where the column's block begins in the logits.
     """
-    figure = Figure(figsize=(8.2, 3.6), dpi=80, facecolor="white")
+    figure = Figure(figsize=(7.4, 4.8), dpi=80, facecolor="white")
     ax = figure.add_axes((0, 0, 1, 1))
     words, tilt = _draw(ax, found, labels, row, first)
     ax.locator_params(axis="y", nbins=6)

@@ -25,12 +25,12 @@ def simplex(mixture: Mixture, labels: Sequence[str], *, truth: int | None = None
 
     `truth`: the code of the row's own category, marked.
     """
-    figure = Figure(figsize=(8.2, 3.4), dpi=80, facecolor="white")
+    figure = Figure(figsize=(7.0, 5.0), dpi=80, facecolor="white")
     three = len(labels) == 3
-    bars = figure.add_axes((0.2, 0.14, 0.36 if three else 0.72, 0.74))
-    _bars(bars, mixture, labels, truth)
+    bars = figure.add_axes((0.19, 0.14, 0.34 if three else 0.76, 0.76))
+    _bars(bars, mixture, labels, truth, wide=True)
     if three:
-        _triangle(figure.add_axes((0.62, 0.04, 0.36, 0.86)), mixture, labels)
+        _triangle(figure.add_axes((0.56, 0.02, 0.43, 0.9)), mixture, labels)
     bars.set_title(literal(_summary(mixture, labels)), fontsize=10, loc="left")
     return Picture(figure, f"Simplex of {len(labels)} categories. {_words(mixture, labels, truth)}")
 
@@ -48,22 +48,27 @@ def simplexes(
     return Picture(figure, " ".join(parts))
 
 
-def share_bars(ax: Axes, shares: pd.Series, *, true: int | None, room: int) -> None:
+def share_bars(
+    ax: Axes, shares: pd.Series, *, true: int | None, room: int, width: float | int = 9
+) -> None:
     """Shares by name, one of them the true one; there is room for as many bars: nothing jumps."""
     places = -np.arange(len(shares))
     colours = [ORANGE if k == true else BLUE for k in range(len(shares))]
-    ax.hlines(places, 0, shares, colors=colours, linewidth=9)
+    ax.hlines(places, 0, shares, colors=colours, linewidth=width)
     names = [f"{name} (true)" if k == true else name for k, name in enumerate(shares.index)]
     ax.set_yticks(places, [literal(name) for name in names])
     ax.set(xlim=(0, 1), ylim=(0.8 - room, 0.8))
     ax.spines[["top", "right"]].set_visible(False)
 
 
-def _bars(ax: Axes, mixture: Mixture, labels: Sequence[str], truth: int | None) -> None:
+def _bars(
+    ax: Axes, mixture: Mixture, labels: Sequence[str], truth: int | None, *, wide: bool = False
+) -> None:
     codes = np.argsort(-mixture.simplex.numpy(), kind="stable")[:BARS].tolist()
     shares = pd.Series(mixture.simplex.numpy()[codes], [labels[k] for k in codes])
     true = codes.index(truth) if truth in codes else None
-    share_bars(ax, shares, true=true, room=min(BARS, len(labels)))
+    room = min(BARS, len(labels))
+    share_bars(ax, shares, true=true, room=room, width=16 if wide and room <= FEW else 9)
     ax.set_xlabel("share", fontsize=9)
 
 
@@ -144,9 +149,9 @@ def distance_bars(row: PredictedRow, overruled: Sequence[str] = ()) -> str:
     longest = max(*bars.values(), 1e-12)
     lines = [
         f'<text x="0" y="{y}" font-size="12" fill="{INK}">{name}</text>'
-        f'<rect x="90" y="{y - 10}" width="{300 * value / longest:.1f}" height="11" '
+        f'<rect x="90" y="{y - 10}" width="{200 * value / longest:.1f}" height="11" '
         f'fill="{colour}"/>'
-        f'<text x="{96 + 300 * value / longest:.1f}" y="{y}" font-size="12" fill="{INK}">'
+        f'<text x="{96 + 200 * value / longest:.1f}" y="{y}" font-size="12" fill="{INK}">'
         f"{value:.3f}</text>"
         for (name, value), colour, y in zip(
             bars.items(), (GREY, BLUE, ORANGE), (32, 50, 68), strict=False
@@ -154,9 +159,8 @@ def distance_bars(row: PredictedRow, overruled: Sequence[str] = ()) -> str:
     ]
     title = "Squared distance behind net1 to the true row"
     return (
-        f'<svg role="img" aria-label="{html.escape(distance_words(row, overruled))}" width="470" '
-        f'height="76" viewBox="0 0 470 76" font-family="sans-serif" '
-        f'style="background:#fff;max-width:100%">'
+        f'<svg role="img" aria-label="{html.escape(distance_words(row, overruled))}" width="360" '
+        f'height="76" viewBox="0 0 360 76" font-family="sans-serif" style="max-width:360px">'
         f'<text x="0" y="14" font-size="12" font-weight="bold" fill="{INK}">{title}</text>'
         f"{''.join(lines)}</svg>"
     )

@@ -1,5 +1,6 @@
 from .cockpit import Cockpit as Cockpit
 from .cockpit import training_cockpit as training_cockpit
+from .decoders import decoder_explorer as decoder_explorer
 from .dials import gradient_explorer as gradient_explorer
 from .dials import simplex_explorer as simplex_explorer
 from .embedding import embedding_explorer as embedding_explorer

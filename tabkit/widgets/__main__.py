@@ -25,7 +25,10 @@ with imports_for("the app"):
     from traitlets.config import Config
 
 SHARE = Path(__file__).parent / "share"
-CELL = "from tabkit.widgets.app import page\npage(get_ipython(), {folder!r}, **{sizes})"
+CELL = """import sys
+sys.path.insert(0, {here!r})
+from tabkit.widgets.app import page
+page(get_ipython(), {folder!r}, **{options})"""
 # Voila's bundle is older than our Lab: other extensions would not load, and say so in the page.
 EXTENSIONS = ["@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8"]
 KERNELS = {
@@ -56,6 +59,8 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--pages", type=int, default=4, help="open at the same time, at most (4)")
     nets = {"type": Path, "default": Path("runs/app"), "help": "of the trained nets (runs/app)"}
     found.add_argument("--folder", **nets)
+    own = "your nets in place of those: a function that returns (net0 or None, net1, data)"
+    found.add_argument("--net", default="", metavar="MODULE:FUNCTION", help=own)
     sizes = found.add_argument_group("for a quick look, with a folder of its own")
     sizes.add_argument("--rows", type=int, default=0, help="a random subset of so many flights")
     sizes.add_argument("--encoder-steps", type=int, default=1500, help="of net1 (1500)")
@@ -63,9 +68,10 @@ def parser() -> argparse.ArgumentParser:
     return found
 
 
-def write_page(folder: Path, nets: Path, sizes: dict[str, int]) -> Path:
-    """The notebook that is served: one cell."""
-    cell = nbformat.v4.new_code_cell(CELL.format(folder=str(nets.resolve()), sizes=sizes))
+def write_page(folder: Path, nets: Path, options: dict[str, Any]) -> Path:
+    """The notebook that is served: one cell, which finds the modules that are found here."""
+    words = CELL.format(here=str(Path.cwd()), folder=str(nets.resolve()), options=options)
+    cell = nbformat.v4.new_code_cell(words)
     kernel = {"name": "python3", "display_name": "Python 3"}
     about = {"kernelspec": kernel, "title": "tabkit"}
     notebook, path = nbformat.v4.new_notebook(cells=[cell], metadata=about), folder / "tabkit.ipynb"
@@ -134,14 +140,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Trains what is missing, then serves."""
     arguments = parser().parse_args(argv)
     need("the app")
-    sizes = {name: getattr(arguments, name) for name in ("rows", "encoder_steps", "steps")}
-    if not (arguments.folder / "net0.pt").exists():
-        from tabkit.widgets.app import ready_nets  # noqa: PLC0415 - heavy, and rarely needed
-
-        ready_nets(arguments.folder, **sizes)
+    options = {name: getattr(arguments, name) for name in ("net", "rows", "encoder_steps", "steps")}
     with tempfile.TemporaryDirectory() as folder:
+        # What is trained behind a net of the reader's is kept while the server lives.
+        nets = Path(folder) / "nets" if arguments.net else arguments.folder
+        if not (nets / "net0_softmax.pt").exists():
+            from tabkit.widgets.app import ready_nets  # noqa: PLC0415 - heavy, and rarely needed
+
+            ready_nets(nets, **options)
         print(f"tabkit's widgets: http://127.0.0.1:{arguments.port} (Ctrl-C ends)", flush=True)
-        notebook = write_page(Path(folder), arguments.folder, sizes)
+        notebook = write_page(Path(folder), nets, options)
         serve(notebook, arguments.port, pages=arguments.pages, browser=not arguments.no_browser)
     return 0
 

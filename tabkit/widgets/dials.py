@@ -19,6 +19,7 @@ from tabkit.nets import has
 from tabkit.objective import Function, Objective
 from tabkit.simplex import blocks, slices
 from tabkit.widgets.explorer import Explorer, Twin, check_range, log_slider, number_field
+from tabkit.widgets.tables import beside, table
 
 MIXED = ("softmax", "gumbel_softmax", "straight_through_gumbel"), (0.25, 1.0, 4.0)  # in a twin
 TAUS = (0.3, 1.0, 3.0)  # in the other's
@@ -73,7 +74,9 @@ def simplex_explorer(
 
     def show(**state: Any) -> str:
         found, labels, truth = mixture(**state)
-        return plots.simplex(found, labels, truth=truth).svg()
+        numbers = simplex_numbers(found, labels, truth)
+        named = table(state["column"], ("what", "value"), numbers)
+        return beside(plots.simplex(found, labels, truth=truth).svg(), named)
 
     def still(**state: Any) -> Twin:
         found = {}
@@ -140,7 +143,10 @@ def gradient_explorer(
 
     def show(row: int, column: int, **state: Any) -> str:
         found = estimated(**state)
-        return plots.gradient(found, known[column], row=row, first=starts[column]).svg()
+        drawn = plots.gradient(found, known[column], row=row, first=starts[column]).svg()
+        names = {"squared_bias": "squared bias", "variance": "variance", "cosine": "cosine"}
+        numbers = [(said, f"{found.measures[name]:.3f}") for name, said in names.items()]
+        return beside(drawn, table("the ruler", ("what", "value"), numbers))
 
     def still(row: int, column: int, **state: Any) -> Twin:
         found = {f"tau {t:g}": estimated(**state | {"tau": t}) for t in TAUS}
@@ -149,6 +155,20 @@ def gradient_explorer(
         return Twin(picture, table[["squared_bias", "variance", "cosine"]].round(2))
 
     return Explorer("gradient_explorer", given, controls, show, height=300, still=still)
+
+
+def simplex_numbers(
+    mixed: inspection.Mixture, labels: Sequence[str], truth: int
+) -> list[tuple[str, str]]:
+    """A mixture's numbers, by name."""
+    shares, most = mixed.simplex, int(mixed.simplex.argmax())
+    found = [("largest share", f"{shares[most]:.2f} {labels[most]}")]
+    found += [("true one's share", f"{shares[truth]:.2f} {labels[truth]}")]
+    found += [("entropy, nats", f"{mixed.entropy:.2f}")]
+    if mixed.nearest is not None:
+        found += [("nearest category", labels[mixed.nearest])]
+        found += [("its distance", f"{mixed.distance:.2f}")]
+    return found
 
 
 def measurable() -> list[str]:

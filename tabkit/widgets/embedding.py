@@ -1,12 +1,13 @@
 """The embedding of one column: who is near whom, and the way from one category to another."""
 
+import atexit
 import html
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import ipywidgets
 import pandas as pd
@@ -21,12 +22,14 @@ from tabkit.nets import has
 from tabkit.plots.maps.categories import SIZE, CategoryMap, embedding_twin
 from tabkit.plots.mixtures import CategoryWalk
 from tabkit.schema import Category
+from tabkit.train.background import stop_all
 from tabkit.widgets.explorer import Explorer, Twin, alert
 from tabkit.widgets.tables import CARD, table
 
 LINEAR = ("table", "first_layer")  # of mixtures: a mixture's vector is the mixture of vectors
 NEIGHBOURS = 6
-HEIGHT = 424  # pixels
+HEIGHT = 460  # pixels, of the map with a note below it
+SHAPE = f"aspect-ratio:{SIZE[0]:g}/{HEIGHT}"  # of map and note, so that nothing jumps
 STEPS = 101  # of a walk
 WAIT = "Computing the UMAP, about ten seconds the first time."
 BENT = "UMAP bends the space and has no place for a mixture: choose pca to see it on the map."
@@ -160,10 +163,8 @@ class Explored:
         listed = table(f"Nearest to {chosen.category} ({chosen.view})", head, rows)
         drawn = self.map(chosen, walk.words(chosen.share))
         return (
-            f'<div style="{CARD};display:flex;flex-flow:row wrap;gap:10px">'
-            f'<div style="width:{SIZE[0]:g}px;height:{HEIGHT}px">{drawn}</div>'
-            f'<div style="width:{SIZE[0] - 18:g}px;height:{HEIGHT}px">{walk.svg(chosen.share)}'
-            f"{listed}</div></div>"
+            f'<div class="tabkit-wide" style="{CARD}"><div style="{SHAPE}">{drawn}</div>'
+            f"<div>{walk.svg(chosen.share)}{listed}</div></div>"
         )
 
     def map(self, chosen: Chosen, words: str) -> str:
@@ -181,7 +182,7 @@ class Explored:
         share = shown_share(chosen, chosen.view)
         note = BENT if chosen.projection == "umap" else BEHIND
         if share is not None:
-            note = f"The black dot is the mixture: {share:.0%} {chosen.other}."
+            note = f"The dot on the dashed line is the mixture: {share:.0%} {chosen.other}."
         drawn = marked.svg(f"{marked.words} {note} {words}", share)
         return f'{drawn}<p style="margin:4px 0">{html.escape(note)}</p>'
 
@@ -209,6 +210,8 @@ class Later:
     """
 
     one = threading.Lock()
+    threads: ClassVar[list[threading.Thread]] = []
+    ended = threading.Event()
 
     def __init__(self, compute: Callable[..., Any]) -> None:
         self.compute, self.found = compute, {}
@@ -218,8 +221,14 @@ class Later:
         """The result, or None while it is computed; raises what the function raised."""
         if key not in self.found:
             self.found[key] = Future()
-            threading.Thread(target=self._work, args=key, daemon=True).start()
+            self.threads.append(threading.Thread(target=self._work, args=key, daemon=True))
+            self.threads[-1].start()
         return self.found[key].result() if self.found[key].done() else None
+
+    def wait(self, *key: str) -> Any:
+        """The result, however long that takes."""
+        self.get(*key)
+        return self.found[key].result()
 
     def _work(self, *key: str) -> None:
         with self.one:
@@ -227,7 +236,17 @@ class Later:
                 self.found[key].set_result(self.compute(*key))
             except Exception as error:
                 self.found[key].set_exception(error)
-        self.tell()
+        if not self.ended.is_set():
+            self.tell()
+
+
+@atexit.register
+def end_all() -> None:
+    """Waits a little for what is computed aside: it would bring the process down with it."""
+    Later.ended.set()
+    stop_all()
+    for thread in Later.threads:
+        thread.join(5)
 
 
 def shown_share(chosen: Chosen, view: str) -> float | None:

@@ -2,6 +2,7 @@
 
 import html
 import math
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,19 +11,41 @@ from typing import Any
 
 import ipywidgets
 import pandas as pd
+from IPython.display import display
 
 from tabkit.estimators import Knob
-from tabkit.plots import Picture
+from tabkit.plots import Picture, palette
 
 Control = ipywidgets.ValueWidget
 FIELD, NAME = "21.3em", "6.8em"  # three fields side by side in a notebook's 848 pixels
-ALERT = "color:#b00020;background:#fff;margin:0;padding:2px 6px"
+ALERT = "color:var(--jp-error-color1,#b00020);margin:0;padding:2px 6px"
 SHARE = Path(__file__).parent / "share"
 COPY = "navigator.clipboard.writeText(this.nextElementSibling.innerText)"
-BUTTON = f'<button type="button" onclick="{COPY}">copy as code</button>'
+BUTTON = f'<button type="button" class="tabkit-copy" onclick="{COPY}">copy as code</button>'
 # A style's load event runs a script without a front-end extension: whenever the recipe changes, and
 # so after every move.
 SCRIPT = html.escape((SHARE / "explorer.js").read_text("utf-8"))
+# What is drawn for white paper, in the theme's colours where there is one; explorer.css has them.
+INKS = {
+    "BLUE": "blue",
+    "ORANGE": "orange",
+    "GREEN": "green",
+    "PINK": "pink",
+    "GREY": "grey",
+    "FAINT": "faint",
+}
+THEMED = {
+    **{
+        getattr(palette, ink).lower(): f"var(--tabkit-{name},{getattr(palette, ink)})"
+        for ink, name in INKS.items()
+    },
+    **dict.fromkeys(["#000", "#000000", palette.INK], "currentColor"),
+    **dict.fromkeys(["#fff", "#ffffff"], "var(--jp-layout-color0,#fff)"),
+    "#e6e6e6": "var(--tabkit-faint,#e6e6e6)",
+    "#595959": "var(--tabkit-grey,#595959)",
+}
+COLOURED = re.compile(r'((?:fill|stroke|color|background)(?:: ?|="))(#[0-9a-fA-F]{3,6})\b')
+LIVES = "{} is a widget: it lives where a kernel runs. Its picture stands below."
 
 
 class Explorer(ipywidgets.VBox):
@@ -30,6 +53,10 @@ class Explorer(ipywidgets.VBox):
 
     Whatever `show` raises is shown in words below the picture; the next change that works takes it
     away. `state` and `code` say how things stand, `reset` brings back the start.
+
+    A cell that shows the widget has two outputs: the widget, and its static twin, which the
+    widget's own style sheet folds away. Where the widget does not live (an exported page, a
+    notebook without its kernel) there is no such sheet, and the twin stands alone.
 
     Several threads may deal with controls and buttons, and results may come from others: whoever
     changes what is shown holds `turn`.
@@ -68,17 +95,21 @@ class Explorer(ipywidgets.VBox):
         self.show, self.adjust, self.still = show, adjust, still
         self.turn, self.held = threading.RLock(), False
         self.picture = ipywidgets.HTML(layout={"min_height": f"{height}px"})
-        self.message = ipywidgets.HTML(layout={"min_height": "2em"})
-        self.recipe = ipywidgets.HTML()
+        self.picture.add_class("tabkit-picture")
+        self.message = ipywidgets.HTML(layout={"min_height": "2em"}).add_class("tabkit-message")
+        self.recipe = ipywidgets.HTML().add_class("tabkit-recipe")
         self.reset_button = ipywidgets.Button(description="reset", tooltip="back to the start")
         self.reset_button.on_click(lambda _: self.reset())
         for key, control in self.controls.items():
             dress(control, key)
             control.observe(lambda _: self.update(), "value")
         fields = ipywidgets.HBox([*self.controls.values()], layout={"flex_flow": "row wrap"})
-        buttons = ipywidgets.HBox([self.reset_button, style("explorer")])
-        super().__init__([fields, buttons, self.picture, self.message, self.recipe])
+        self.buttons_row = ipywidgets.HBox([self.reset_button])
+        self.side = ipywidgets.VBox([fields, self.buttons_row]).add_class("tabkit-side")
+        self.main = ipywidgets.VBox([self.picture, self.message, self.recipe])
+        super().__init__([self.side, self.main.add_class("tabkit-main")])
         self.add_class("tabkit-widget").add_class(f"tabkit-{name.replace('_', '-')}")
+        self.children += (style("explorer", f".tabkit-twin-{self.model_id}{{display:none}}"),)
         self.start = self.state
         self.update()
 
@@ -105,7 +136,7 @@ class Explorer(ipywidgets.VBox):
     def _show_state(self) -> None:
         with self.hold():
             self.adjust()
-        self.picture.value = self.show(**self.state)
+        self.picture.value = themed(self.show(**self.state))
 
     def attempt(self, action: Callable[[], object]) -> None:
         """Does something, and shows in words the error that it raises, or that there is none."""
@@ -130,6 +161,14 @@ class Explorer(ipywidgets.VBox):
         if self.still is None:
             raise NotImplementedError(f"{self.name} has no static twin")
         return self.still(**self.state)
+
+    def _ipython_display_(self) -> None:
+        bundle = super()._repr_mimebundle_()
+        display(bundle | {"text/plain": LIVES.format(self.name)}, raw=True)
+        if self.still is not None:
+            data = self.twin()._repr_mimebundle_()
+            folded = f'<div class="tabkit-twin-{self.model_id}">{data["text/html"]}</div>'
+            display(data | {"text/html": folded}, raw=True)
 
     @contextmanager
     def hold(self) -> Iterator[None]:
@@ -195,6 +234,18 @@ def alert(error: Exception) -> str:
     return f'<p role="alert" style="{ALERT}">{words}</p>'
 
 
-def style(name: str) -> ipywidgets.HTML:
-    """A style sheet of that name."""
-    return ipywidgets.HTML(f"<style>{(SHARE / f'{name}.css').read_text('utf-8')}</style>")
+def themed(markup: str) -> str:
+    """HTML or SVG drawn for white paper, in colours that follow the page's theme.
+
+    Examples
+    --------
+    >>> themed('<path style="fill: #ffffff; stroke: #0072b2"/>')
+    '<path style="fill: var(--jp-layout-color0,#fff); stroke: var(--tabkit-blue,#0072B2)"/>'
+    """
+    return COLOURED.sub(lambda m: m[1] + THEMED.get(m[2].lower(), m[2]), markup)
+
+
+def style(name: str, more: str = "") -> ipywidgets.HTML:
+    """The style sheet of that name, and more."""
+    sheet = f"{(SHARE / f'{name}.css').read_text('utf-8')}{more}"
+    return ipywidgets.HTML(f"<style>{sheet}</style>", layout={"display": "none"})

@@ -63,7 +63,7 @@ class Question(ipywidgets.VBox):
         super().__init__([asked, self.radio, self.said, style("explorer"), keys])
         self.add_class("tabkit-widget").add_class("tabkit-question")
         if sum(map(len, options)) <= ACROSS:
-            self.radio.add_class("tabkit-beside")
+            self.radio.add_class("tabkit-short")
 
     def answer(self, chosen: str | None) -> None:
         """Says what is to be said to an answer."""

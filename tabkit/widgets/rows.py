@@ -17,8 +17,9 @@ from tabkit.widgets.explorer import Explorer, Twin
 from tabkit.widgets.tables import CARD, Markup, bar, cut, scrolled, table
 
 AS_DECODED = "(as decoded)"
-TOP = 3
-COLUMNS, SIGNAL = 300, 210  # pixels, of the tables: what is longer scrolls
+TOP = 2
+COLUMNS, SIGNAL = 285, 150  # pixels, of the tables: what is longer scrolls
+WORDS = 180  # pixels, of the bars and the longest words below them
 
 
 def row_explorer(
@@ -73,7 +74,7 @@ def row_explorer(
         return Twin(row_twin(found), found.columns.join(best).round(3))
 
     given, options = ("net0", "net1", "dataset"), {"adjust": adjust, "still": still}
-    return Explorer("row_explorer", given, controls, show, height=COLUMNS + SIGNAL + 20, **options)
+    return Explorer("row_explorer", given, controls, show, height=COLUMNS + WORDS, **options)
 
 
 def row_page(row: PredictedRow, overruled: tuple[str, ...]) -> str:
@@ -82,18 +83,17 @@ def row_page(row: PredictedRow, overruled: tuple[str, ...]) -> str:
         (str(name), "" if pd.isna(s.own) else f"{s.own:.4g}", f"{s.deviations:+.2f}")
         for name, s in row.signal.iterrows()
     ]
-    seen = table(
-        f"Signal: {len(values)} values", ("name", "own unit", "standard deviations"), values
-    )
+    words = f"Signal: {len(values)} values; own unit, standard deviations"
+    seen = table(words, ("name", "own unit", "standard deviations"), values, flowing=True)
     columns = scrolled(column_table(row), "predicted columns", height=COLUMNS)
     signal = scrolled(seen, "signal", height=SIGNAL)
     words = html.escape(f"{overruling_words(row, overruled)} {best_words(row)}")
     return (
         f'<div style="{CARD}">{columns}'
         f'<div style="display:flex;flex-flow:row wrap;gap:16px;margin-top:8px">'
-        f'<div style="width:470px;height:{SIGNAL}px">{distance_bars(row, overruled)}'
-        f'<p style="margin:8px 0">{words}</p></div>'
-        f'<div style="flex:1 1 320px;min-width:0">{signal}</div></div></div>'
+        f'<div style="flex:2 1 300px;min-height:{WORDS}px">{distance_bars(row, overruled)}'
+        f'<p style="margin:4px 0">{words}</p></div>'
+        f'<div style="flex:3 1 380px;min-width:0">{signal}</div></div></div>'
     )
 
 
@@ -110,7 +110,7 @@ def column_table(row: PredictedRow) -> str:
         )
         for name, column in row.columns.iterrows()
     ]
-    head = ("column", "true", "", "decoded", "second", "third", "best overruling")
+    head = ("column", "true", "", "decoded", "second", "best overruling")
     return table("Every column as predicted", head, rows)
 
 

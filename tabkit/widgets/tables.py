@@ -1,15 +1,17 @@
-"""Tables as light HTML, to look at and to be read out; white, whatever the page's theme."""
+"""Tables as light HTML, to look at and to be read out; in the colours of the page around them."""
 
 import html
 from collections.abc import Iterable, Sequence
 
-CARD = "background:#fff;color:#222;font-size:13px;line-height:1.45;padding:6px"
-TABLE = "border-collapse:collapse;color:#222;background:#fff;margin:0"
-CELL = "padding:1px 6px 1px 0;text-align:left;white-space:nowrap;color:#222;background:#fff"
+CARD = "font-size:13px;line-height:1.45"
+TABLE = "border-collapse:collapse;color:inherit;margin:0"
+CELL = "padding:1px 6px 1px 0;text-align:left;white-space:nowrap;color:inherit;background:none"
 CUT = (
     "display:inline-block;vertical-align:top;max-width:{}px;overflow:hidden;text-overflow:ellipsis"
 )
 LINE = "border-bottom:1px solid #999"
+FLOW = "display:grid;grid-template-columns:repeat(auto-fit,minmax(14em,1fr));column-gap:12px"
+PART = "display:grid;grid-template-columns:1fr 3.5em 3.3em"
 
 
 class Markup(str):
@@ -18,16 +20,29 @@ class Markup(str):
     __slots__ = ()
 
 
-def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table with a caption; the first cell of each row is its heading."""
+def table(
+    caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], *, flowing: bool = False
+) -> str:
+    """A table with a caption; the first cell of each row is its heading.
+
+    `flowing`: rows of three cells, side by side where there is room, without a line of headings.
+    """
     words = f'<caption style="{CELL};font-weight:bold;caption-side:top">{safe(caption)}</caption>'
     heads = "".join(f'<th scope="col" style="{CELL};{LINE}">{safe(h)}</th>' for h in head)
     body = ""
     for first, *others in rows:
         values = "".join(f'<td style="{CELL}">{safe(other)}</td>' for other in others)
-        body += f'<tr><th scope="row" style="{CELL}">{safe(first)}</th>{values}</tr>'
-    content = f"{words}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody>"
-    return f'<table style="{TABLE}">{content}</table>'
+        look = f' style="{PART}"' if flowing else ""
+        body += f'<tr{look}><th scope="row" style="{CELL}">{safe(first)}</th>{values}</tr>'
+    hidden, flow = (' style="display:none"', f' style="{FLOW}"') if flowing else ("", "")
+    content = f"{words}<thead{hidden}><tr>{heads}</tr></thead><tbody{flow}>{body}</tbody>"
+    return f'<table style="{TABLE}{";display:block" * flowing}">{content}</table>'
+
+
+def beside(picture: str, numbers: str) -> str:
+    """A picture, and beside it, or below where there is no room, a table of numbers."""
+    inside = f"<div>{picture}</div><div>{numbers}</div>"
+    return f'<div class="tabkit-beside" style="{CARD}">{inside}</div>'
 
 
 def safe(text: str) -> str:
@@ -50,9 +65,9 @@ def cut(text: str, *, pixels: int = 100) -> Markup:
 
 
 def scrolled(content: str, name: str, *, height: int) -> str:
-    """Content in a box of fixed height, which the keyboard scrolls too."""
+    """Content in a box that is no higher, which the keyboard scrolls too."""
     return (
         f'<div role="region" aria-label="{html.escape(name)}" tabindex="0" '
         'data-lm-suppress-shortcuts="true" '  # or Lab takes the arrow keys
-        f'style="height:{height}px;overflow:auto;background:#fff">{content}</div>'
+        f'style="max-height:{height}px;overflow:auto">{content}</div>'
     )

@@ -140,9 +140,12 @@ def test_a_run_is_started_paused_steered_continued_and_stopped(widget, notebook)
 
 
 def test_the_picture_grows_without_changing_its_place_or_size(widget):
+    empty = widget.root.locator(".tabkit-empty").bounding_box()
+    press(widget, "start")
+    widget.picture.wait_for()
     place = widget.place
     assert min(place.values()) > 0
-    press(widget, "start")
+    assert place["height"] == pytest.approx(empty["height"], abs=3)
     words = widget.after(lambda: None)
     assert widget.after(lambda: None) != words
     assert widget.place == place

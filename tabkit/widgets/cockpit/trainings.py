@@ -9,7 +9,7 @@ from tabkit.data import Dataset
 from tabkit.nets import RowPredictor, cardinalities_of, takes_embeddings
 from tabkit.plots.training import ends, style
 from tabkit.train import BackgroundRun, Schedule, fit_predictor, parse_schedule
-from tabkit.widgets.tables import Markup, table
+from tabkit.widgets.tables import CARD, Markup, table
 
 DECODE_EVERY = 10  # steps
 MOST_ROWS = 150_000  # through net1 in a step, which must end within a second of a stop
@@ -134,4 +134,5 @@ def runs_table(trainings: list[Training]) -> str:
         mark = f'<span aria-hidden="true" style="color:{look.colour}">{look.character}</span>'
         values = [v if isinstance(v, str) else f"{v:.4g}" for v in record.values()]
         rows.append([Markup(f"{mark} {html.escape(training.name)}"), *values])
-    return table("Runs", ["run", *record], rows)
+    shown = table("Runs", ["run", *record], rows)
+    return f'<div class="tabkit-runs" tabindex="0" style="{CARD}">{shown}</div>'

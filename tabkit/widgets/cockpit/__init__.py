@@ -11,8 +11,7 @@ import pandas as pd
 from tabkit import plots
 from tabkit.data import Dataset
 from tabkit.estimators import Knob
-from tabkit.widgets.explorer import Control, Explorer, Twin, alert, log_slider, number_field
-from tabkit.widgets.trainings import (
+from tabkit.widgets.cockpit.trainings import (
     Training,
     runs_table,
     schedule_of,
@@ -20,6 +19,14 @@ from tabkit.widgets.trainings import (
     trainable,
     why_fixed,
 )
+from tabkit.widgets.explorer import Control, Explorer, Twin, alert, log_slider, number_field, themed
+
+EMPTY = (
+    '<div class="tabkit-empty" role="status"><p>No run yet. Press <b>start</b>: net0 trains with '
+    "these settings, and the loss that it is trained by (relaxed) and the loss of the hard row "
+    "(decoded) are drawn here, step by step.</p></div>"
+)
+SHORT = 300  # steps, of the run that is trained for a twin if there is none
 
 
 def training_cockpit(
@@ -76,12 +83,12 @@ class Cockpit(Explorer):
         self.add_button("pause", "pause or continue the run", self.pause_or_continue)
         self.add_button("stop", "end the run and keep it", self.halt)
         self.note, self.status, self.table = (ipywidgets.HTML() for _ in range(3))
-        self.note.layout.min_height = self.status.layout.min_height = "2em"
+        self.note.layout.min_height = self.status.layout.min_height = "1.6em"
         given, options = ("net1", "dataset"), {"adjust": self.steer, "still": self.stand_still}
         super().__init__("training_cockpit", given, controls, self.checked, height=340, **options)
-        above, row, *below = self.children
-        row.children = [self.reset_button, *self.buttons.values(), *row.children[1:]]
-        self.children = [above, row, self.note, self.status, *below, self.table]
+        self.buttons_row.children = [self.reset_button, *self.buttons.values()]
+        lines = (self.note, self.status, self.table)
+        self.main.children = [self.picture, *lines, *self.main.children[1:]]
 
     def add_button(self, name: str, tooltip: str, action: Callable[[], None]) -> None:
         """A button whose errors are shown."""
@@ -167,7 +174,8 @@ class Cockpit(Explorer):
     def draw(self) -> None:
         """Shows the curves as they are now, unless a later drawing was quicker."""
         ticket = next(self.tickets)
-        drawn = self.curves().svg()
+        begun = any(training.run.steps for training in self.trainings)
+        drawn = themed(self.curves().svg()) if begun else EMPTY
         with self.turn:
             if ticket > self.newest:
                 self.newest, self.picture.value = ticket, drawn
@@ -199,13 +207,17 @@ class Cockpit(Explorer):
         moves = "tau may be moved: it acts from the next step." if going else ""
         self.note.value = line(fixed or moves)
         self.status.value = line(sentence(self.trainings))
-        self.table.value = runs_table(self.trainings)
+        self.table.value = themed(runs_table(self.trainings))
 
     def stand_still(self, **settings: Any) -> Twin:
-        """All runs that have steps; without any, one with the settings, trained here and now."""
+        """All runs that have steps; without any, one with the settings, trained here and now.
+
+        That one takes 300 steps at most.
+        """
         done = [training for training in self.trainings if training.run.steps]
         if not done:
-            done = [Training(self.net1, self.dataset, settings)]
+            short = settings | {"steps": min(settings["steps"], SHORT)}
+            done = [Training(self.net1, self.dataset, short)]
             done[0].run.start()
             done[0].run.join()
             if done[0].run.error is not None:
@@ -217,4 +229,4 @@ class Cockpit(Explorer):
 
 def line(text: str) -> str:
     """Text that takes one line, whatever it says."""
-    return f'<p style="margin:0;line-height:2em">{html.escape(text)}</p>'
+    return f'<p style="margin:0;line-height:1.6em">{html.escape(text)}</p>'
