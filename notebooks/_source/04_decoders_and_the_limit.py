@@ -113,9 +113,9 @@ found = inspection.reach(net0, net1, data, softmax, data.test[: short(100, 20)])
 # The argmax looks at shares and at nothing else. It never asks net1 where a row lies:
 #
 # $$\arg\max_k p_k \quad\text{asks for the largest share, not for}\quad
-# \arg\min_{\text{rows } x} \big\| f(x) - f(\textstyle\sum_k p_k W_k) \big\|.$$
+# \arg\min_{\text{rows } x} \bigl\| f(x) - f({\textstyle\sum_k p_k W_k}) \bigr\|.$$
 #
-# A *decoder* may do better:
+# A [*decoder*](../docs/glossary.md#decoder) may do better:
 #
 # | decoder | the row that it takes | it needs |
 # |---|---|---|
@@ -126,8 +126,9 @@ found = inspection.reach(net0, net1, data, softmax, data.test[: short(100, 20)])
 # | `restarts` | the best of ten searches; then net0's numbers move, too | net1, ten times |
 #
 # (Nearer to the mixture's output; none of them knows the true flight.) And one more line, the
-# **limit**: a net of net0's size that outputs net1's output itself, no row at all: about
-# the least that a net0 can reach. Decoded by the search, where will the softmax's rows stand?
+# [**limit**](../docs/glossary.md#limit): a net of net0's size that outputs net1's output itself, no
+# row at all: about the least that a net0 can reach. Decoded by the search, where will the softmax's
+# rows stand?
 
 # %%
 places = ["worse than straight-through's argmax", "better than it"]
