@@ -163,7 +163,7 @@ costs.round(1).to_frame("a row's evaluations; seconds for 20,000 rows")
 # %% [markdown]
 # Does it hold elsewhere? The kit's comparison has five tables, two kinds of net1 and five seeds. In
 # all ten places the plain softmax, decoded by search, has better rows than the argmax of any other
-# estimator (`docs/comparison.md`).
+# estimator ([comparison](../docs/comparison.md)).
 #
 # ## Turn the dial
 #

@@ -209,8 +209,8 @@ print(f"You said {guess.answer or 'nothing'}. First place is shared by: {', '.jo
 # Two seeds cannot part those that share the first place, and longer training reorders them. The
 # *full* comparison has every estimator but `exact`, several temperatures and schedules
 # (`tau=cosine/2/0.25` falls from 2 to 0.25 during training), more seeds, all flights, and planted
-# rows besides; it takes an hour (`docs/comparison.md` has the command, and other tables). Its
-# result is kept with tabkit; its losses do not compare with those above: another net1.
+# rows besides; it takes an hour ([comparison](../docs/comparison.md) has the command, and other
+# tables). Its result is kept with tabkit; its losses do not compare with those above: another net1.
 
 # %%
 known = compare.kept_comparison()

@@ -260,7 +260,8 @@ pd.DataFrame(after).loc[["overlap", "chance", "distance_correlation", "fit"]].ro
 # %% [markdown]
 # The table's own distances now agree from seed to seed, and net1 fits the outcomes about as well
 # (`fit`: correlation of its distances with theirs). And such a net1 is easier to predict rows for:
-# less of its output is what the start left there (`docs/what_net1_learned.md`, on five tables).
+# less of its output is what the start left there ([what net1
+# learned](../docs/what_net1_learned.md), on five tables).
 #
 # ## Turn the dial
 #

@@ -160,7 +160,7 @@ pd.Series(told).round(2).to_frame("told from true rows")
 # %% [markdown]
 # None passes, not even that with labels: an argmax takes the likeliest category every time, and a
 # table has the others, too. (Rows that are *drawn* from its softmax come nearer, and cost more
-# behind net1; see `docs/comparison.md`.)
+# behind net1; see [comparison](../docs/comparison.md).)
 #
 # ## Both, please
 #
