@@ -1,4 +1,4 @@
-"""Pages of README, docs and the docstrings: ``make docs``; with the course: ``make html``.
+"""Pages of README, docs, course and docstrings: ``make docs``; with the course run: ``make html``.
 
 README is the first page, so that all pages are the Markdown that one reads in the repository.
 Nothing is fetched, to build them or to read them.
@@ -15,7 +15,6 @@ from typing import Any
 
 import plotly
 from sphinx.application import Sphinx
-from sphinx.config import Config
 
 import tabkit
 
@@ -38,11 +37,12 @@ release = tabkit.__version__
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "formulas"]
 root_doc = "README"
 include_patterns = ["*.md", "docs/*.md", "docs/api/*.rst", "benchmarks/*.md", "data/*.md"]
+include_patterns += ["notebooks/*.ipynb"]
 exclude_patterns = [".*", "runs", "build"]
 templates_path = ["templates"]
 html_theme = "furo"
 html_title = "tabkit"
-html_static_path = ["static"]
+html_static_path = ["static", str(Path(plotly.__file__).parent / "package_data/plotly.min.js")]
 html_css_files = ["site.css"]
 html_math_renderer = "mathml"
 html_show_sourcelink = False
@@ -101,20 +101,12 @@ def at_hand() -> list[str]:
     return [f"* :py:obj:`{name} <{'.'.join(home)}.{name}>`" for name, home in homes if home[1:]]
 
 
-def add_course(_app: Sphinx, config: Config) -> None:
-    """The notebooks are pages, too, if a folder with their executed forms is named."""
-    if config.course_folder:
-        config.include_patterns += ["notebooks/*.ipynb"]
-        data = Path(plotly.__file__).parent / "package_data"
-        config.html_static_path += [str(data / "plotly.min.js")]
-
-
-def executed(app: Sphinx, page: str, source: list[str]) -> None:
-    """A notebook's page is made of its executed form."""
+def as_it_ran(app: Sphinx, page: str, source: list[str]) -> None:
+    """A notebook's page is made of its executed form, if there is one."""
     if page.startswith("notebooks/"):
-        lesson, folder = Path(page).with_suffix(".py"), Path(app.config.course_folder)
+        lesson, folder = Path(page).with_suffix(".py").name, Path(app.config.course_folder)
         app.env.note_dependency(course.executed_file(lesson, folder))
-        source[0] = course.page(ROOT / "notebooks" / "_source" / lesson.name, folder)
+        source[0] = course.page(ROOT / "notebooks" / "_source" / lesson, folder)
 
 
 def bring_to_life(app: Sphinx, _page: str, _template: str, context: dict[str, Any], _: Any) -> None:
@@ -125,7 +117,7 @@ def bring_to_life(app: Sphinx, _page: str, _template: str, context: dict[str, An
                 app.add_js_file(script, loading_method="defer")
 
 
-def lead_on(app: Sphinx, page: str, source: list[str]) -> None:
+def lead_on(_app: Sphinx, page: str, source: list[str]) -> None:
     """README leads to all pages: the course first, then those of docs/index.md in its order.
 
     In the repository its links do.
@@ -159,9 +151,8 @@ def as_prose(
 def setup(app: Sphinx) -> None:
     """What is written, or changed, before pages are read."""
     app.add_config_value("course_folder", "", "env", str)
-    app.connect("config-inited", add_course)
     app.connect("builder-inited", write_api)
-    app.connect("source-read", executed)
+    app.connect("source-read", as_it_ran)
     app.connect("source-read", lead_on)
     app.connect("html-page-context", bring_to_life)
     app.connect("autodoc-process-docstring", as_prose)

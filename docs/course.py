@@ -6,6 +6,7 @@ out: pictures stand where widgets are, and a script brings plotly's figures to l
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -31,35 +32,42 @@ The notebook as it ran from seed 0, with the solutions folded below the exercise
 and to answer for yourself, open it in JupyterLab: `make lab`. The [glossary](../docs/glossary.md)
 explains the words; [the triangle](../docs/triangle.md) is a figure to turn that needs no kernel.
 ```"""
+NOT_RUN = """```{note}
+Not run, so without figures and numbers: `make html` runs the course for this page, and `make lab`
+opens it in JupyterLab. The [glossary](../docs/glossary.md) explains the words;
+[the triangle](../docs/triangle.md) is a figure to turn that needs no kernel.
+```"""
 QUICK = """```{warning}
 Run in the quick mode: every cell ran, little was trained, and no number here means anything.
 ```"""
 
 
 def page(source: Path, folder: Path) -> str:
-    """The page of one notebook, from its executed form in a folder."""
+    """The page of one notebook, from its executed form in a folder, if there is one."""
     reader = nbformat.reads(generate(source, solved=False), as_version=4)
-    executed = nbformat.read(executed_file(source, folder), as_version=4)
-    pairs = zip(reader.cells, executed.cells, strict=True)
-    top, *shown = [part for pair in pairs for part in parts(*pair)]
-    note = nbformat.v4.new_markdown_cell(QUICK if executed.metadata.tabkit.quick else FULL)
-    return nbformat.writes(
-        nbformat.v4.new_notebook(metadata=reader.metadata, cells=[top, note, *shown])
-    )
+    file, note, cells = executed_file(source.name, folder), NOT_RUN, reader.cells
+    if file.exists():
+        executed = nbformat.read(file, as_version=4)
+        note = QUICK if executed.metadata.tabkit.quick else FULL
+        ran = (cell for cell in executed.cells if cell.cell_type == "code")
+        cells = [part for cell in reader.cells for part in parts(cell, ran)]
+    cells.insert(1, nbformat.v4.new_markdown_cell(note))
+    return nbformat.writes(nbformat.v4.new_notebook(metadata=reader.metadata, cells=cells))
 
 
-def executed_file(source: Path, folder: Path) -> Path:
+def executed_file(name: str, folder: Path) -> Path:
     """Where a notebook's executed form lies."""
-    return folder / f"{source.stem}.ipynb"
+    return (folder / name).with_suffix(".ipynb")
 
 
-def parts(stub: NotebookNode, cell: NotebookNode) -> list[NotebookNode]:
-    """The cells of a page for one of the notebook: two for an exercise, the second one folded.
+def parts(stub: NotebookNode, ran: Iterator[NotebookNode]) -> list[NotebookNode]:
+    """The cells of a page for one of the reader's: two for an exercise, the second one folded.
 
     Prose is that of today: what was executed may be older than it.
     """
-    if cell.cell_type == "markdown":
+    if stub.cell_type == "markdown":
         return [stub]
+    cell = next(ran)
     cell.outputs = [kept for output in cell.outputs for kept in still(output)]
     if stub.source == cell.source:
         return [cell]

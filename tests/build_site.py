@@ -1,7 +1,7 @@
 """Builds the site with a small course, for tests: ``python tests/build_site.py FOLDER``.
 
-Notebook 02 as it runs, in the quick mode; 06 with an output of each kind, and not run; the others
-without outputs.
+Notebook 02 as it runs, in the quick mode; 06 with an output of each kind, and not run. The others
+are as in `make docs`.
 """
 
 import sys
@@ -43,18 +43,15 @@ def of_all_kinds():
 
 
 def small_course(folder):
-    """The executed notebooks that `publish` expects."""
+    """What `publish` is to find executed."""
     folder.mkdir()
-    for source in execute.sources():
-        if source.stem.startswith(RUN):
-            execute.solved(source, folder, quick=True)
-            continue
-        notebook = nbformat.reads(execute.generate(source, solved=True), as_version=4)
-        notebook.metadata.tabkit = {"quick": True}
-        if source.stem.startswith(ALL_KINDS):
-            first = next(cell for cell in notebook.cells if cell.cell_type == "code")
-            first.outputs = of_all_kinds()
-        nbformat.write(notebook, course.executed_file(source, folder))
+    (run,) = (source for source in execute.sources() if source.stem.startswith(RUN))
+    (shown,) = (source for source in execute.sources() if source.stem.startswith(ALL_KINDS))
+    execute.solved(run, folder, quick=True)
+    notebook = nbformat.reads(execute.generate(shown, solved=True), as_version=4)
+    notebook.metadata.tabkit = {"quick": True}
+    next(cell for cell in notebook.cells if cell.cell_type == "code").outputs = of_all_kinds()
+    nbformat.write(notebook, course.executed_file(shown.name, folder))
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def executed(tmp_path):
         notebook = nbformat.reads(build.generate(SOURCES[2], solved=True), as_version=4)
         notebook.cells[number].outputs = list(outputs)
         notebook.metadata.tabkit = {"quick": quick}
-        nbformat.write(notebook, course.executed_file(SOURCES[2], tmp_path))
+        nbformat.write(notebook, course.executed_file(SOURCES[2].name, tmp_path))
         return nbformat.reads(course.page(SOURCES[2], tmp_path), as_version=4).cells
 
     return with_outputs
@@ -84,6 +84,22 @@ def test_each_exercise_is_a_stub_with_its_solution_folded_below(executed):
 def test_a_page_says_first_how_it_ran(executed):
     assert executed(1)[1].source == course.FULL
     assert executed(1, quick=True)[1].source == course.QUICK
+
+
+def test_a_notebook_that_was_not_run_says_so_and_has_no_solutions(tmp_path):
+    cells = nbformat.reads(course.page(SOURCES[2], tmp_path), as_version=4).cells
+    assert cells[1].source == course.NOT_RUN
+    reader = nbformat.reads(build.generate(SOURCES[2], solved=False), as_version=4).cells
+    assert [cell.source for cell in cells[:1] + cells[2:]] == [cell.source for cell in reader]
+
+
+def test_prose_is_that_of_today_whatever_was_executed(executed, monkeypatch):
+    notebook = nbformat.reads(build.generate(SOURCES[2], solved=False), as_version=4)
+    notebook.cells.insert(1, nbformat.v4.new_markdown_cell("A new paragraph."))
+    monkeypatch.setattr(course, "generate", lambda *_, **__: nbformat.writes(notebook))
+    cells = executed(1, WORDS)
+    assert cells[2].source == "A new paragraph."
+    assert code(cells)[0].outputs[0].text == "said"
 
 
 @pytest.fixture

@@ -151,7 +151,7 @@ plots.category_bars(hot.grad[0], [str(k) for k in range(K)], marked=2, label="dL
 # and $g = \partial L / \partial e$ for the gradient that arrives at it. The chain rule gives
 #
 # $$\frac{\partial L}{\partial x} = W g, \qquad
-# \text{that is,}\quad \frac{\partial L}{\partial x_k} = \langle W_k, g \rangle .$$
+# \text{that is,}\quad \frac{\partial L}{\partial x_k} = \left\langle W_k, g \right\rangle .$$
 #
 # So the one-hot's gradient has one number for *every* category, also for those that the row does
 # not have: to first order, how fast the loss changes when $x_k$ grows and nothing else does. A
