@@ -126,11 +126,9 @@ def lead_on(_app: Sphinx, page: str, source: list[str]) -> None:
         listed = re.findall(r"\]\((.+)\.md\)", (ROOT / "docs" / "index.md").read_text())
         pages = [f"docs/{name}".replace("docs/../", "") for name in listed]
         lessons = [f"notebooks/{file.stem}" for file in sorted(ROOT.glob("notebooks/*.ipynb"))]
-        learnt = ["docs/triangle", "docs/glossary"]
+        learnt = [*lessons, "docs/triangle", "docs/glossary"]
         rest = [page for page in pages if page not in (root_doc, *learnt)]
-        source[0] += chapter(
-            "The course", [*(lessons if app.config.course_folder else []), *learnt]
-        )
+        source[0] += chapter("The course", learnt)
         source[0] += chapter("Pages", ["docs/index", *rest, "docs/api/index"])
 
 
