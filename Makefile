@@ -1,4 +1,4 @@
-# make env | lab | app | sources | test | claims | run | bench | bench-gpu | tables | docs: each sets up what it needs; the second time it starts at once.
+# make env | lab | app | sources | test | claims | run | bench | bench-gpu | tables | docs | html: each sets up what it needs; the second time it starts at once.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -16,10 +16,11 @@ BENCH ?=
 BENCH_MANY ?=
 TABLES ?=
 CLAIMS ?=
+HTML ?=
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 INSTALLED = $(VENV)/.installed
 
-.PHONY: help env lab app sources test claims run bench bench-gpu tables docs format notebooks pins clean
+.PHONY: help env lab app sources test claims run bench bench-gpu tables docs html format notebooks pins clean
 
 help:
 	@echo "make env        build the environment in $(VENV)"
@@ -32,7 +33,8 @@ help:
 	@echo "make bench      what it costs, as ratios: tables in runs/ (BENCH=--help)"
 	@echo "make bench-gpu  the same on a GPU, where torch sees one: some minutes (BENCH=--help)"
 	@echo "make tables     every kept table again, hours; picked up (TABLES='starts joint' for these)"
-	@echo "make docs       the pages and the API as a site: docs/_build/index.html"
+	@echo "make docs       the pages, the API and the course (not run) as a site: docs/_build/index.html"
+	@echo "make html       the same with the course run: build/html/index.html (HTML=--quick)"
 	@echo "make notebooks  regenerate the notebooks from notebooks/_source"
 	@echo "make format     format the code"
 	@echo "make pins       resolve the newest versions into constraints.txt"
@@ -48,7 +50,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 lab: env
-	$(BIN)/python -m jupyterlab notebooks $(LAB_OPTIONS)
+	$(BIN)/python -m jupyterlab --preferred-dir notebooks $(LAB_OPTIONS)
 
 app: env
 	$(BIN)/python -m tabkit.widgets $(APP_OPTIONS)
@@ -82,7 +84,10 @@ tables: env
 	$(BIN)/python benchmarks/keep.py $(TABLES)
 
 docs: env
-	$(BIN)/python docs/build.py
+	$(BIN)/python docs/publish.py
+
+html: env
+	$(BIN)/python docs/publish.py --course $(HTML)
 
 notebooks: env
 	$(BIN)/python notebooks/build.py

@@ -1,4 +1,4 @@
-"""Pages of README, docs and the docstrings: ``make docs``.
+"""Pages of README, docs, course and docstrings: ``make docs``; with the course run: ``make html``.
 
 README is the first page, so that all pages are the Markdown that one reads in the repository.
 Nothing is fetched, to build them or to read them.
@@ -7,33 +7,52 @@ Nothing is fetched, to build them or to read them.
 import importlib
 import pkgutil
 import re
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import plotly
 from sphinx.application import Sphinx
 
 import tabkit
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "docs"))
+
+import course  # noqa: E402
+
 API = ROOT / "docs" / "api"
 WHOLE = ("tabkit.estimators", "tabkit.fast")
+
+SCRIPTS = {  # by the class of the figure
+    "living": ("plotly.min.js", "living.js"),
+    "simplex-figure": ("triangle.js", "triangle_figure.js"),
+}
 
 project = "tabkit"
 copyright = "the authors of tabkit"
 release = tabkit.__version__
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "formulas"]
 root_doc = "README"
 include_patterns = ["*.md", "docs/*.md", "docs/api/*.rst", "benchmarks/*.md", "data/*.md"]
+include_patterns += ["notebooks/*.ipynb"]
 exclude_patterns = [".*", "runs", "build"]
 templates_path = ["templates"]
 html_theme = "furo"
 html_title = "tabkit"
+html_static_path = ["static", str(Path(plotly.__file__).parent / "package_data/plotly.min.js")]
+html_css_files = ["site.css"]
+html_math_renderer = "mathml"
 html_show_sourcelink = False
 html_copy_source = False
 html_show_search_summary = False  # it would need a server
 html_additional_pages = {"index": "redirect.html"}
+myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
+myst_update_mathjax = False
+nb_execution_mode = "off"  # notebooks come executed
 default_role = "py:obj"  # a name in single backticks leads to what it names ...
 suppress_warnings = ["ref.python"]  # ... and where two have it, to one of them
 autodoc_member_order = "bysource"
@@ -82,14 +101,40 @@ def at_hand() -> list[str]:
     return [f"* :py:obj:`{name} <{'.'.join(home)}.{name}>`" for name, home in homes if home[1:]]
 
 
+def as_it_ran(app: Sphinx, page: str, source: list[str]) -> None:
+    """A notebook's page is made of its executed form, if there is one."""
+    if page.startswith("notebooks/"):
+        lesson, folder = Path(page).with_suffix(".py").name, Path(app.config.course_folder)
+        app.env.note_dependency(course.executed_file(lesson, folder))
+        source[0] = course.page(ROOT / "notebooks" / "_source" / lesson, folder)
+
+
+def bring_to_life(app: Sphinx, _page: str, _template: str, context: dict[str, Any], _: Any) -> None:
+    """A page gets the scripts of the figures that are on it, and no others."""
+    for figure, scripts in SCRIPTS.items():
+        if f'class="{figure}"' in context.get("body", ""):
+            for script in scripts:
+                app.add_js_file(script, loading_method="defer")
+
+
 def lead_on(_app: Sphinx, page: str, source: list[str]) -> None:
-    """README leads to all pages, in the order of docs/index.md; in the repository its links do."""
+    """README leads to all pages: the course first, then those of docs/index.md in its order.
+
+    In the repository its links do.
+    """
     if page == root_doc:
         listed = re.findall(r"\]\((.+)\.md\)", (ROOT / "docs" / "index.md").read_text())
         pages = [f"docs/{name}".replace("docs/../", "") for name in listed]
-        others = [page for page in pages if page != root_doc]
-        lines = "\n".join(["docs/index", *others, "docs/api/index"])
-        source[0] += f"\n```{{toctree}}\n:hidden:\n\n{lines}\n```\n"
+        lessons = [f"notebooks/{file.stem}" for file in sorted(ROOT.glob("notebooks/*.ipynb"))]
+        learnt = [*lessons, "docs/triangle", "docs/glossary"]
+        rest = [page for page in pages if page not in (root_doc, *learnt)]
+        source[0] += chapter("The course", learnt)
+        source[0] += chapter("Pages", ["docs/index", *rest, "docs/api/index"])
+
+
+def chapter(title: str, pages: Iterable[str]) -> str:
+    """A part of the navigation."""
+    return "\n".join(["", "```{toctree}", ":hidden:", f":caption: {title}", "", *pages, "```", ""])
 
 
 def as_prose(
@@ -103,6 +148,9 @@ def as_prose(
 
 def setup(app: Sphinx) -> None:
     """What is written, or changed, before pages are read."""
+    app.add_config_value("course_folder", "", "env", str)
     app.connect("builder-inited", write_api)
+    app.connect("source-read", as_it_ran)
     app.connect("source-read", lead_on)
+    app.connect("html-page-context", bring_to_life)
     app.connect("autodoc-process-docstring", as_prose)

@@ -6,6 +6,7 @@
 A source is a py:percent script (Jupytext) that holds the solutions. In the reader's notebook
 the lines between ``### BEGIN SOLUTION`` and ``### END SOLUTION`` are left for the reader to write;
 where they are the body of a function, it returns None. ``[[course]]`` becomes the course's line.
+The solutions lie one folder deeper, and so do their links.
 """
 
 import argparse
@@ -67,6 +68,7 @@ def generate(source: Path, *, solved: bool) -> str:
     for number, cell in enumerate(jupytext.read(source).cells):
         text = SOLUTION.sub(r"\2" if solved else unsolved, cell.source).strip("\n")
         text = re.sub("\n{4,}", "\n\n\n", text.replace(COURSE, course(source.stem)))
+        text = text.replace("](../", "](../../") if solved else text
         make = getattr(nbformat.v4, f"new_{cell.cell_type}_cell")
         notebook.cells.append(make(text, id=f"{source.stem[:2]}-{number:02d}"))
     return nbformat.writes(notebook) + "\n"

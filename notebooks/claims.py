@@ -11,11 +11,9 @@ on each core. What all five seeds found goes to notebooks/claims.csv.
 """
 
 import argparse
-import hashlib
 import json
 import os
 import sys
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,30 +21,26 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 from build import FOLDER, generate, sources
-from nbclient import NotebookClient
+from execute import code_digest, execute
 
 SEEDS = (0, 1, 2, 3, 4)
 KEPT = FOLDER / "claims.csv"
-TIMEOUT = 1800  # seconds a cell; only a stalled kernel meets it
 COLUMNS = ["notebook", "claim", "at_least", "at_most"]
 
 
 def measured(source: Path, seed: int, folder: Path) -> pd.DataFrame:
     """The claims of one notebook from one seed: run, or read if it has been run as it is."""
     notebook = nbformat.reads(generate(source, solved=False), as_version=4)
-    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    digest, kept = hashlib.sha256(code.encode()).hexdigest(), folder / f"{source.stem}.json"
+    digest, kept = code_digest(notebook), folder / f"{source.stem}.json"
     known = json.loads(kept.read_text()) if kept.exists() else {}
     if known.get("digest") != digest:
-        lines, started = folder / f"{source.stem}.claims", time.perf_counter()
+        lines = folder / f"{source.stem}.claims"
         lines.unlink(missing_ok=True)
-        env = os.environ | {"TABKIT_SEED": str(seed), "TABKIT_CLAIMS": str(lines)}
-        env |= {"OMP_NUM_THREADS": "1"}
-        resources = {"metadata": {"path": str(folder)}}
-        NotebookClient(notebook, timeout=TIMEOUT, resources=resources).execute(env=env)
+        env = {"TABKIT_SEED": str(seed), "TABKIT_CLAIMS": str(lines), "OMP_NUM_THREADS": "1"}
+        seconds = execute(notebook, folder, env)
         nbformat.write(notebook, folder / f"{source.stem}.ipynb")  # to be looked at
         claims = [json.loads(line) for line in lines.read_text().splitlines()]
-        known = {"digest": digest, "seconds": time.perf_counter() - started, "claims": claims}
+        known = {"digest": digest, "seconds": seconds, "claims": claims}
         kept.write_text(json.dumps(known, indent=1))
         print(f"seed {seed}, {source.stem}: {known['seconds']:.0f} s", flush=True)
     return pd.DataFrame(known["claims"]).assign(

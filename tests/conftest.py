@@ -1,5 +1,6 @@
 """Small data and nets that the tests share."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -21,7 +22,7 @@ settings.register_profile("tabkit", deadline=None, derandomize=True)
 settings.load_profile("tabkit")
 
 
-SHARED = ("browser", "plain_torch", "site", "missed", "finished", "grown", "server", "flights")
+SHARED = ("site", "browser", "plain_torch", "missed", "finished", "grown", "server", "flights")
 SHARED += ("test_inspection_projection",)  # what umap compiles when it first runs
 
 
@@ -85,6 +86,19 @@ def plain_torch():
     script = Path(__file__).with_name("plain_torch.py")
     found = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
     return json.loads(found.stdout)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """The built pages with a small course, by file: see `tests/build_site.py`."""
+    if any(importlib.util.find_spec(name) is None for name in ("sphinx", "myst_nb")):
+        pytest.skip("no Sphinx: make env")
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, Path(__file__).with_name("build_site.py"), folder]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    pages = folder / "html"
+    return {file.relative_to(pages).as_posix(): file for file in pages.rglob("*.*")}
 
 
 @pytest.fixture

@@ -3,13 +3,12 @@
 The site that is built of them asks nobody for anything.
 """
 
-import importlib.util
 import re
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import nbformat
 import pandas as pd
 import pytest
 import torch
@@ -106,14 +105,34 @@ def anchors(text):
     return {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
-@pytest.mark.parametrize("name", TEXTS)
+def prose_of(notebook):
+    cells = nbformat.read(notebook, as_version=4).cells
+    return "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+LINKING = TEXTS | {
+    path.relative_to(ROOT).as_posix(): prose_of(path)
+    for path in (ROOT / "notebooks").rglob("*.ipynb")
+    if ".ipynb_checkpoints" not in path.parts
+}
+
+
+@pytest.mark.parametrize("name", LINKING)
 def test_links_lead_to_files_and_headings_that_are_there(name):
-    prose = re.sub(r"^```.*?^```$", "", TEXTS[name], flags=re.MULTILINE | re.DOTALL)
+    prose = re.sub(r"^```.*?^```$", "", LINKING[name], flags=re.MULTILINE | re.DOTALL)
     for target in re.findall(r"\]\((?!https?://)([^)]+)\)", prose):
         path, _, anchor = target.partition("#")
         file = (ROOT / name).parent / path if path else ROOT / name
         assert file.is_file(), target
         assert not anchor or anchor in anchors(file.read_text()), target
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem[:2])
+def test_a_notebook_leads_to_the_glossary_for_some_words_and_not_for_all(notebook):
+    if notebook.stem.startswith("08"):
+        pytest.skip("its words are explained where they stand")
+    assert 1 <= prose_of(notebook).count("glossary.md#") <= 4
 
 
 def test_the_index_leads_to_every_page():
@@ -213,25 +232,13 @@ def test_your_own_net_names_all_that_a_net_may_have():
         assert re.search(rf"`{name}\b", TEXTS["docs/your_own_net.md"]), name
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """The built pages, by file."""
-    if importlib.util.find_spec("sphinx") is None:
-        pytest.skip("no Sphinx: make env")
-    folder = tmp_path_factory.mktemp("site")
-    code = "import sys; sys.path[1:1] = ['docs']; import build; sys.exit(build.site(sys.argv[1]))"
-    command = [sys.executable, "-c", code, str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return {file.relative_to(folder).as_posix(): file for file in folder.rglob("*.*")}
-
-
 def test_the_site_is_whole(site):
     for page in (
         *TEXTS,
         "docs/api/tabkit.simplex.md",
         "docs/api/tabkit.estimators.md",
         "search.md",
+        *(f"notebooks/{notebook.stem}.md" for notebook in NOTEBOOKS),
     ):
         assert page.replace(".md", ".html") in site, page
     formulas = site["docs/api/tabkit.simplex.html"].read_text()
@@ -240,7 +247,7 @@ def test_the_site_is_whole(site):
 
 
 def test_the_site_asks_nobody_for_anything(site):
-    """Links may lead outside; what a page loads may not. Nor is there a formula to be typeset."""
+    """Links may lead outside; what a page loads may not. No formula waits for a script."""
     loads = re.compile(
         r"<(?:script|link|img|iframe|source)\b[^>]*(?:src|href)=[\"']?(?:https?:)?//[^>]*>"
     )
@@ -249,4 +256,4 @@ def test_the_site_asks_nobody_for_anything(site):
             text = file.read_text()
             assert not loads.search(text), name
             assert not re.search(r"@import|url\([\"']?(?:https?:)?//", text), name
-            assert 'class="math' not in text, name
+            assert 'class="math notranslate' not in text, name

@@ -49,7 +49,7 @@ data.frame(data.test[:4])
 # %% [markdown]
 # **net1** is the trained net. It reads an hour and turns it into 8 numbers, so that two hours lie
 # near each other if they were alike in their riders (which it does not see). It is trained once,
-# then *frozen*:
+# then [*frozen*](../docs/glossary.md#frozen):
 
 # %%
 net1 = RowEncoder(data.schema, seed=SEED)
@@ -117,8 +117,9 @@ plots.gap_opens({name: found.steps for name, found in trained.items()})
 # net1's output nearer to its output for the *mixture*, until nothing helps. It needs net1, and
 # does not know the true row.
 #
-# One more figure, for scale. The **limit** is a net of net0's size that need not make a row at all
-# and outputs net1's output itself: about the best that any net0 can hope for.
+# One more figure, for scale. The [**limit**](../docs/glossary.md#limit) is a net of net0's size
+# that need not make a row at all and outputs net1's output itself: about the best that any net0 can
+# hope for.
 
 # %%
 ways = ["worse than straight-through's", "about as good", "better than all others"]
@@ -145,8 +146,8 @@ print(second.compare(ways[2] if apart < -0.05 else ways[0] if apart > 0.05 else 
 #
 # What was trained is a mixture, with shares $p_k$ and embeddings $W_k$; what was used is a row:
 #
-# $$\text{trained:}\; L\Big(\sum_k p_k W_k\Big) \qquad
-# \text{used:}\; L\big(W_{\arg\max_k p_k}\big).$$
+# $$\text{trained:}\; L\Bigl(\sum_k p_k W_k\Bigr) \qquad
+# \text{used:}\; L\bigl(W_{\arg\max_k p_k}\bigr).$$
 #
 # Nothing in the left one asks for a row. But its minimum says where the row should lie behind net1,
 # and a search finds a row there. A sample, as straight-through Gumbel takes it, *is* a row; the

@@ -46,8 +46,8 @@ data.rows.codes[data.test[:3]]
 
 # %% [markdown]
 # `data.schema` holds the translation, in both directions. **C** = 11 columns are categorical;
-# column *c* has **K** categories, its *cardinality*. The **N** = 9 numbers of a row (temperature,
-# seats, ...) are put in standard deviations.
+# column *c* has **K** categories, its [*cardinality*](../docs/glossary.md#cardinality). The **N** =
+# 9 numbers of a row (temperature, seats, ...) are put in standard deviations.
 
 # %%
 columns = [column.name for column in data.schema.categorical]
@@ -141,10 +141,11 @@ plots.distance_scatter(*compare.pair_distances(index, data, data.test, seed=SEED
 #
 # net1 is trained on pairs. With `z` for its outputs and `y` for the outcomes, the loss of a pair is
 #
-# $$\big(\lVert z_i - z_j \rVert - \lVert y_i - y_j \rVert\big)^2 .$$
+# $$\bigl(\lVert z_i - z_j \rVert - \lVert y_i - y_j \rVert\bigr)^2 .$$
 #
-# Both rows of a pair go through the *same* net; that is what *siamese* means. The loss sees only
-# distances, so the outputs may be turned or mirrored, and only how rows lie to each other counts.
+# Both rows of a pair go through the *same* net; that is what
+# [*siamese*](../docs/glossary.md#siamese-net) means. The loss sees only distances, so the outputs
+# may be turned or mirrored, and only how rows lie to each other counts.
 #
 # A code read as a number forces an order and even steps on the categories. For the hour of the day
 # that is not far from the truth; for destinations it is the alphabet. A table has no order to

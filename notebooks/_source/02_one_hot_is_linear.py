@@ -152,13 +152,13 @@ plots.category_bars(hot.grad[0], [str(k) for k in range(K)], marked=2, label="dL
 # and $g = \partial L / \partial e$ for the gradient that arrives at it. The chain rule gives
 #
 # $$\frac{\partial L}{\partial x} = W g, \qquad
-# \text{that is,}\quad \frac{\partial L}{\partial x_k} = \langle W_k, g \rangle .$$
+# \text{that is,}\quad \frac{\partial L}{\partial x_k} = \left\langle W_k, g \right\rangle .$$
 #
 # So the one-hot's gradient has one number for *every* category, also for those that the row does
 # not have: to first order, how fast the loss changes when $x_k$ grows and nothing else does. A
-# one-hot is a corner of the *simplex* (the vectors that are not negative and sum to 1). To stay on
-# the simplex, what one category gains another must lose; so what counts is the difference of two
-# of these numbers. Exercise 2 uses that.
+# one-hot is a corner of the [*simplex*](../docs/glossary.md#simplex) (the vectors that are not
+# negative and sum to 1). To stay on the simplex, what one category gains another must lose; so what
+# counts is the difference of two of these numbers. Exercise 2 uses that.
 
 # %%
 g = outputs["one-hot @ table"].grad

@@ -134,8 +134,9 @@ value.detach(), value.requires_grad
 # | `straight_through_gumbel` | a one-hot *sampled* from softmax | the gradient of a noisy softmax |
 #
 # In the end all three are *decoded* alike: argmax in each column, a hard row, through net1 once
-# more. The **relaxed** loss is the loss of what net1 gets in training; the **decoded** loss
-# is the loss of the hard row. Someone who uses the row gets the decoded loss.
+# more. The [**relaxed**](../docs/glossary.md#relaxed-loss) loss is the loss of what net1 gets in
+# training; the [**decoded**](../docs/glossary.md#decoded-loss) loss is the loss of the hard row.
+# Someone who uses the row gets the decoded loss.
 #
 # Commit yourself: after 600 steps, which of the last two has the *worst* decoded loss?
 
@@ -183,8 +184,8 @@ plots.gap_opens({name: result.steps for name, result in trained.items()})
 # else: a point *between* categories, a fifth of Boston and a third of Denver. net1 is a continuous
 # function and returns some output there too, and net0 learns to steer it:
 #
-# $$\text{trained:}\; L\Big(\sum_k p_k W_k\Big) \qquad
-# \text{used:}\; L\big(W_{\arg\max_k p_k}\big).$$
+# $$\text{trained:}\; L\Bigl(\sum_k p_k W_k\Bigr) \qquad
+# \text{used:}\; L\bigl(W_{\arg\max_k p_k}\bigr).$$
 #
 # The two agree only where $p$ is a corner of the simplex, and nothing in the left one asks for
 # a corner. Sampling does: a straight-through Gumbel net hands net1 a real category each time, so a

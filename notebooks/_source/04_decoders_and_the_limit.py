@@ -118,9 +118,9 @@ found = inspection.reach(net0, net1, data, softmax, data.test[: short(100, 20)])
 # The argmax looks at shares and at nothing else. It never asks net1 where a row lies:
 #
 # $$\arg\max_k p_k \quad\text{asks for the largest share, not for}\quad
-# \arg\min_{\text{rows } x} \big\| f(x) - f(\textstyle\sum_k p_k W_k) \big\|.$$
+# \arg\min_{\text{rows } x} \bigl\| f(x) - f({\textstyle\sum_k p_k W_k}) \bigr\|.$$
 #
-# A *decoder* may do better:
+# A [*decoder*](../docs/glossary.md#decoder) may do better:
 #
 # | decoder | the row that it takes | it needs |
 # |---|---|---|
@@ -131,8 +131,9 @@ found = inspection.reach(net0, net1, data, softmax, data.test[: short(100, 20)])
 # | `restarts` | the best of ten searches; then net0's numbers move, too | net1, ten times |
 #
 # (Nearer to the mixture's output; none of them knows the true flight.) And one more line, the
-# **limit**: a net of net0's size that outputs net1's output itself, no row at all: about
-# the least that a net0 can reach. Decoded by the search, where will the softmax's rows stand?
+# [**limit**](../docs/glossary.md#limit): a net of net0's size that outputs net1's output itself, no
+# row at all: about the least that a net0 can reach. Decoded by the search, where will the softmax's
+# rows stand?
 
 # %%
 places = ["worse than straight-through's argmax", "better than it"]
@@ -167,7 +168,7 @@ costs.round(1).to_frame("a row's evaluations; seconds for 20,000 rows")
 # %% [markdown]
 # Does it hold elsewhere? The kit's comparison has five tables, two kinds of net1 and five seeds. In
 # all ten places the plain softmax, decoded by search, has better rows than the argmax of any other
-# estimator (`docs/comparison.md`).
+# estimator ([comparison](../docs/comparison.md)).
 #
 # ## Turn the dial
 #

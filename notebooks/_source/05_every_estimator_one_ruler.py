@@ -42,10 +42,11 @@ from tabkit.lesson import SEED, check, claim, kept, predict, quiz, short
 #
 # $$\mathcal L(\theta) = \sum_{\text{rows } x} p_\theta(x)\, L(x).$$
 #
-# It is smooth in the logits $\theta$, so it has a gradient. An **estimator** guesses that gradient
-# from few evaluations of net1. How good is each guess? We need not argue where we can sum over
-# *every combination of categories*, the **joint table**. `planted` makes up data whose truth is
-# known; here with 4 categorical columns, so the joint table is small.
+# It is smooth in the logits $\theta$, so it has a gradient. An
+# [**estimator**](../docs/glossary.md#estimator) guesses that gradient from few evaluations of net1.
+# How good is each guess? We need not argue where we can sum over *every combination of categories*,
+# the **joint table**. `planted` makes up data whose truth is known; here with 4 categorical
+# columns, so the joint table is small.
 
 # %%
 toy = tabkit.planted(5_000, categorical=4, continuous=2, cardinality=(3, 6), seed=SEED)
@@ -216,8 +217,8 @@ print("First place is shared by:", ", ".join(tied))
 # Two seeds cannot part those that share the first place, and longer training reorders them. The
 # *full* comparison has every estimator but `exact`, several temperatures and schedules
 # (`tau=cosine/2/0.25` falls from 2 to 0.25 during training), more seeds, all flights, and planted
-# rows besides; it takes an hour (`docs/comparison.md` has the command, and other tables). Its
-# result is kept with tabkit; its losses do not compare with those above: another net1.
+# rows besides; it takes an hour ([comparison](../docs/comparison.md) has the command, and other
+# tables). Its result is kept with tabkit; its losses do not compare with those above: another net1.
 
 # %%
 known = compare.kept_comparison()
@@ -252,11 +253,12 @@ often.pivot(index="estimator", columns="budget", values="test_decoded").round(2)
 # a sum over all rows; write $\nabla p = p\, \nabla \log p$, and it is a mean over *drawn* rows:
 #
 # $$\nabla_\theta \sum_x p_\theta(x) L(x) = \sum_x p_\theta(x)\, L(x)\, \nabla \log p_\theta(x)
-# = \mathbb E_x \big[ (L(x) - b)\, \nabla \log p_\theta(x) \big].$$
+# = \mathbb E_x \bigl[ (L(x) - b)\, \nabla \log p_\theta(x) \bigr].$$
 #
 # Each draw raises the probability of *its own* row by its loss, good or bad; only in the mean over
-# many do they cancel. It asks net1 for losses alone, never for a gradient. The **baseline** $b$ may
-# be any number that does not depend on the draw, as $\mathbb E\, \nabla \log p = 0$. A good one is
+# many do they cancel. It asks net1 for losses alone, never for a gradient. The
+# [**baseline**](../docs/glossary.md#baseline) $b$ may be any number that does not depend on the
+# draw, as $\mathbb E\, \nabla \log p = 0$. A good one is
 # the loss of other draws: then a row is raised if it is better than *these*. Exercise 1 writes it.
 #
 # The others use net1's gradient, and that is worth a lot: it tells about all categories at once.

@@ -127,8 +127,8 @@ plots.movement(moved)
 # - **behind net1**: take 256 flights and put the one category, then the other, in each of them. How
 #   far does net1's output move?
 #
-# $$d(a, b)^2 = \frac{1}{R} \sum_{r=1}^{R} \big\| f(x_r \text{ with } a) - f(x_r \text{ with } b)
-# \big\|^2$$
+# $$d(a, b)^2 = \frac{1}{R} \sum_{r=1}^{R} \bigl\| f(x_r \text{ with } a) - f(x_r \text{ with } b)
+# \bigr\|^2$$
 
 # %%
 behind = inspection.category_vectors(net1, data, "dest", view="output")
@@ -167,9 +167,10 @@ plots.agreement(agreed)
 # Agreement is not truth. For some columns we know true distances that net1 never saw: kilometres
 # between destinations, the clock's order, which carriers fly whose planes. The score is Spearman's
 # correlation between distances of categories in a view and true distances, over all pairs. How good
-# can it get by accident? A **permutation test** exchanges the truth at random among the categories
-# and scores again, 999 times; its p-value is the share of exchanges that score at least as high (so
-# it is never below 0.001). `frequency`, how often a category occurs, is a control.
+# can it get by accident? A [**permutation test**](../docs/glossary.md#permutation-test) exchanges
+# the truth at random among the categories and scores again, 999 times; its p-value is the share of
+# exchanges that score at least as high (so it is never below 0.001). `frequency`, how often a
+# category occurs, is a control.
 
 # %%
 truths = inspection.known_truths(data)
@@ -269,7 +270,8 @@ pd.DataFrame(after).loc[["overlap", "chance", "distance_correlation", "fit"]].ro
 # %% [markdown]
 # The table's own distances now agree from seed to seed, and net1 fits the outcomes about as well
 # (`fit`: correlation of its distances with theirs). And such a net1 is easier to predict rows for:
-# less of its output is what the start left there (`docs/what_net1_learned.md`, on five tables).
+# less of its output is what the start left there ([what net1
+# learned](../docs/what_net1_learned.md), on five tables).
 #
 # ## Turn the dial
 #

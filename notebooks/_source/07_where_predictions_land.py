@@ -103,8 +103,8 @@ used
 
 # %% [markdown]
 # Categories that occur in 1,000 predictions, and in the 1,000 true rows. Straight-through's argmax
-# *collapses*: if two destinations serve net1 equally well, one of the two is enough. (A search,
-# which starts from each flight's own mixture, does not.)
+# [*collapses*](../docs/glossary.md#collapse): if two destinations serve net1 equally well, one of
+# the two is enough. (A search, which starts from each flight's own mixture, does not.)
 #
 # ## Where they land
 #
@@ -144,10 +144,11 @@ ends.dropna().nlargest(4, "share of predictions").round(2)
 # %% [markdown]
 # ## Told from true rows?
 #
-# *Plausible* rows are those that one cannot tell from true ones. So let a classifier try: gradient
-# boosting gets half of the predicted and half of the true rows to learn from, and must tell the
-# other halves apart (a two-sample test; Lopez-Paz and Oquab, arXiv:1610.06545). 0.5 is a coin: the
-# rows pass as true. It needs no labels. What will it say of the three?
+# [*Plausible*](../docs/glossary.md#plausible) rows are those that one cannot tell from true ones.
+# So let a classifier try: gradient boosting gets half of the predicted and half of the true rows to
+# learn from, and must tell the other halves apart (a two-sample test; Lopez-Paz and Oquab,
+# arXiv:1610.06545). 0.5 is a coin: the rows pass as true. It needs no labels. What will it say of
+# the three?
 
 # %%
 options = ["all three are told", "the labelled one passes (below .6)", "all pass"]
@@ -164,7 +165,7 @@ pd.Series(told).round(2).to_frame("told from true rows")
 # %% [markdown]
 # None passes, not even that with labels: an argmax takes the likeliest category every time, and a
 # table has the others, too. (Rows that are *drawn* from its softmax come nearer, and cost more
-# behind net1; see `docs/comparison.md`.)
+# behind net1; see [comparison](../docs/comparison.md).)
 #
 # ## Both, please
 #
@@ -256,7 +257,7 @@ print(third.compare(options[found]))
 #
 # A loss behind net1 knows what net1 knows, and nothing else:
 #
-# $$L(x) = \big\| f(x) - f(x^\ast) \big\|^2 \quad\text{is as small for every row with}\quad
+# $$L(x) = \bigl\| f(x) - f(x^\ast) \bigr\|^2 \quad\text{is as small for every row with}\quad
 # f(x) = f(x^\ast).$$
 #
 # Nothing in it speaks for *likely* rows; labels do, and cost something where the two disagree. And

@@ -514,7 +514,8 @@ claim(
 # kernel than the kernel takes. There the loop over 50 columns takes four to five times the plain
 # MLP's step, sampling among very many categories never paid, up to a million of them, and one thing
 # beats every layout: the whole step as *one* CUDA graph, which `fit_predictor` captures by itself
-# when its nets are on CUDA. `docs/cost.md` has the table, and `make bench-gpu` measures it.
+# when its nets are on CUDA. [cost](../docs/cost.md) has the table, and `make bench-gpu` measures
+# it.
 #
 # `make bench` measures all the rest at length; `benchmarks/results` keeps what it found.
 #

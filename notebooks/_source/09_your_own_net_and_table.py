@@ -17,7 +17,8 @@
 # simplexes without touching it, let a comparison on *this* net and table say what to train through
 # and what to decode by, and predict rows that the table could hold.
 #
-# **You learn** what a net may do with codes so that it can be softened, what is refused and why,
+# **You learn** what a net may do with codes so that it can be
+# [softened](../docs/glossary.md#softened-net), what is refused and why,
 # how far to trust a recommendation, and how to decide without one.
 #
 # **You need** notebooks 02, 03 and 04; to use your own, a CSV file and a trained torch net. About 2
