@@ -1,7 +1,7 @@
 """The executed course as pages: what `conf.py` hands to Sphinx in place of the notebooks.
 
 An exercise shows what the reader gets, and its solution folded below. What needs a kernel is left
-out: pictures stand where widgets are, and a script brings plotly's figures to life.
+out: where widgets are stand their words and pictures, and a script brings plotly's figures to life.
 """
 
 import json
@@ -23,10 +23,6 @@ PROMPTS = {
     "code_prompt_show": "Show the solution and what it gives",
     "code_prompt_hide": "Hide the solution",
 }
-STILL = (
-    '<p class="still">Here is a widget: it needs a kernel, so it lives in JupyterLab '
-    "(<code>make lab</code>). A picture of it follows.</p>"
-)
 FULL = """```{note}
 The notebook as it ran from seed 0, with the solutions folded below the exercises. To change it,
 and to answer for yourself, open it in JupyterLab: `make lab`. The [glossary](../docs/glossary.md)
@@ -80,8 +76,9 @@ def still(output: NotebookNode) -> list[NotebookNode]:
     """What a page shows of an output: nothing of progress and warnings, words for a widget."""
     if output.output_type == "stream":
         return [output] if output.name == "stdout" else []
-    if WIDGET in output.data:  # what is displayed, and is no result of its cell, is a bar
-        return [displayed(STILL)] if output.output_type == "execute_result" else []
+    if WIDGET in output.data:  # one without words for a page is a bar
+        words = output.data.get("text/html")
+        return [displayed(words)] if words else []
     return [displayed(living(output.data))] if PLOTLY in output.data else [output]
 
 

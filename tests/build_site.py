@@ -35,7 +35,7 @@ def of_all_kinds():
     living = Interactive(go.Figure(go.Scatter(y=[1, 2])), Picture(figure, "a line that rises"))
     return [
         displayed({course.WIDGET: {"model_id": "1"}, "text/plain": "  0%|    | 0/3"}),
-        displayed({course.WIDGET: {"model_id": "2"}, "text/plain": "Explorer()"}, "execute_result"),
+        displayed({course.WIDGET: {"model_id": "2"}, "text/html": '<p class="still">words</p>'}),
         *map(displayed, living.outputs),
         nbformat.v4.new_output("stream", name="stderr", text="a warning"),
         displayed({"text/html": f"<table><tr>{'<td>wide</td>' * 60}</tr></table>"}),

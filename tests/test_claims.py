@@ -62,3 +62,15 @@ def test_a_claim_that_fails_is_counted(capsys):
     assert table["holds"].to_dict() == {"A.": 1, "B.": 1}
     assert table.loc["A.", ["seed 0", "seed 1"]].to_list() == [0.6, 0.4]
     assert table.loc["B.", "seed 0"] == 1
+
+
+def test_claims_of_some_notebooks_take_the_place_of_their_own_and_of_no_others(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(claims, "KEPT", tmp_path / "claims.csv")
+    columns = ["notebook", "claim", "holds"]
+    kept = [["01", "A.", 5], ["02", "B.", 5], ["02", "C.", 5], ["03", "D.", 5]]
+    pd.DataFrame(kept, columns=columns).to_csv(claims.KEPT, index=False)
+    claims.keep(pd.DataFrame([["02", "E.", 4]], columns=columns))
+    found = pd.read_csv(claims.KEPT, dtype={"notebook": str}).to_numpy().tolist()
+    assert found == [["01", "A.", 5], ["02", "E.", 4], ["03", "D.", 5]]

@@ -46,7 +46,7 @@ def result(data, kind="execute_result"):
 WORDS = nbformat.v4.new_output("stream", name="stdout", text="said")
 NOISE = nbformat.v4.new_output("stream", name="stderr", text="100%|####|")
 BAR = result({course.WIDGET: {}, "text/plain": "100%|####|"}, "display_data")
-WIDGET = result({course.WIDGET: {}, "text/plain": "Explorer()"})
+WIDGET = result({course.WIDGET: {}, "text/html": "<p>Which?</p>"}, "display_data")
 FIGURE = result({course.PLOTLY: {"data": ["</script>"]}, "text/html": '<img alt="words">'})
 
 
@@ -55,9 +55,9 @@ def test_what_was_said_stays_and_noise_and_bars_go(executed):
     assert [output.text for output in found[0].outputs] == ["said"]
 
 
-def test_words_stand_where_a_widget_was(executed):
+def test_its_words_stand_where_a_widget_was(executed):
     (output,) = code(executed(1, WIDGET))[0].outputs
-    assert output.data == {"text/html": course.STILL}
+    assert output.data == {"text/html": "<p>Which?</p>"}
 
 
 def test_an_interactive_figure_brings_its_picture_and_cannot_end_its_script(executed):

@@ -61,7 +61,7 @@ def test_an_exported_page_without_state_shows_the_twin(outputs):
     page, _ = HTMLExporter(template_name="lab").from_notebook_node(
         nbformat.v4.new_notebook(cells=[cell])
     )
-    assert "doubler is a widget: it lives where a kernel runs." in page
+    assert "doubler is a widget: it lives where a kernel runs (make lab)." in page
     assert 'alt="Bars of length by category: a 1.00, b 3.00.' in page
     assert "display:none}" not in page.partition("tabkit-twin-")[2]
 

@@ -45,7 +45,7 @@ THEMED = {
     "#595959": "var(--tabkit-grey,#595959)",
 }
 COLOURED = re.compile(r'((?:fill|stroke|color|background)(?:: ?|="))(#[0-9a-fA-F]{3,6})\b')
-LIVES = "{} is a widget: it lives where a kernel runs. Its picture stands below."
+LIVES = "{} is a widget: it lives where a kernel runs (make lab). Its picture stands below."
 
 
 class Explorer(ipywidgets.VBox):
@@ -164,7 +164,9 @@ class Explorer(ipywidgets.VBox):
 
     def _ipython_display_(self) -> None:
         bundle = super()._repr_mimebundle_()
-        display(bundle | {"text/plain": LIVES.format(self.name)}, raw=True)
+        words = LIVES.format(self.name)
+        page = {"text/plain": words, "text/html": f'<p class="still">{words}</p>'}
+        display(bundle | page, raw=True)
         if self.still is not None:
             data = self.twin()._repr_mimebundle_()
             folded = f'<div class="tabkit-twin-{self.model_id}">{data["text/html"]}</div>'

@@ -111,6 +111,16 @@ def test_a_solution_is_folded_until_a_key_is_pressed(reader):
     expect(solution.locator(".cell_output")).to_contain_text("Right")
 
 
+def test_a_quiz_can_be_read_where_it_cannot_be_answered(reader):
+    page = reader.open("notebooks/02_one_hot_is_linear.html")
+    answer = page.locator("details", has=page.get_by_text("In nothing.", exact=True))
+    reason = answer.get_by_text("No. In output and weights")
+    expect(reason).to_be_hidden()
+    answer.locator("summary").press("Enter")
+    expect(reason).to_be_visible()
+    expect(page.get_by_text("Do the weights' gradients agree, too?").last).to_be_visible()
+
+
 def test_a_figure_of_plotly_lives_and_no_empty_box_stands_for_a_widget(reader, browser, folder):
     page = reader.open("notebooks/06_what_net1_learned.html")
     expect(page.locator(".living .main-svg").first).to_be_visible()
