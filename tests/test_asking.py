@@ -158,7 +158,7 @@ def test_a_quiz_gives_reasons_and_keeps_the_first_answer(shown):
     page = html.unescape(question._repr_mimebundle_()["text/html"])
     for answer, reason in asked.reasons.items():
         assert f"<details><summary>{answer}</summary>" in page
-        assert f". {reason}</details>" in page
+        assert f". {reason}</p></details>" in page
 
 
 def test_a_quiz_is_answered_in_words_without_widgets(capsys):

@@ -36,8 +36,8 @@ class Asked:
     def page(self) -> str:
         """The answers as HTML, their reasons folded."""
         return "".join(
-            f"<details><summary>{html.escape(answer)}</summary>"
-            f"{html.escape(self.judged(answer))}</details>"
+            f"<details><summary>{html.escape(answer)}</summary><p>"
+            f"{html.escape(self.judged(answer))}</p></details>"
             for answer in self.reasons
         )
 
