@@ -108,7 +108,8 @@ def both_readers(source):
     """
     reader, solved = read(source, solved=False), read(source, solved=True)
     begin = place_of(solved.cells, "Exercises")
-    assert [c.source for c in reader.cells[:begin]] == [c.source for c in solved.cells[:begin]]
+    before = [c.source.replace("](../../", "](../") for c in solved.cells[:begin]]  # lies deeper
+    assert [c.source for c in reader.cells[:begin]] == before
     undone = reader.cells[begin:]
     solved.cells = [*solved.cells[:begin], *undone, *solved.cells[begin:]]
     for number, cell in enumerate(solved.cells):
