@@ -34,7 +34,8 @@ def once(function=None, *, typechecker):
             with PLAIN("context"):
                 return checked(*args, **kwargs)
         except BeartypeCallHintViolation as error:
-            given = ", ".join(inspect.signature(function).bind(*args, **kwargs).arguments)
+            bound = inspect.signature(function).bind(*args, **kwargs).arguments
+            given = ", ".join(dict.fromkeys([*bound, *kwargs]))
             raise TypeCheckError(f"{error} It was called with {given}.") from error
 
     # Who looks up the stack for the caller passes over jaxtyping's frames: over these, too.

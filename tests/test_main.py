@@ -191,6 +191,9 @@ def test_the_recommendation_is_printed_and_kept(tmp_path, capsys, monkeypatch):
 
 def test_the_recommendation_is_made_for_a_table_of_ones_own(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(compare.recommending, "SEEDS", 1)
+    monkeypatch.setattr(
+        compare.recommending, "MOST", 100
+    )  # steps: far fewer than there is time for
     draw = np.random.default_rng(0)
     frame = pd.DataFrame(
         {"make": draw.choice(["a", "b", "c"], 300), "power": draw.normal(size=300)}

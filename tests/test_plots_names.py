@@ -32,6 +32,7 @@ WAY = dict(zip(WAYS, NAMES, strict=True))
 NAMED = replace(
     RANKS, mean=RANKS.mean.rename(WAY), pairs=RANKS.pairs.rename(index=WAY, columns=WAY)
 )
+SAID = pd.DataFrame({"reader": [X], "name": "00.a", "question": Y, "said": Z, "truth": "b"})
 DRAWN = {
     "agreement": lambda: (plots.agreement(AGREEMENT.assign(column=X)), [X]),
     "by_decoder": lambda: (plots.by_decoder(DECODED.set_axis([X, Y])), [X, Y]),
@@ -39,7 +40,9 @@ DRAWN = {
         plots.category_bars(torch.ones(3), NAMES, marked=1, label="x"),
         NAMES,
     ),
+    "class_answers": lambda: (plots.class_answers(SAID), NAMES),
     "comparison": lambda: (plots.comparison(KEPT.assign(estimator=X, data=Y), Y), [X, Y]),
+    "decoded": lambda: (plots.decoded(pd.Series({X: 1.0, Z: 2.0}), {}, 9), [X, Z]),
     "decoding_gap": lambda: (plots.decoding_gap(SUMMARY.set_axis([X, Y])), [X, Y]),
     "frontier": lambda: (plots.frontier(FRONTIER.assign(estimator=X)), [X]),
     "gap_opens": lambda: (plots.gap_opens({X: STEPS, Y: STEPS}), [X, Y]),
