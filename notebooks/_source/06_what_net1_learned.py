@@ -19,7 +19,7 @@
 # **You learn** why the distances in a trained table can be those of its random start, where to look
 # instead, and how to tell structure from accident.
 #
-# **You need** notebooks 01 and 03. About 2 minutes of computing on two cores, some 10 seconds of
+# **You need** notebooks 01 and 03. About 2.5 minutes of computing on two cores, 10 seconds of
 # them for UMAP, which compiles itself when first used.
 #
 # **Where this stands.** [[course]]
