@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from tabkit.train.checkpoint import write_atomically
+from tabkit.store import write_whole
 
 Cell = tuple[Any, ...]
 Record = dict[str, Any]
@@ -32,7 +32,7 @@ def picked_up(
         found = pd.DataFrame(records)
         table = pd.concat([table, found], ignore_index=True) if len(table) else found
         text = table.to_csv(index=False)
-        write_atomically(out, lambda path, text=text: path.write_text(text))
+        write_whole(out, lambda path, text=text: path.write_text(text))
     place = {cell: number for number, cell in enumerate(cells)}
     order = [place[cell] for cell in zip(*(table[key] for key in keys), strict=True)]
     return table.iloc[np.argsort(order, kind="stable")]

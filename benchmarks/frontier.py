@@ -63,7 +63,11 @@ def cells() -> list[tuple[int, str, float]]:
 def trained_encoder(dataset: Dataset, seed: int, folder: Path) -> RowEncoder:
     """net1, trained or from the folder, frozen."""
     net1 = RowEncoder(dataset.schema, embedding_std=0.03, seed=seed)
-    sizes = {"steps": ENCODER_STEPS, "seed": seed, "checkpoint": folder / f"net1-{seed}.pt"}
+    sizes = {
+        "steps": ENCODER_STEPS,
+        "seed": seed,
+        "checkpoint": folder / f"net1-{seed}.safetensors",
+    }
     for _ in fit_encoder(net1, dataset, **sizes):
         pass
     return freeze(net1)

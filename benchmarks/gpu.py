@@ -35,7 +35,7 @@ from tabkit.decoders import decode, names
 from tabkit.devices import wait
 from tabkit.nets import encode_rows
 from tabkit.ruler.contestants import estimator_loss, loop_step, plain_loss, training_step, whole
-from tabkit.train.checkpoint import write_atomically
+from tabkit.store import write_whole
 
 TURN = 20  # steps
 ESTIMATORS = (
@@ -247,7 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         found = TABLES[name](asked, device)
         found = found if "device" in found else found.assign(**setting(device))
         file = asked.out / f"gpu_{name}.csv"
-        write_atomically(file, lambda path, found=found: found.to_csv(path, index=False))
+        write_whole(file, lambda path, found=found: found.to_csv(path, index=False))
         print(f"{file}: {time.perf_counter() - started:.0f} s\n", flush=True)
 
 

@@ -39,7 +39,7 @@ def encoder(dataset: Dataset, start: str, seed: int) -> RowEncoder:
 def trained(dataset: Dataset, start: str, seed: int, folder: Path) -> RowEncoder:
     """net1, trained or from the folder, frozen."""
     net1, name = encoder(dataset, start, seed), f"{dataset.name}-{start}-{seed}"
-    fit_encoder(net1, dataset, seed=seed, checkpoint=folder / f"{name}.pt").run(name)
+    fit_encoder(net1, dataset, seed=seed, checkpoint=folder / f"{name}.safetensors").run(name)
     return freeze(net1)
 
 

@@ -26,7 +26,7 @@ import torch
 
 import tabkit
 from tabkit.compare.comparison import RANKED
-from tabkit.train.checkpoint import write_atomically
+from tabkit.store import write_whole
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -162,7 +162,7 @@ def run(name: str, folder: Path, results: Path) -> None:
 def note(file: Path, what: Mapping[str, object]) -> None:
     """Writes JSON."""
     text = json.dumps(what, indent=1) + "\n"
-    write_atomically(file, lambda path: path.write_text(text))
+    write_whole(file, lambda path: path.write_text(text))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

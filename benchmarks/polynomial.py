@@ -34,7 +34,7 @@ from tabkit.compare import parse_spec
 from tabkit.estimators import Estimator
 from tabkit.objective import Function
 from tabkit.simplex import argmax
-from tabkit.train.checkpoint import write_atomically
+from tabkit.store import write_whole
 
 CENTRE = 0.45
 COLUMNS = 128
@@ -166,7 +166,7 @@ def open_table(out: Path) -> pd.DataFrame:
     beside = out.with_suffix(".json")
     if not out.exists():
         text = json.dumps(settings(), indent=1) + "\n"
-        write_atomically(beside, lambda path: path.write_text(text))
+        write_whole(beside, lambda path: path.write_text(text))
         return pd.DataFrame()
     if not beside.exists() or json.loads(beside.read_text()) != settings():
         raise FileExistsError(f"{out} was not measured with these settings: name another --out")
@@ -200,7 +200,7 @@ def measure(wanted: Sequence[Cell], out: Path) -> pd.DataFrame:
             row = asdict(cell) | asdict(train(cell, bar.update))
             table = pd.concat([table, pd.DataFrame([row])], ignore_index=True)
             text = table.to_csv(index=False, float_format="%.7g")
-            write_atomically(out, lambda path, text=text: path.write_text(text))
+            write_whole(out, lambda path, text=text: path.write_text(text))
     return table[[cell in wanted for cell in cells_of(table)]]
 
 

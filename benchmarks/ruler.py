@@ -27,7 +27,7 @@ from tabkit import (
     ruler,
 )
 from tabkit.nets import encode_rows
-from tabkit.train.checkpoint import write_atomically
+from tabkit.store import write_whole
 
 STAGES = (0, 100, 1000)  # steps of net0
 ROWS = 32
@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/ruler.csv"))
     arguments = parser.parse_args()
     table = measure(arguments.draws)
-    write_atomically(arguments.out, lambda path: table.to_csv(path, float_format="%.5g"))
+    write_whole(arguments.out, lambda path: table.to_csv(path, float_format="%.5g"))
     shown = ["squared_bias", "variance", "cosine", "mean_cosine", "signal_to_noise", "evaluations"]
     print(table[shown].to_string(float_format="%.3f"))
 

@@ -45,7 +45,7 @@ from tabkit.data import Dataset
 from tabkit.devices import wait
 from tabkit.nets import encode_rows, folded
 from tabkit.nets.mlp import linear
-from tabkit.train.checkpoint import write_atomically
+from tabkit.store import write_whole
 
 COLUMNS = (10, 50)
 ROWS = 1024  # of a training step
@@ -327,7 +327,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         started = time.perf_counter()
         found = TABLES[name](asked)
         file = asked.out / f"speed_{name}{label}.csv"
-        write_atomically(file, lambda path, found=found: found.to_csv(path, index=False))
+        write_whole(file, lambda path, found=found: found.to_csv(path, index=False))
         print(f"{file}: {time.perf_counter() - started:.0f} s\n", flush=True)
 
 

@@ -25,12 +25,12 @@ import tabkit
 from tabkit import widgets
 data = tabkit.flights()
 net1 = tabkit.RowEncoder(data.schema)
-for _ in tabkit.fit_encoder(net1, data, steps=1500, batch=2048, checkpoint="net1.pt"): pass
+for _ in tabkit.fit_encoder(net1, data, steps=1500, batch=2048, checkpoint="net1.safetensors"): pass
 net1 = tabkit.freeze(net1)
 
 def train(name):
     net0 = tabkit.RowPredictor(data.signal.shape[1], net1)
-    settings = {"batch": 256, "steps": 600, "decode_every": 10, "checkpoint": f"{name}.pt"}
+    settings = {"batch": 256, "steps": 600, "decode_every": 10, "checkpoint": f"{name}.safetensors"}
     estimator = tabkit.estimators.make(name)
     return net0, list(tabkit.fit_predictor(net0, net1, data, estimator, **settings))
 """

@@ -12,7 +12,6 @@ NEEDS = {
     "inspection": ("inspect", ["scipy", "sklearn", "umap"]),
     "other frames": ("data", ["pyarrow"]),
     "parquet files": ("data", ["pyarrow"]),
-    "saved runs": ("data", ["safetensors"]),
     "plots": ("plot", ["matplotlib", "plotly"]),
     "ranks": ("sweep", ["scipy", "scikit_posthocs"]),
     "sweeps": ("sweep", ["joblib"]),

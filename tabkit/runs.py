@@ -1,6 +1,5 @@
-"""`Run`: two trained nets with all that predicts new rows; saved, it is numbers and JSON."""
+"""`Run`: two trained nets with all that predicts new rows, which can be saved."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,20 +9,18 @@ import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
+from tabkit import store
 from tabkit.compare.specs import parse_spec
 from tabkit.data import Dataset
 from tabkit.data.dataset import signal_on
 from tabkit.data.preparing import Preparation
 from tabkit.decoders import decode
-from tabkit.extras import imports_for
 from tabkit.nets import RowEncoder, RowPredictor, freeze
 from tabkit.schema import DataError, Rows, Scale, Schema
 from tabkit.schema.saving import plain_scale, plain_schema, scale_of, schema_of
 from tabkit.train import fit_encoder, fit_predictor
-from tabkit.train.checkpoint import write_atomically
 
-WEIGHTS, FACTS = "weights.safetensors", "run.json"
-FORMAT = 1
+FILE, KIND, REMEDY = "run.safetensors", "run", "train it again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +76,7 @@ class Run:
             name: dict(given) for name, given in (nets or {}).items()
         }
         net1 = RowEncoder(data.schema, **nets["net1"], seed=seed, device=device)
-        kept = {n: None if folder is None else folder / f"{n}.pt" for n in ("net1", "net0")}
+        kept = {n: folder and folder / f"{n}.safetensors" for n in ("net1", "net0")}
         fit_encoder(net1, data, steps=encoder_steps, seed=seed, checkpoint=kept["net1"]).run("net1")
         net1 = freeze(net1)
         nets["net0"] = {"head": chosen.head} | nets["net0"]
@@ -104,54 +101,45 @@ class Run:
         return self.schema.decode(self.rows(signal_on(table, self.signal, self.prepare)))
 
     def save(self, folder: Path) -> None:
-        """Writes the weights (safetensors) and all else (JSON)."""
-        with imports_for("saved runs"):
-            from safetensors.torch import save_file  # noqa: PLC0415
-        nets = {"net1": self.net1, "net0": self.net0}
-        weights = {
-            f"{name}.{key}": value.cpu().contiguous().clone()
-            for name, net in nets.items()
-            for key, value in net.state_dict().items()
-        }
+        """Writes it into a folder: weights and plain values, no code."""
+        weights = {name: net.state_dict() for name, net in self._trained().items()}
         facts = {
-            "format": FORMAT,
             "schema": plain_schema(self.schema),
             "signal": plain_scale(self.signal),
             "prepare": asdict(self.prepare),
             **{name: getattr(self, name) for name in ("estimator", "decoder", "nets")},
         }
-        write_atomically(folder / WEIGHTS, lambda path: save_file(weights, path))
-        write_atomically(folder / FACTS, lambda path: path.write_text(json.dumps(facts, indent=1)))
+        store.write(folder / FILE, KIND, {"facts": facts, "weights": weights})
+
+    def _trained(self) -> dict[str, RowEncoder | RowPredictor]:
+        return {"net1": self.net1, "net0": self.net0}
 
     @classmethod
     def load(cls, folder: Path, *, device: str = "cpu") -> "Run":
-        """A saved run; nothing in its files is code.
+        """A saved run, of whichever versions of tabkit and torch.
 
-        Raises DataError if the folder holds none, or not all of one.
+        Raises DataError if the folder holds none; FileError if its file is damaged.
         """
-        with imports_for("saved runs"):
-            from safetensors import SafetensorError  # noqa: PLC0415
-            from safetensors.torch import load_file  # noqa: PLC0415
+        file = folder / FILE
         try:
-            facts = json.loads((folder / FACTS).read_text())
-            weights = load_file(folder / WEIGHTS, device=device)
-            return cls._of(facts, weights, device)
+            saved, _ = store.read(file, KIND, REMEDY, device=device)
+            return cls._of(saved["facts"], saved["weights"], device)
         except FileNotFoundError as error:
             raise DataError(f"{folder} holds no saved run", "name the folder of one") from error
-        except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        except store.FileError:
+            raise
+        except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             why = " ".join(str(error).split())
-            raise DataError(f"the run in {folder} is damaged: {why}", "train it again") from error
+            raise store.FileError(file, f"is damaged: {why}", REMEDY) from error
 
     @classmethod
-    def _of(cls, facts: Mapping[str, Any], weights: Mapping[str, Tensor], device: str) -> "Run":
-        if facts["format"] != FORMAT:
-            raise ValueError(f"its format is {facts['format']}, not {FORMAT}")
+    def _of(cls, facts: Mapping[str, Any], weights: Mapping[str, Any], device: str) -> "Run":
         schema, signal = schema_of(facts["schema"]), scale_of(facts["signal"])
         net1 = freeze(RowEncoder(schema, **facts["nets"]["net1"], device=device))
         net0 = RowPredictor(len(signal), net1, **facts["nets"]["net0"])
-        for name, net in {"net1": net1, "net0": net0}.items():
-            own = {k.removeprefix(f"{name}."): v for k, v in weights.items() if k.startswith(name)}
-            net.load_state_dict(own)
         prepare = Preparation.of(facts["prepare"])
         rest = {name: facts[name] for name in ("estimator", "decoder", "nets")}
-        return cls(schema, signal, prepare, net1, net0, **rest)
+        found = cls(schema, signal, prepare, net1, net0, **rest)
+        for name, net in found._trained().items():
+            net.load_state_dict(weights[name])
+        return found

@@ -16,7 +16,7 @@ from tabkit import compare
 PACKAGE = Path(__file__).parents[1] / "tabkit"
 FLOORS = {
     **dict.fromkeys(["devices", "extras", "openmp"], 0),
-    **dict.fromkeys(["simplex", "schema"], 1),
+    **dict.fromkeys(["simplex", "schema", "store"], 1),
     **dict.fromkeys(["data", "fast", "objective"], 2),
     **dict.fromkeys(["capture", "embedding"], 3),
     **dict.fromkeys(["estimators", "soften"], 4),
@@ -109,7 +109,7 @@ def test_the_whole_is_small():
     """13,000 lines; then nets and tables of one's own, more data, labels, ranks, graphs, checks,
     predictions that are kept, quizzes, an app for a class.
     """
-    assert sum(len(file.read_text().splitlines()) for file in FILES) < 21_700
+    assert sum(len(file.read_text().splitlines()) for file in FILES) < 22_300
 
 
 def test_nothing_touches_the_global_streams():

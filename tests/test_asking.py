@@ -1,7 +1,6 @@
 """Predictions and quizzes: asked by radio buttons or in words, kept, summed up, collected."""
 
 import html
-import json
 import re
 import sys
 from pathlib import Path
@@ -10,8 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tabkit import lesson, plots
-from tabkit.lesson import collected, predict, quiz, summary
+from tabkit import lesson, plots, store
+from tabkit.lesson import collected, predict, quiz, records, summary
 from tabkit.lesson.predictions import STAYS
 from tabkit.lesson.quizzes import quizzes
 from tabkit.lesson.records import place
@@ -74,7 +73,7 @@ def test_a_number_is_as_predicted_whatever_its_type(truth):
 
 
 def kept():
-    return json.loads(place().read_text())
+    return records.read(place())
 
 
 def test_what_is_chosen_is_kept_and_told_at_the_reveal(shown):
@@ -122,16 +121,20 @@ def test_numbers_are_kept_too(shown):
 
 
 @pytest.mark.parametrize(
-    "content", ["{", "[]", '{"a": 1}', '{"a": {"x": "y"}}', '{"a": {"said": 1}}']
+    "content", ["{", "[]", {"a": 1}, {"a": {"x": "y"}}, {"a": {"said": 1}}], ids=str
 )
 def test_a_damaged_file_is_laid_aside_and_the_cell_goes_on(content, shown, capsys):
     place().parent.mkdir(parents=True)
-    place().write_text(content)
+    if isinstance(content, str):
+        place().write_text(content)
+    else:
+        store.write(place(), records.KIND, content)
+    damaged = place().read_bytes()
     worst("softmax")
     said = capsys.readouterr().out
     assert "does not hold a reader's answers" in said
     assert kept()["03.a"]["said"] == "softmax"
-    assert place().with_suffix(".damaged").read_text() == content
+    assert place().with_suffix(".damaged").read_bytes() == damaged
 
 
 def test_the_words_are_there_for_pages_where_no_widget_lives(shown):
@@ -221,7 +224,7 @@ def filled(folder, reader, **said):
     }
     answers["09.z"] = {"question": "Not yet?", "reread": "Why", "truth": "b"}
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"answers-{reader}.json").write_text(json.dumps(answers))
+    records.write(folder / f"answers-{reader}.json", answers)
 
 
 def test_the_course_ends_with_a_summary_and_a_file_to_hand_in(shown, capsys, tmp_path):

@@ -53,9 +53,13 @@ def test_in_the_quick_mode_nothing_is_judged_and_little_is_done(monkeypatch, cap
     claim("Two is even.", True)
     said = capsys.readouterr().out.splitlines()
     assert said == ["Not judged, by so few steps: Two is odd.", "Holds: Two is even."]
-    assert (short(600), short(600, 7), kept("net1")) == (60, 7, "runs/course/net1-seed0-quick.pt")
+    assert (short(600), short(600, 7), kept("net1")) == (
+        60,
+        7,
+        "runs/course/net1-seed0-quick.safetensors",
+    )
     monkeypatch.setenv("TABKIT_QUICK", "0")
-    assert (short(600, 7), kept("net1")) == (600, "runs/course/net1-seed0.pt")
+    assert (short(600, 7), kept("net1")) == (600, "runs/course/net1-seed0.safetensors")
 
 
 def test_claims_are_kept_where_a_file_is_named_and_none_stops(monkeypatch, tmp_path, capsys):

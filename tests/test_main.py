@@ -1,13 +1,11 @@
 """The command line does the main job, small, and refuses what it cannot do before training."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from tabkit import __main__ as cli
-from tabkit import compare, decoders, estimators
+from tabkit import compare, decoders, estimators, store
 
 NAMES = ["softmax:tau=0.25", "direct_embedding", "cross_entropy"]
 SMALL = ["--rows", "2000", "--steps", "3", "--encoder-steps", "3"]
@@ -42,7 +40,7 @@ def test_the_run_folder_holds_table_figures_and_configuration(folder):
     assert results["gap"].tolist() == pytest.approx(gaps.tolist())
     summary = pd.read_csv(folder / "summary.csv", index_col="estimator")
     assert set(summary.index) == set(NAMES)
-    configuration = json.loads((folder / "configuration.json").read_text())
+    configuration, _ = store.read(folder / "configuration.json", "configuration")
     assert configuration["steps"] == 3
     assert "tau=0.25" in configuration["estimators"]["softmax:tau=0.25"]
     shares = (summary["random_row"] - summary["decode_search"]) / (

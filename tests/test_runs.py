@@ -7,12 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 
-from tabkit import DataError, Schema, read_table
+from tabkit import Schema, read_table, store
 from tabkit import __main__ as cli
 from tabkit.decoders import names
-from tabkit.runs import FACTS, WEIGHTS, Run
+from tabkit.runs import FILE, KIND, Run
 from tabkit.schema.saving import plain_schema, schema_of
 
 SIZES = ["--steps", "3", "--encoder-steps", "3"]
@@ -41,14 +40,16 @@ def folder(tmp_path_factory, file):
 
 
 def test_the_run_folder_holds_all_that_predicts(folder):
-    facts = json.loads((folder / FACTS).read_text())
+    facts = store.read(folder / FILE, KIND)[0]["facts"]
     assert facts["estimator"] == "softmax"
     assert [c["name"] for c in facts["signal"]] == ["delay", "wind", "sold_days"]
     assert "sold: dates" in (folder / "report.txt").read_text()
     assert len(pd.read_csv(folder / "predicted.csv")) == 30
     kept = {path.suffix for path in folder.iterdir()}
     assert kept == {".json", ".safetensors", ".txt", ".csv"}, "no pickled code"
-    assert json.loads((folder / "configuration.json").read_text())["gaps"] == {"wind": "median"}
+    assert store.read(folder / "configuration.json", "configuration")[0]["gaps"] == {
+        "wind": "median"
+    }
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
@@ -123,24 +124,33 @@ class Bomb:
         return (exec, ("raise SystemExit('code ran')",))
 
 
+def forged(file, change):
+    """Writes the run's file again, sealed, with another content."""
+    content, _ = store.read(file, KIND)
+    change(content)
+    store.write(file, KIND, content)
+
+
 def test_loading_runs_no_code_and_says_what_is_damaged(own, tmp_path):
     run = Run.train(
         own, steps=1, encoder_steps=1, nets={"net1": {"width": 4}, "net0": {"width": 4}}
     )
-    facts, weights = tmp_path / FACTS, tmp_path / WEIGHTS
+    file = tmp_path / FILE
     for break_it in (
-        lambda: weights.write_bytes(pickle.dumps(Bomb())),
-        lambda: torch.save(Bomb(), weights),
-        lambda: weights.write_bytes(weights.read_bytes()[:99]),
-        lambda: save_file(dict([*load_file(weights).items()][1:]), weights),
-        lambda: facts.write_bytes(pickle.dumps(Bomb())),
-        lambda: facts.write_text("{}"),
-        lambda: facts.write_text(facts.read_text().replace('"format": 1', '"format": 9')),
-        lambda: facts.write_text(facts.read_text().replace("JFK", "EWR")),
+        lambda: file.write_bytes(pickle.dumps(Bomb())),
+        lambda: torch.save(Bomb(), file),
+        lambda: file.write_bytes(file.read_bytes()[:99]),
+        lambda: file.write_bytes(b""),
+        lambda: file.write_bytes(file.read_bytes().replace(b"JFK", b"EWR")),
+        lambda: store.write(file, "checkpoint", {}),
+        lambda: store.write(file, KIND, {}),
+        lambda: forged(file, lambda c: c["weights"]["net1"].popitem()),
+        lambda: forged(file, lambda c: c["facts"].update(schema=3)),
+        lambda: forged(file, lambda c: c["facts"]["nets"].update(net1={"code": 1})),
     ):
         run.save(tmp_path)
         break_it()
-        with pytest.raises(DataError, match=r"is damaged.*train it again"):
+        with pytest.raises(store.FileError, match=rf"{FILE} (is|has) .*train it again"):
             Run.load(tmp_path)
 
 

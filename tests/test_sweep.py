@@ -1,6 +1,5 @@
 """The sweep: the same result however many workers, cells kept and picked up, a real cluster."""
 
-import json
 from dataclasses import asdict
 from importlib import import_module
 
@@ -9,7 +8,7 @@ import pytest
 from joblib import parallel_config
 
 import tabkit
-from tabkit import compare, decoders, estimators
+from tabkit import compare, decoders, estimators, store
 from tabkit.compare import Cell, comparison, parse_spec, sweep
 from tabkit.train import Cosine
 
@@ -90,7 +89,7 @@ def test_an_interrupted_sweep_goes_on_where_it_was(cells, finished, tmp_path, mo
 
 def test_a_kept_cell_says_what_it_is(cells, finished):
     file = finished[0] / "cells" / f"{cells[0].digest()}.json"
-    assert json.loads(file.read_text())["identity"] == cells[0].identity()
+    assert store.read(file, "cell")[0]["identity"] == cells[0].identity()
 
 
 @pytest.mark.parametrize("name", ["flights", "adult", "bikeshare", "census"])

@@ -148,7 +148,7 @@ def test_what_fails_to_be_made_says_why_and_is_tried_again():
 
 
 def test_errors_of_the_start_of_callbacks_and_of_threads_are_shown(tmp_path, threads):
-    (tmp_path / "net1.pt").write_text("no checkpoint")
+    (tmp_path / "net1.safetensors").write_text("no checkpoint")
     shell = SimpleNamespace()
     *_, errors, board = app.page(shell, str(tmp_path), rows=5_000).children
     assert 'role="alert"' in board.children[0].value
@@ -203,7 +203,7 @@ def test_the_readers_nets_are_in_every_tab(mine, tmp_path, threads):
     (own,) = tabs.children[-1].children
     assert f"{mine}:nets</b> decodes by argmax, table, first layer" in own.told.value
     assert f"net='{mine}:nets'" in shown_code(above)
-    assert {path.name for path in tmp_path.glob("*.pt")} == {app.NET0}
+    assert {path.name for path in tmp_path.glob("*.safetensors")} == {app.NET0}
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_the_command_line_trains_behind_the_readers_net_and_serves_it(mine, tmp_
     def serve(notebook, *_, **__):
         (cell,) = nbformat.read(notebook, as_version=4).cells
         served.append(cell.source)
-        kept.extend(path.name for path in notebook.parent.glob("nets/*.pt"))
+        kept.extend(path.name for path in notebook.parent.glob("nets/*.safetensors"))
 
     served, kept = [], []
     monkeypatch.setattr(server, "serve", serve)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tabkit import compare, plots
+from tabkit import compare, plots, store
 from tabkit.commands.arguments import ESTIMATORS, a_seed, check_unique, positive, processes
 from tabkit.compare.comparison import DATA_ROWS, QUICK, QUICK_ROWS, RANKED, whole
 from tabkit.compare.kinds import KINDS
@@ -59,8 +59,9 @@ def comparison_job(arguments: argparse.Namespace) -> int:
     with backend(arguments.scheduler):
         results = compare.sweep(cells, arguments.out, jobs=arguments.jobs)
     summary = compare.sweep_summary(results)
-    results.to_csv(arguments.out / "cells.csv", index=False)
-    summary.to_csv(arguments.out / "comparison.csv", index=False, float_format="%.5g")
+    store.write_table(results, arguments.out / "cells.csv", index=False)
+    short = {"index": False, "float_format": "%.5g"}
+    store.write_table(summary, arguments.out / "comparison.csv", **short)
     print(compare.sweep_text(summary))
     folding = results[results["net"] != "ft_transformer"]  # there restarts are there, too
     show_ranks(folding if len(folding) else results, arguments.out)
@@ -87,7 +88,7 @@ def show_ranks(results: pd.DataFrame, folder: Path) -> None:
         f"random row to the limit\n{lines}\n"
         f"Not parted from the first: {', '.join(found.best[1:]) or 'none'}"
     )
-    found.table().to_csv(folder / "ranks.csv", float_format="%.5g")
+    store.write_table(found.table(), folder / "ranks.csv", float_format="%.5g")
     plots.ranks(found).save(folder / "ranks.png")
 
 

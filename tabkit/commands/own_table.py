@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tabkit import decoders
+from tabkit import decoders, runs, store
 from tabkit.data.reading import Table, read_file, read_table
 from tabkit.extras import imports_for
 from tabkit.nets import SquaredDistance, encode_rows
@@ -99,11 +99,14 @@ def table_job(
     folder = open_folder(arguments)
     options = {n: getattr(arguments, n) for n in ("decoder", "steps", "encoder_steps", "device")}
     options |= {"estimator": arguments.estimators[0], "seed": arguments.seeds[0], "fixed": fixed}
-    run = Run.train(data, **options, folder=folder)
-    run.save(folder)
-    for checkpoint in folder.glob("net?.pt"):
+    if (folder / runs.FILE).exists():
+        run = Run.load(folder, device=arguments.device)
+    else:
+        run = Run.train(data, **options, folder=folder)
+        run.save(folder)
+    for checkpoint in folder.glob("net?.safetensors"):
         checkpoint.unlink()
-    (folder / "report.txt").write_text(f"{table}\n")
+    store.write_whole(folder / "report.txt", lambda file: file.write_text(f"{table}\n", "utf-8"))
     rows = run.rows(data.signal[data.test])
     write_file(run.schema.decode(rows), folder / "predicted.csv")
     target = encode_rows(run.net1, data.rows[data.test])
@@ -126,6 +129,6 @@ def write_file(frame: pd.DataFrame, path: Path) -> None:
     """A frame as CSV, or as Parquet if the file is called so."""
     if path.suffix.lower() in (".parquet", ".pq"):
         with imports_for("parquet files"):
-            frame.to_parquet(path)
+            store.write_whole(path, frame.to_parquet)
     else:
-        frame.to_csv(path, index=False)
+        store.write_table(frame, path, index=False)

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from tabkit import compare, plots
+from tabkit import compare, plots, store
 from tabkit.commands import own_table
 from tabkit.commands.arguments import ESTIMATORS, a_seed, check_unique, positive
 from tabkit.nets import RowEncoder, freeze
@@ -44,7 +44,8 @@ def recommend_job(arguments: argparse.Namespace) -> int:
     options = {"estimators": chosen, "seed": seed}
     found = compare.recommend(freeze(net1), dataset, arguments.minutes, **options)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    found.table.to_csv(arguments.out / "recommendation.csv", index=False, float_format="%.5g")
+    short = {"index": False, "float_format": "%.5g"}
+    store.write_table(found.table, arguments.out / "recommendation.csv", **short)
     plots.recommendation(found).save(arguments.out / "recommendation.png")
     print(found)
     return 0

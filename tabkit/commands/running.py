@@ -9,11 +9,9 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
-import torch
-
-import tabkit
-from tabkit import compare, decoders, plots
+from tabkit import compare, decoders, plots, store
 from tabkit.commands import own_table
 from tabkit.commands.arguments import ESTIMATORS, a_seed, check_unique, positive
 from tabkit.compare.comparison import DATA_ROWS
@@ -66,13 +64,13 @@ def main_job(arguments: argparse.Namespace) -> int:
         random_rows.append(compare.random_row_loss(net1, dataset, dataset.test))
         ends = compare.ends_of(net1, dataset, rows=decoded, steps=arguments.steps, seed=seed)
         for text in arguments.estimators:
-            file = folder / f"net0-{re.sub('[:/]', '-', text)}-seed{seed}.pt"
+            file = folder / f"net0-{re.sub('[:/]', '-', text)}-seed{seed}.safetensors"
             options = {"steps": arguments.steps, "seed": seed, "checkpoint": file}
             estimator, options["schedules"] = compare.parse_spec(text)
             options |= {"name": text, "decode_rows": decoded}
             result = compare.train_and_score(estimator, net1, dataset, **options)
             trained.append(replace(result, decoders=result.decoders | ends))
-            compare.table(trained).to_csv(folder / "results.csv", index=False)
+            store.write_table(compare.table(trained), folder / "results.csv", index=False)
             by = (f"{result.decoders[f'decode_{n}']:.3f} by {n}" for n in decoders.possible(net1))
             print(f"  {text}: {', '.join(by)}; {result.seconds:.1f} s", flush=True)
     majority = compare.majority_accuracy(dataset, dataset.test)
@@ -86,29 +84,26 @@ def open_folder(arguments: argparse.Namespace) -> Path:
     Raises FileExistsError if it holds anything else, so that no result is overwritten.
     """
     folder = arguments.out or Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S")
-    file, text = folder / "configuration.json", configuration(arguments)
-    if folder.exists() and any(folder.iterdir()):
-        if not file.exists() or file.read_text() != text:
-            raise FileExistsError(f"{folder} holds another run: name another folder with --out")
+    file, chosen = folder / "configuration.json", configuration(arguments)
+    if file.exists():
+        if store.read(file, "configuration", "name another folder with --out") == chosen:
+            return folder
+    elif not folder.exists() or all(f.name.startswith(store.PARTIAL) for f in folder.iterdir()):
+        store.write(file, "configuration", chosen[0])
         return folder
-    folder.mkdir(parents=True, exist_ok=True)
-    file.write_text(text)
-    return folder
+    raise FileExistsError(f"{folder} holds another run: name another folder with --out")
 
 
-def configuration(arguments: argparse.Namespace) -> str:
-    """All arguments, defaults included, with what else decides the result, as JSON."""
+def configuration(arguments: argparse.Namespace) -> tuple[dict[str, Any], dict[str, str | int]]:
+    """All arguments, defaults included, and what else decides the result: plain values."""
     names = ("data", "seeds", "steps", "encoder_steps", "rows", "device")
     names += own_table.KEPT if arguments.table else ()
     resolved = {
         "estimators": {text: repr(compare.parse_spec(text)) for text in arguments.estimators},
         **{name: vars(arguments)[name] for name in names},
-        "tabkit": tabkit.__version__,
-        "torch": torch.__version__,
         "python": platform.python_version(),
-        "threads": torch.get_num_threads(),
     }
-    return json.dumps(resolved, indent=1)
+    return json.loads(json.dumps(resolved)), store.made_by()
 
 
 def train_encoder(
@@ -116,8 +111,9 @@ def train_encoder(
 ) -> RowEncoder:
     """Trains one net1 from integer codes, and freezes it."""
     net1 = RowEncoder(dataset.schema, seed=seed, device=arguments.device)
-    options = {"steps": arguments.encoder_steps, "checkpoint": folder / f"net1-seed{seed}.pt"}
-    fit_encoder(net1, dataset, seed=seed, **options).run("net1")
+    file = folder / f"net1-seed{seed}.safetensors"
+    options = {"steps": arguments.encoder_steps, "seed": seed, "checkpoint": file}
+    fit_encoder(net1, dataset, **options).run("net1")
     freeze(net1)
     correlation = compare.distance_correlation(net1, dataset, dataset.test)
     print(f"net1, seed {seed}: {correlation:.3f} correlation with outcomes, test", flush=True)
@@ -129,7 +125,7 @@ def report(
 ) -> None:
     """Prints the table, and writes it with the figures."""
     summary = compare.with_shares(compare.summary(compare.table(trained)))
-    summary.to_csv(folder / "summary.csv")
+    store.write_table(summary, folder / "summary.csv")
     print(compare.to_text(summary, random_row=random_row, majority=majority))
     plots.decoding_gap(summary, random_row=random_row).save(folder / "decoding_gap.png")
     first = {t.estimator: t.steps for t in trained if t.seed == trained[0].seed}

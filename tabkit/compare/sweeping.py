@@ -4,13 +4,12 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from pickle import UnpicklingError
 from statistics import mean
 from typing import Any
 
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from tabkit import store
 from tabkit.compare.kinds import check_kind, frozen, net1_of
 from tabkit.compare.scores import SCORED_ROWS, SEARCHED_ROWS, distance_correlation, train_and_score
 from tabkit.compare.specs import parse_spec
@@ -27,7 +27,6 @@ from tabkit.data import Dataset, adult, bikeshare, census, flights, planted
 from tabkit.extras import DISTRIBUTION, imports_for
 from tabkit.schema import Schema
 from tabkit.train import fit_encoder
-from tabkit.train.checkpoint import write_atomically
 from tabkit.train.fit import check_sizes
 from tabkit.train.schedules import check_schedules
 
@@ -149,15 +148,12 @@ def sweep(
         if encoder is net1_of:
             check_kind(cell.net)
     files = {cell: folder / "cells" / f"{cell.digest()}.json" for cell in cells}
-    records = kept(
-        files, lambda file: json.loads(file.read_text())["record"], "is no finished cell"
-    )
+    records = kept({cell: (file, cell.identity()) for cell, file in files.items()}, "cell")
     missing, run = [cell for cell in cells if cell not in records], {"jobs": jobs, "bar": progress}
     nets = trained_encoders(missing, folder / "net1", load, encoder, **run)
     calls = [(cell, nets[cell.net1], load, encoder) for cell in missing]
     for cell, record in parallel(run_cell, calls, "net0", len(cells), **run):
-        text = json.dumps({"identity": cell.identity(), "record": record}, indent=1)
-        write_atomically(files[cell], lambda path, text=text: path.write_text(text))
+        store.write(files[cell], "cell", {"identity": cell.identity(), "cell": record})
         records[cell] = record
     return pd.DataFrame([asdict(cell) | records[cell] for cell in cells])
 
@@ -193,11 +189,11 @@ def trained_encoders(
     """The weights of the net1 that each cell needs: from the folder, or trained now."""
     keys = dict.fromkeys(cell.net1 for cell in cells)
     versions = f"tabkit{version(DISTRIBUTION)}-torch{torch.__version__}"
-    files = {key: folder / f"{'-'.join(map(str, key))}-{versions}.pt" for key in keys}
-    nets = kept(files, lambda file: torch.load(file, weights_only=True), "holds no weights")
+    files = {key: folder / f"{'-'.join(map(str, key))}-{versions}.safetensors" for key in keys}
+    nets = kept({key: (file, [*key]) for key, file in files.items()}, "net1")
     calls = [(key, load, encoder) for key in keys if key not in nets]
     for key, state in parallel(run_encoder, calls, "net1", len(keys), **run):
-        write_atomically(files[key], lambda path, state=state: torch.save(state, path))
+        store.write(files[key], "net1", {"identity": [*key], "net1": state})
         nets[key] = state
     return nets
 
@@ -280,19 +276,16 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def kept(files: dict[Any, Path], read: Callable[[Path], Any], what: str) -> dict[Any, Any]:
-    """What those files hold that there are; raises ValueError if one cannot be read."""
-    found = {}
-    for key, file in files.items():
-        try:
-            found |= {key: read(file)} if file.exists() else {}
-        except (
-            ValueError,
-            LookupError,
-            TypeError,
-            RuntimeError,
-            EOFError,
-            UnpicklingError,
-        ) as error:
-            raise ValueError(f"{file} {what}: delete it and call again") from error
+def kept(files: Mapping[Any, tuple[Path, Any]], kind: str) -> dict[Any, Any]:
+    """By key, what those files hold that there are; each is a path, and what it must be of.
+
+    Raises FileError if one cannot be read or is of something else.
+    """
+    found, remedy = {}, "delete it and call again"
+    for key, (file, identity) in files.items():
+        if file.exists():
+            content, _ = store.read(file, kind, remedy)
+            if content.get("identity") != identity:
+                raise store.FileError(file, f"is of another {kind}", remedy)
+            found[key] = content[kind]
     return found

@@ -1,7 +1,10 @@
 """The tables that come with tabkit, each by a description of its columns."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ import pandas as pd
 from tabkit.data.dataset import Dataset, from_frame
 from tabkit.data.splits import split, split_groups
 from tabkit.extras import imports_for
+from tabkit.store import FileError
 
 
 @dataclass(frozen=True)
@@ -24,9 +28,17 @@ class Description:
     together: str | None = None  # rows that share its value stay in one part of the split
 
     def read(self) -> pd.DataFrame:
-        """All rows of the file, in its units and with the logarithms."""
+        """All rows of the file, in its units and with the logarithms.
+
+        Raises FileError if it is not the file of which the card tells.
+        """
+        file = shipped(f"data/{self.name}.parquet")
+        whole = file.read_bytes()
+        if sha256(whole).hexdigest() != digest_in_card(file.name):
+            remedy = "git checkout data, or install tabkit again"
+            raise FileError(file, "is damaged: its card has another digest", remedy)
         with imports_for("parquet files"):
-            frame = pd.read_parquet(shipped(f"data/{self.name}.parquet"))
+            frame = pd.read_parquet(BytesIO(whole))
         logs = [x for x in (*self.continuous, *self.outcomes) if x.startswith("log_")]
         return frame.assign(**{name: np.log1p(frame[name[4:]]) for name in logs})
 
@@ -141,6 +153,12 @@ def drawn(frame: pd.DataFrame, rows: int, seed: int) -> pd.DataFrame:
         raise ValueError(f"rows must lie in 1 to {len(frame):,}, not {rows}")
     picked = np.random.default_rng(seed).choice(len(frame), rows, replace=False)
     return frame.iloc[np.sort(picked)].reset_index(drop=True)
+
+
+def digest_in_card(name: str) -> str:
+    """The SHA-256 of a table's file, as the data card states it."""
+    card = shipped("data/README.md").read_text("utf-8").partition(f"## `{name}`")[2]
+    return re.search(r"\| sha256 \| `([0-9a-f]{64})` \|", card)[1]
 
 
 def shipped(path: str) -> Path:

@@ -17,6 +17,7 @@ from torch import Tensor
 from tabkit.data import Dataset
 from tabkit.nets import ask, cardinalities_of, encode_rows, first_layer_metrics
 from tabkit.schema import Categorical, DataError, Rows
+from tabkit.store import write_whole
 
 NEEDS = {"table": ["embedding"], "first_layer": ["embedding", "first_layer"], "output": []}
 TITLES = dict(zip(NEEDS, ("embedding table", "after the first layer", "behind net1"), strict=True))
@@ -214,5 +215,6 @@ def save_projector(vectors: Vectors, folder: str | os.PathLike[str]) -> tuple[Pa
     cells = [metadata.columns, *metadata.itertuples(index=False)][metadata.shape[1] == 1 :]
     for path, lines in zip(paths, (vectors.values, cells), strict=True):
         rows = ["\t".join("" if pd.isna(x) else BREAKS.sub(" ", str(x)) for x in r) for r in lines]
-        path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+        text = "\n".join(rows) + "\n"
+        write_whole(path, lambda partial, text=text: partial.write_text(text, encoding="utf-8"))
     return paths

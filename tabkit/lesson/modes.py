@@ -26,12 +26,12 @@ def short(full: int | float, few: int | float | None = None) -> Any:
     return full if not quick() else full // 10 if few is None else few
 
 
-def kept(name: str, suffix: str = ".pt") -> str:
+def kept(name: str, suffix: str = ".safetensors") -> str:
     """Where a notebook keeps what the others take up: by seed, and apart in the quick mode.
 
     Examples
     --------
     >>> kept("net1")
-    'runs/course/net1-seed0.pt'
+    'runs/course/net1-seed0.safetensors'
     """
     return f"runs/course/{name}-seed{SEED}{'-quick' * quick()}{suffix}"

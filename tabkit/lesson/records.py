@@ -1,15 +1,15 @@
 """What a reader has answered, kept from notebook to notebook."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from tabkit import store
 from tabkit.lesson.asking import in_notebook
 from tabkit.lesson.modes import kept
-from tabkit.train.checkpoint import write_atomically
 
 # By the question's name: its words, what was said and what is true (once known), what to reread.
 Answers = dict[str, dict[str, str]]
+KIND = "answers"
 FIELDS = {"question", "said", "truth", "reread"}
 
 
@@ -27,9 +27,9 @@ def read(path: Path) -> Answers:
         If it holds something else.
     """
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found, _ = store.read(path, KIND)
         sound = all(one.keys() <= FIELDS and in_words(one.values()) for one in found.values())
-    except (ValueError, AttributeError, RecursionError):
+    except (ValueError, AttributeError):
         sound = False
     if not sound:
         raise ValueError(f"{path} does not hold a reader's answers")
@@ -65,5 +65,4 @@ def keep(name: str, **fields: str) -> None:
 
 def write(path: Path, found: Answers) -> None:
     """Writes answers, whole or not at all."""
-    text = json.dumps(found, indent=1, ensure_ascii=False)
-    write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    store.write(path, KIND, found)

@@ -18,6 +18,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
+from tabkit.store import write_whole
+
 DRAWING = threading.Lock()  # matplotlib's settings are shared by all threads
 UNSAID = dict.fromkeys(("Creator", "Date", "Format", "Type"))  # in an SVG
 
@@ -41,7 +43,7 @@ class Picture:
 
     def save(self, path: Path) -> None:
         """Writes the PNG, with the alternative text as its description."""
-        path.write_bytes(self.png())
+        write_whole(path, lambda partial: partial.write_bytes(self.png()))
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, object], dict[str, object]]:
         png = self.png()

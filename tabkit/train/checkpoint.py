@@ -1,14 +1,18 @@
-"""Files from which a training picks up: written whole or not at all, and only of the same run."""
+"""The file from which a training picks up: only of the same run, on the same versions."""
 
-import hashlib
+import json
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+
+from tabkit import store
+from tabkit.store import FileError, digest
+
+KIND, REMEDY = "checkpoint", "delete it or name another checkpoint"
 
 
 @dataclass
@@ -27,6 +31,7 @@ class Checkpoint:
     def __post_init__(self) -> None:
         self.file = None if self.path is None else Path(self.path)
         if self.file is not None:
+            self.identity = json.loads(json.dumps(self.identity))  # as the file gives it back
             self.start = {name: digest_of(module) for name, module in self.modules.items()}
 
     def is_ours(self) -> bool:
@@ -39,22 +44,36 @@ class Checkpoint:
             return
         nets = {name: module.state_dict() for name, module in self.modules.items()}
         whole = {"identity": self.identity, "start": self.start, "modules": nets, **state}
-        write_atomically(self.file, lambda path: torch.save(whole, path))
+        store.write(self.file, KIND, whole)
         self.seen = self._signature()
 
     def read(self, device: torch.device) -> dict[str, Any] | None:
-        """Sets the nets by the file and returns the rest; ValueError if it is another run's."""
-        if self.file is None or not self.file.exists():
+        """Sets the nets by the file and returns the rest.
+
+        Raises
+        ------
+        FileError
+            If it is damaged, another run's or of other versions; if it is not finished and was
+            computed on another number of threads, on which its steps would differ.
+        OSError
+            If nothing could be kept there.
+        """
+        if self.file is None:
             return None
-        found = torch.load(self.file, map_location=device, weights_only=True)
-        self._check(found)
+        if not self.file.exists():
+            store.check_writable(self.file)
+            return None
+        found, made_by = store.read(self.file, KIND, REMEDY, device=device)
+        self._check(found, made_by)
         for name, module in self.modules.items():
             module.load_state_dict(found["modules"][name])
         self.start, self.seen = found["start"], self._signature()
         return found
 
-    def _check(self, found: dict[str, Any]) -> None:
-        now, saved = dict(self.identity), dict(found["identity"])
+    def _check(self, found: dict[str, Any], made_by: dict[str, Any]) -> None:
+        now, saved = self.identity | store.made_by(), found["identity"] | made_by
+        if len(found["records"]) == self.identity["steps"]:
+            saved["threads"] = now["threads"]  # nothing is left to compute
         for name, start in self.start.items():
             if digest(*found["modules"][name].values()) != start:  # it is not where it was left
                 now[f"{name}'s start"], saved[f"{name}'s start"] = start, found["start"].get(name)
@@ -63,10 +82,7 @@ class Checkpoint:
             there, here = (
                 ", ".join(f"{key}={side.get(key)!r}" for key in changed) for side in (saved, now)
             )
-            raise ValueError(
-                f"{self.file} belongs to another run ({there}; now {here}): "
-                "delete it or name another checkpoint"
-            )
+            raise FileError(self.file, f"belongs to another run ({there}; now {here})", REMEDY)
 
     def _signature(self) -> tuple[int, int] | None:
         """Which file lies at the path, if any."""
@@ -81,23 +97,3 @@ def digest_of(net: Any) -> str:
     if isinstance(net, nn.Module):
         return digest(*net.state_dict().values())
     return getattr(net, "__qualname__", type(net).__qualname__)
-
-
-def digest(*tensors: Tensor) -> str:
-    """A short digest of the tensors' shapes and bytes."""
-    found = hashlib.blake2b(digest_size=8)
-    for tensor in tensors:
-        found.update(str(tuple(tensor.shape)).encode())
-        found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return found.hexdigest()
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Writes beside `path` and renames, so that `path` is the old file or the whole new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        write(partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -18,8 +18,9 @@ from tabkit.data import Dataset
 from tabkit.devices import captures
 from tabkit.estimators import Estimator
 from tabkit.nets import device_of, dtype_of
+from tabkit.store import digest
 from tabkit.train.captured import Captured
-from tabkit.train.checkpoint import Checkpoint, digest, digest_of
+from tabkit.train.checkpoint import Checkpoint, digest_of
 from tabkit.train.progress import Step, watch
 from tabkit.train.schedules import Schedule, apply_schedules
 
@@ -246,7 +247,8 @@ class Fit:
         state = self._file.read(self.device)
         if state is None:
             return []
-        self._optimizer.load_state_dict(state["optimizer"])
+        numbered = {int(n): of for n, of in state["optimizer"]["state"].items()}  # not in JSON
+        self._optimizer.load_state_dict(state["optimizer"] | {"state": numbered})
         self._rates.load_state_dict(state["schedule"])
         self._set_moment(state)
         return [Step(*record) for record in state["records"]]

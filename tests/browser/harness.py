@@ -57,11 +57,11 @@ from tabkit import RowEncoder, RowPredictor, estimators, fit_encoder, fit_predic
 from tabkit import freeze, widgets
 dataset = flights(rows=5_000, held_out=500)
 net1 = RowEncoder(dataset.schema)
-for _ in fit_encoder(net1, dataset, steps=50, batch=512, checkpoint="net1.pt"): pass
+for _ in fit_encoder(net1, dataset, steps=50, batch=512, checkpoint="net1.safetensors"): pass
 net1 = freeze(net1)
 net0 = RowPredictor(dataset.signal.shape[1], net1)
 softmax = estimators.make("softmax")
-for _ in fit_predictor(net0, net1, dataset, softmax, steps=50, checkpoint="net0.pt"): pass
+for _ in fit_predictor(net0, net1, dataset, softmax, steps=50, checkpoint="net0.safetensors"): pass
 """
 
 # All code cells have run, or the errors of those that failed: from the model, not from the page.

@@ -1,10 +1,9 @@
 """Predictions and quizzes in JupyterLab: chosen by keyboard, kept, and told apart at the reveal."""
 
-import json
-
 import pytest
 
 from browser.harness import expect
+from tabkit.lesson import records
 
 CELLS = [
     "from tabkit.lesson import predict, quiz\n"
@@ -55,7 +54,7 @@ def test_a_prediction_is_chosen_by_keyboard_and_stays_once_its_truth_is_seen(
     assert notebook.evaluate("guess.answer") == "'straight_through_gumbel'"
     assert notebook.evaluate(AGAIN) == "'straight_through_gumbel'"
     (file,) = lab.notebooks.glob("runs/course/reader-*.json")
-    kept = json.loads(file.read_text())["00.a"]
+    kept = records.read(file)["00.a"]
     assert (kept["said"], kept["truth"]) == ("straight_through_gumbel", "softmax")
 
 
@@ -65,7 +64,7 @@ def test_each_answer_of_a_quiz_gets_its_reason_and_the_first_is_kept(notebook, l
     expect(choose(notebook, asked, 1)).to_contain_text("Right. A gradient asks")
     notebook.evaluate("None")
     (file,) = lab.notebooks.glob("runs/course/reader-*.json")
-    assert json.loads(file.read_text())["00.quiz 1"]["said"].startswith("nn.Embedding")
+    assert records.read(file)["00.quiz 1"]["said"].startswith("nn.Embedding")
 
 
 def test_nothing_went_wrong(notebook):

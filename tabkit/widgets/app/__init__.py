@@ -24,7 +24,7 @@ from tabkit.widgets.explorer import Explorer, alert, style
 
 Nets = tuple[Any, Any, Dataset]
 Drive = Callable[[Fit, str], object]
-NET0 = "net0_softmax.pt"
+NET0 = "net0_softmax.safetensors"
 GRADIENT_DRAWS = 20  # at the start: fewer than elsewhere, for estimators that try every category
 NETS = """from pathlib import Path
 from tabkit import widgets
@@ -138,7 +138,7 @@ def ready_nets(
         net0, net1, dataset = nets_of(net)
     else:
         net0, dataset = None, compare.load_data("flights", rows)
-        net1, kept = RowEncoder(dataset.schema), folder / "net1.pt"
+        net1, kept = RowEncoder(dataset.schema), folder / "net1.safetensors"
         drive(fit_encoder(net1, dataset, steps=encoder_steps, checkpoint=kept), "net1")
         net1 = freeze(net1)
     if net0 is None:
