@@ -134,6 +134,7 @@ class Run:
 
     @classmethod
     def _of(cls, facts: Mapping[str, Any], weights: Mapping[str, Any], device: str) -> "Run":
+        check_sizes(facts["nets"], weights)
         schema, signal = schema_of(facts["schema"]), scale_of(facts["signal"])
         net1 = freeze(RowEncoder(schema, **facts["nets"]["net1"], device=device))
         net0 = RowPredictor(len(signal), net1, **facts["nets"]["net0"])
@@ -143,3 +144,12 @@ class Run:
         for name, net in found._trained().items():
             net.load_state_dict(weights[name])
         return found
+
+
+def check_sizes(nets: Mapping[str, Any], weights: Mapping[str, Any]) -> None:
+    """No net is to be made larger than its weights; ValueError says which would be."""
+    for name, made_with in nets.items():
+        most = max([len(weights[name]), *(n for w in weights[name].values() for n in w.shape)])
+        for knob, value in made_with.items():
+            if isinstance(value, int) and value > most:
+                raise ValueError(f"{name} has {knob}={value}, and weights for {most} at most")

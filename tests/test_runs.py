@@ -147,6 +147,11 @@ def test_loading_runs_no_code_and_says_what_is_damaged(own, tmp_path):
         lambda: forged(file, lambda c: c["weights"]["net1"].popitem()),
         lambda: forged(file, lambda c: c["facts"].update(schema=3)),
         lambda: forged(file, lambda c: c["facts"]["nets"].update(net1={"code": 1})),
+        lambda: forged(file, lambda c: c["facts"]["nets"]["net0"].update(depth=10**9)),
+        lambda: forged(file, lambda c: c["facts"]["prepare"].pop("whole")),
+        lambda: forged(file, lambda c: c["facts"]["prepare"].update(numbers="port")),
+        lambda: forged(file, lambda c: c["facts"]["prepare"].update(medians={"wind": "x"})),
+        lambda: forged(file, lambda c: c["facts"]["prepare"].update(dates={"x": ["second"]})),
     ):
         run.save(tmp_path)
         break_it()

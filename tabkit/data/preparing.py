@@ -44,7 +44,8 @@ class Preparation:
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> "Preparation":
-        """From what JSON made of one."""
+        """From what JSON made of one; ValueError or TypeError if it is not of that form."""
+        check_form(plain)
         dates = {name: tuple(parts) for name, parts in plain["dates"].items()}
         tuples = {name: tuple(plain[name]) for name in ("unknown", "numbers", "whole")}
         return cls(**(dict(plain) | tuples | {"dates": dates}))
@@ -75,6 +76,26 @@ class Preparation:
         if pd.api.types.is_integer_dtype(column.dtype):
             column = column.astype("Int64")
         return column.mask(gone)
+
+
+WORDS = {"unknown": (str, int, float), "numbers": str, "whole": str}  # of lists
+VALUES = {"dates": list, "firsts": str, "medians": (int, float)}  # by column
+
+
+def check_form(plain: Mapping[str, Any]) -> None:
+    """What a stranger's file may hold, type by type, before it is used."""
+    if plain.keys() != WORDS.keys() | VALUES.keys():
+        raise ValueError(f"prepare has the fields {', '.join(plain)}")
+    for name, kind in (WORDS | VALUES).items():
+        values = plain[name]
+        if not isinstance(values, dict if name in VALUES else list):
+            raise TypeError(f"prepare's {name} is no {'mapping' if name in VALUES else 'list'}")
+        for value in values.values() if name in VALUES else values:
+            if not isinstance(value, kind):
+                raise TypeError(f"prepare's {name} holds {value!r}")
+    for name, parts in plain["dates"].items():
+        if not set(parts) <= PARTS_OF_DATES.keys():
+            raise ValueError(f"prepare's dates of {name!r} have the parts {parts}")
 
 
 def is_text(column: pd.Series) -> bool:

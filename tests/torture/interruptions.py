@@ -1,0 +1,213 @@
+"""Jobs killed, interrupted and out of disk at random moments, then called again until they end.
+
+What they have kept in the end must be, bit for bit, what the same jobs keep that nobody disturbs.
+"""
+
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from tabkit import store
+
+ROOT = Path(__file__).parents[2]
+KILLS, INTERRUPTS, FULL_DISKS = 50, 20, 10
+SETTINGS = {"OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "1000", "PYTHONPATH": str(ROOT)}
+TABKIT = [sys.executable, "-m", "tabkit"]
+FIT = """
+import sys, tabkit
+data = tabkit.planted(2_000, categorical=6, continuous=2, cardinality=(3, 9))
+net1 = tabkit.RowEncoder(data.schema)
+tabkit.fit_encoder(net1, data, steps=400, checkpoint=sys.argv[1] + "/net1.safetensors").run()
+net1 = tabkit.freeze(net1)
+net0 = tabkit.RowPredictor(data.signal.shape[1], net1)
+softmax = tabkit.estimators.make("reinforce")
+options = {"steps": 400, "checkpoint": sys.argv[1] + "/net0.safetensors"}
+tabkit.fit_predictor(net0, net1, data, softmax, **options).run()
+"""
+QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+LEFT = 10  # seconds after which no process of a job that was killed may be there
+
+
+@dataclass
+class Job:
+    """A command whose words ``{out}`` is a folder, and the files there that decide."""
+
+    name: str
+    command: Sequence[str]
+    files: Sequence[str]
+    timed: bool = False  # its result hangs on the clock: it must be there, and whole
+
+    def start(self, out: Path) -> subprocess.Popen:
+        """A process of its own group, whose workers get the signals, too."""
+        words = [word.format(out=out) for word in self.command]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        env = os.environ | SETTINGS
+        return subprocess.Popen(words, env=env, cwd=ROOT, start_new_session=True, **pipes)
+
+    def kept(self, out: Path) -> dict[str, object]:
+        """What is there in the end, but for the seconds that it took."""
+        return {
+            str(file.relative_to(out)): content_of(file)
+            for pattern in self.files
+            for file in sorted(out.glob(pattern))
+        }
+
+
+def content_of(file: Path) -> object:
+    """Bytes, or what is told by a table or by a kept file."""
+    if file.suffix == ".csv":
+        frame = pd.read_csv(file)
+        return frame[[c for c in frame if "seconds" not in c]].to_csv(index=False)
+    if file.suffix == ".safetensors":
+        kind = {"run": "run"}.get(file.stem, "checkpoint")
+        content, _ = store.read(file, "net1" if file.parent.name == "net1" else kind)
+        nets = content.get("weights") or content.get("modules") or {"net1": content.get("net1")}
+        return {name: store.digest(*net.values()) for name, net in nets.items()}
+    return file.read_bytes()
+
+
+def jobs(folder: Path) -> list[Job]:
+    """Those that a user starts; the table and the saved run that some of them need are made."""
+    table, saved = folder / "table.csv", folder / "saved"
+    draw = random.Random(0)
+    rows = [(draw.choice("abcd"), draw.choice("xyz"), draw.gauss(0, 1)) for _ in range(400)]
+    frame = pd.DataFrame(rows, columns=["one", "two", "size"])
+    frame.assign(price=frame["size"] + (frame["one"] == "a")).to_csv(table, index=False)
+    columns = ["--table", str(table), "--categorical", "one,two", "--continuous", "size"]
+    columns += ["--outcome", "price"]
+    sizes = ["--steps", "400", "--encoder-steps", "400"]
+    own = [*TABKIT, "run", *columns, *sizes, "--out"]
+    subprocess.run([*own, str(saved)], env=os.environ | SETTINGS, cwd=ROOT, check=True, **QUIET)
+    run = [*TABKIT, "run", "--data", "planted", "--rows", "2000", *sizes]
+    run += ["--estimators", "softmax", "gumbel_softmax", "--out", "{out}/run"]
+    compare = [*TABKIT, "compare", "--quick", "--data", "planted", "--estimators", "softmax"]
+    compare += ["gumbel_softmax", "--budgets", "steps", "--jobs", "2", "--out", "{out}/sweep"]
+    few = ["--steps", "100", "--encoder-steps", "100"]
+    apply = [*TABKIT, "apply", str(saved), "--signal", str(table), "--out", "{out}/rows.csv"]
+    recommend = [*TABKIT, "recommend", *columns, "--encoder-steps", "50", "--minutes", "0.1"]
+    return [
+        Job("run", [*run], ["run/*.csv", "run/*.safetensors"]),
+        Job("run --table", [*own, "{out}/run"], ["run/run.safetensors", "run/predicted.csv"]),
+        Job("fit", [sys.executable, "-c", FIT, "{out}"], ["*.safetensors"]),
+        Job("sweep", [*compare, *few], ["sweep/*.csv", "sweep/net1/*"]),
+        Job("apply", apply, ["rows.csv"]),
+        Job("recommend", [*recommend, "--out", "{out}/found"], [], timed=True),
+    ]
+
+
+def descendants(group: int) -> list[int]:
+    """The processes of a group that are there."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[2]) == group and fields[0] != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+def disturb(process: subprocess.Popen, how: str) -> None:
+    """What befalls it; the disk is full for it and for whatever it starts."""
+    if how == "full disk":
+        for one in descendants(process.pid):
+            resource.prlimit(one, resource.RLIMIT_FSIZE, (0, 0))
+    elif how == "killed alone":
+        process.kill()
+    else:
+        os.killpg(process.pid, signal.SIGINT if how == "interrupted" else signal.SIGKILL)
+
+
+def wrongs(job: Job, how: str, process: subprocess.Popen) -> list[str]:
+    """What a disturbed process did that it may not; its end is waited for."""
+    told = process.communicate(timeout=300)[1]
+    until = time.monotonic() + LEFT
+    while (left := descendants(process.pid)) and time.monotonic() < until:
+        time.sleep(0.1)
+    found = [f"{len(left)} processes stay"] if left else []
+    if left:
+        os.killpg(process.pid, signal.SIGKILL)
+    expected = {"interrupted": (130, 0), "full disk": (2, 0)}.get(how, (-signal.SIGKILL, 0))
+    if job.name == "fit":  # a script of the user's: Python tells him where
+        return found
+    if process.returncode not in expected:
+        found.append(f"ended with {process.returncode}")
+    return found + ([f"a traceback: {told}"] if "Traceback" in told else [])
+
+
+def tortured(job: Job, folder: Path, plan: Sequence[str], draw: random.Random) -> Counter:
+    """The job under a plan of disturbances, and what came of it."""
+    reference, told = folder / "reference", Counter()
+    reference.mkdir()
+    started = time.monotonic()
+    assert job.start(reference).communicate() is not None
+    lasts, expected = time.monotonic() - started, job.kept(reference)
+    out, plan = folder / "0", list(plan)
+    while plan:
+        out.mkdir(exist_ok=True)
+        how, process = plan[0], job.start(out)
+        try:
+            process.wait(draw.uniform(0.05, 1) * lasts)
+        except subprocess.TimeoutExpired:
+            disturb(process, plan.pop(0))
+            told[how] += 1
+        for wrong in wrongs(job, how, process):
+            told["failures"] += 1
+            print(f"{job.name}, {how}: {wrong}")
+        if process.returncode == 0 or not plan:  # it is through, or shall be now
+            told += finished(job, out, expected)
+            shutil.rmtree(out)
+            out = folder / str(len(plan))
+    return told
+
+
+def finished(job: Job, out: Path, expected: dict[str, object]) -> Counter:
+    """The last call, undisturbed: it ends as if nothing had been, and leaves nothing else."""
+    last = job.start(out)
+    told = last.communicate(timeout=300)[1]
+    found = [] if last.returncode == 0 else [f"ended with {last.returncode}: {told}"]
+    if not found and not job.timed and job.kept(out) != expected:
+        found = ["other results than undisturbed"]
+    found += [f"left {file.name}" for file in out.rglob(f"{store.PARTIAL}*")]
+    for wrong in found:
+        print(f"{job.name}, in the end: {wrong}")
+    return Counter({"ends compared": 1, "failures": len(found)})
+
+
+def shared(whole: int, jobs: int) -> list[int]:
+    """So many in nearly equal parts."""
+    return [whole // jobs + (one < whole % jobs) for one in range(jobs)]
+
+
+def run(seed: int = 0, minutes: float = 8) -> dict[str, int | float | str]:
+    """All jobs, each under its share of kills, interrupts and full disks, in random order."""
+    draw, told = random.Random(seed), Counter()
+    with tempfile.TemporaryDirectory() as place:
+        found = jobs(Path(place))
+        parts = zip(*(shared(n, len(found)) for n in (KILLS, INTERRUPTS, FULL_DISKS)), strict=True)
+        for job, (kills, interrupts, full) in zip(found, parts, strict=True):
+            alone = kills // 2 if job.name == "sweep" else 0
+            plan = ["killed"] * (kills - alone) + ["killed alone"] * alone
+            plan += ["interrupted"] * interrupts + ["full disk"] * full
+            draw.shuffle(plan)
+            folder = Path(place) / job.name.replace(" ", "")
+            folder.mkdir()
+            told += tortured(job, folder, plan, draw)
+    return {"jobs": len(found), "failures": 0} | told
+
+
+if __name__ == "__main__":
+    print(run())
