@@ -1,4 +1,4 @@
-# make env | lab | app | sources | test | claims | run | bench | bench-gpu | tables | docs | html: each sets up what it needs; the second time it starts at once.
+# make env | lab | app | sources | test | claims | run | bench | bench-gpu | tables | torture | docs | html: each sets up what it needs; the second time it starts at once.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -17,10 +17,11 @@ BENCH_MANY ?=
 TABLES ?=
 CLAIMS ?=
 HTML ?=
+TORTURE ?=
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 INSTALLED = $(VENV)/.installed
 
-.PHONY: help env lab app sources test claims run bench bench-gpu tables docs html format notebooks pins clean
+.PHONY: help env lab app sources test claims run bench bench-gpu tables torture docs html format notebooks pins clean
 
 help:
 	@echo "make env        build the environment in $(VENV)"
@@ -33,6 +34,7 @@ help:
 	@echo "make bench      what it costs, as ratios: tables in runs/ (BENCH=--help)"
 	@echo "make bench-gpu  the same on a GPU, where torch sees one: some minutes (BENCH=--help)"
 	@echo "make tables     every kept table again, hours; picked up (TABLES='starts joint' for these)"
+	@echo "make torture    files damaged, jobs killed, numbers at the edge, a class of ten: 20 minutes"
 	@echo "make docs       the pages, the API and the course (not run) as a site: docs/_build/index.html"
 	@echo "make html       the same with the course run: build/html/index.html (HTML=--quick)"
 	@echo "make notebooks  regenerate the notebooks from notebooks/_source"
@@ -82,6 +84,9 @@ bench-gpu: env
 
 tables: env
 	$(BIN)/python benchmarks/keep.py $(TABLES)
+
+torture: env
+	$(BIN)/python -m tests.torture $(TORTURE)
 
 docs: env
 	$(BIN)/python docs/publish.py

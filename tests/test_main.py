@@ -1,5 +1,8 @@
 """The command line does the main job, small, and refuses what it cannot do before training."""
 
+import errno
+from unittest.mock import Mock
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -126,6 +129,17 @@ def test_an_interrupted_run_is_picked_up_by_the_same_call(folder, tmp_path, monk
     assert run(tmp_path) == 0
     a, b = (pd.read_csv(f / "results.csv").filter(regex="^(?!seconds)") for f in (folder, tmp_path))
     pd.testing.assert_frame_equal(a, b, check_exact=True)
+
+
+def test_a_full_disk_is_a_sentence_and_the_same_call_goes_on(tmp_path, monkeypatch, capsys):
+    out = tmp_path / "run"
+    with monkeypatch.context() as full:
+        full.setattr(store.os, "fsync", Mock(side_effect=OSError(errno.ENOSPC, "disk is full")))
+        assert run(out) == 2
+        assert "disk is full: " in capsys.readouterr().err
+        assert not any(out.iterdir())
+    out.joinpath(f"{store.PARTIAL}killed-while-it-was-written").touch()
+    assert run(out) == 0
 
 
 COMPARE = ["compare", "--quick", "--data", "planted", "--seeds", "0", "1"]

@@ -52,6 +52,15 @@ def test_the_run_folder_holds_all_that_predicts(folder):
     }
 
 
+def test_a_finished_run_is_taken_as_it_is(folder, file, monkeypatch):
+    """Killed after it was saved, say, and before its rows were written."""
+    expected = (folder / "predicted.csv").read_bytes()
+    (folder / "predicted.csv").unlink()
+    monkeypatch.setattr(Run, "train", None)
+    assert cli.main(arguments(file, folder)) == 0
+    assert (folder / "predicted.csv").read_bytes() == expected
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_apply_predicts_new_rows_as_the_run_did(folder, file, tmp_path, suffix):
     choices = {"categorical": ["port", "gate"], "continuous": ["wind"], "outcomes": ["delay"]}

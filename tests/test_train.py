@@ -571,3 +571,14 @@ def test_a_net0_that_rules_categories_out_itself_trains_and_decodes(dataset, net
         assert torch.equal(rows.codes[:, 0], net0.known(signal))
     compare.score(net0, net1, dataset, estimator, dataset.test)
     compare.by_decoder(net0, net1, dataset, estimator)
+
+
+def test_on_another_number_of_threads_the_first_losses_are_nearly_the_same(dataset):
+    """Sums are taken in another order; docs/reliability.md states the tolerance."""
+    found, before = [], torch.get_num_threads()
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        net1 = RowEncoder(dataset.schema, seed=0)
+        found.append(losses(fit_encoder(net1, dataset, steps=60, batch=512)))
+    torch.set_num_threads(before)
+    assert found[0] == pytest.approx(found[1], rel=1e-3)

@@ -105,7 +105,7 @@ def table_job(
         run = Run.train(data, **options, folder=folder)
         run.save(folder)
     for checkpoint in folder.glob("net?.safetensors"):
-        checkpoint.unlink()
+        checkpoint.unlink(missing_ok=True)  # another call of the same run may have been faster
     store.write_whole(folder / "report.txt", lambda file: file.write_text(f"{table}\n", "utf-8"))
     rows = run.rows(data.signal[data.test])
     write_file(run.schema.decode(rows), folder / "predicted.csv")

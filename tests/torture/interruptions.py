@@ -171,7 +171,20 @@ def tortured(job: Job, folder: Path, plan: Sequence[str], draw: random.Random) -
             told += finished(job, out, expected)
             shutil.rmtree(out)
             out = folder / str(len(plan))
-    return told
+    return told + together(job, folder / "together", expected)
+
+
+def together(job: Job, out: Path, expected: dict[str, object]) -> Counter:
+    """Two calls at once in the same folder: both end, and as one alone."""
+    out.mkdir()
+    both = [job.start(out) for _ in range(2)]
+    told = [process.communicate(timeout=600)[1] for process in both]
+    wrong = [text for process, text in zip(both, told, strict=True) if process.returncode]
+    if not wrong and not job.timed and job.kept(out) != expected:
+        wrong = ["other results than alone"]
+    for text in wrong:
+        print(f"{job.name}, two at once: {text}")
+    return Counter({"two at once": 1, "failures": len(wrong)})
 
 
 def finished(job: Job, out: Path, expected: dict[str, object]) -> Counter:
