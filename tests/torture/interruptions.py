@@ -29,11 +29,11 @@ FIT = """
 import sys, tabkit
 data = tabkit.planted(2_000, categorical=6, continuous=2, cardinality=(3, 9))
 net1 = tabkit.RowEncoder(data.schema)
-tabkit.fit_encoder(net1, data, steps=400, checkpoint=sys.argv[1] + "/net1.safetensors").run()
+tabkit.fit_encoder(net1, data, steps=500, checkpoint=sys.argv[1] + "/net1.safetensors").run()
 net1 = tabkit.freeze(net1)
 net0 = tabkit.RowPredictor(data.signal.shape[1], net1)
 softmax = tabkit.estimators.make("reinforce")
-options = {"steps": 400, "checkpoint": sys.argv[1] + "/net0.safetensors"}
+options = {"steps": 500, "batch": 128, "checkpoint": sys.argv[1] + "/net0.safetensors"}
 tabkit.fit_predictor(net0, net1, data, softmax, **options).run()
 """
 QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -87,14 +87,14 @@ def jobs(folder: Path) -> list[Job]:
     frame.assign(price=frame["size"] + (frame["one"] == "a")).to_csv(table, index=False)
     columns = ["--table", str(table), "--categorical", "one,two", "--continuous", "size"]
     columns += ["--outcome", "price"]
-    sizes = ["--steps", "400", "--encoder-steps", "400"]
+    sizes = ["--steps", "120", "--encoder-steps", "120"]
     own = [*TABKIT, "run", *columns, *sizes, "--out"]
     subprocess.run([*own, str(saved)], env=os.environ | SETTINGS, cwd=ROOT, check=True, **QUIET)
-    run = [*TABKIT, "run", "--data", "planted", "--rows", "2000", *sizes]
+    run = [*TABKIT, "run", "--data", "planted", "--rows", "800", *sizes]
     run += ["--estimators", "softmax", "gumbel_softmax", "--out", "{out}/run"]
     compare = [*TABKIT, "compare", "--quick", "--data", "planted", "--estimators", "softmax"]
     compare += ["gumbel_softmax", "--budgets", "steps", "--jobs", "2", "--out", "{out}/sweep"]
-    few = ["--steps", "100", "--encoder-steps", "100"]
+    few = ["--steps", "60", "--encoder-steps", "60"]
     apply = [*TABKIT, "apply", str(saved), "--signal", str(table), "--out", "{out}/rows.csv"]
     recommend = [*TABKIT, "recommend", *columns, "--encoder-steps", "50", "--minutes", "0.1"]
     return [
