@@ -65,8 +65,8 @@ pd.concat({name: frame.iloc[0] for name, frame in frames.items()}, axis=1).head(
 
 # %% [markdown]
 # One flight, predicted three times. Is the category right? There is a mark that is easy to pass:
-# always say the most frequent category of the column. In how many of the 11 columns does each of
-# the first two beat it?
+# always say the most frequent category of the column. In how many of the 11 columns does
+# straight-through's prediction beat it?
 
 # %%
 guess = predict(

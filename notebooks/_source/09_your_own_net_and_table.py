@@ -195,6 +195,10 @@ plots.recommendation(found)
 # the last sentences say what more time would settle.
 #
 # ## Do what it says
+#
+# `found.best` holds two names: the way to train, with its knobs after a colon as in notebook 05,
+# and the decoder. `parse_spec` makes of the first the estimator, and the schedules of its knobs, if
+# it has any. (`head` says what net0 must output for it: logits, or embeddings.)
 
 # %%
 spec, decoder = found.best
