@@ -21,10 +21,8 @@
 #
 # **You need** a little PyTorch. About 1 minute of computing on two cores.
 #
-# **How to read it.** Run one cell after the other, by Shift+Enter. Where you are asked something,
-# choose an answer *before* you run on: it is kept, and set beside what comes out. (Two words of the
-# code: `SEED` is 0, and `short(300)` is 300, unless your teacher wants another seed, or a quick run
-# in which little is trained.)
+# **Run** cell after cell, by Shift+Enter; where you are asked, choose an answer *before* you run on.
+# (`SEED` is 0 and `short(300)` is 300, unless a teacher wants another seed or a quick run.)
 #
 # **Where this stands.** [[course]]
 
@@ -172,9 +170,8 @@ print(second.compare(ways[2] if apart < -0.05 else ways[0] if apart > 0.05 else 
 # %% [markdown]
 # ## Turn the dial
 #
-# Another seed splits the table anew, starts both nets elsewhere and draws other rows. Set it below,
-# run the two cells, and look whether the two surprises are still there. How much do the figures
-# move?
+# Another seed splits the table anew, starts both nets elsewhere and draws other rows. Set it, run
+# both cells: are the two surprises still there?
 
 # %%
 seed = SEED + 1

@@ -109,8 +109,9 @@ used
 # ## Where they land
 #
 # Each dot below is what net0 hands over for `dest`, among the destinations, as net1's first layer
-# sees them, joined with the destination that the argmax makes of it. (The map is a PCA, which is
-# linear: a mixture lies where it should. On a UMAP a place between two points means nothing.)
+# sees them, joined with the destination that the argmax makes of it, which has a ring. (The map is
+# a PCA, which is linear: a mixture lies where it should, on whatever scales. On a UMAP a place
+# between two points means nothing.)
 
 # %%
 landed = {
