@@ -21,8 +21,8 @@
 #
 # **You need** a little PyTorch. About 1 minute of computing on two cores.
 #
-# **Run** cell after cell, by Shift+Enter; where you are asked, choose an answer *before* you run on.
-# (`SEED` is 0 and `short(300)` is 300, unless a teacher wants another seed or a quick run.)
+# **Run** cell after cell, by Shift+Enter. Where you are asked, answer *before* you run on. (`SEED`
+# is 0 and `short(300)` is 300, unless a teacher wants another seed or a quick run.)
 #
 # **Where this stands.** [[course]]
 
