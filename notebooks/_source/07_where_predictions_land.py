@@ -132,7 +132,7 @@ plots.landings(first_layer, points)
 # %% [markdown]
 # The softmax's mixtures lie among the destinations, and their lines are long: what has the largest
 # share is far away. By the argmax, the softmax prefers the ends of a scale, between which any
-# flight time can be mixed:
+# flight time can be mixed (by air time the shortest has the place 0, the longest 1):
 
 # %%
 facts = inspection.row_vectors(net1, data, data.test).facts
