@@ -279,8 +279,7 @@ print(third.compare(options[found]))
 weight = 0.003
 estimator = estimators.make("straight_through_gumbel", label_weight=weight)
 half_way = compare.train_and_score(estimator, net1, data, name=f"{weight}", **usual)
-share = sum(half_way.test.accuracy.values()) / 11
-print(f"weight {weight}: decoded loss {half_way.test.decoded:.2f}, accuracy {share:.2f}")
+{"decoded loss": half_way.test.decoded, "accuracy": sum(half_way.test.accuracy.values()) / 11}
 
 # %% [markdown]
 # ## Exercises

@@ -301,8 +301,7 @@ searches = {
 # %%
 before = objective.hard(start, K).mean()
 fell = {name: (before - search().mean()).item() for name, search in searches.items()}
-print(f"{sum(K) - len(K)} trials a row and round; by how much the loss falls:")
-print(", ".join(f"{name} {by:.3g}" for name, by in fell.items()))
+print(f"{sum(K) - len(K)} trials a row and round; by how much the loss falls: {fell}")
 ruler.race(searches, rounds=short(3, 1)).round(2)
 
 # %% [markdown]
