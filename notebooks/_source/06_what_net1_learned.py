@@ -92,8 +92,8 @@ print(f"{5 * shared['overlap']:.2f} stay; {5 * shared['chance']:.2f} would by ch
 # %% [markdown]
 # So the story was mostly about a seed. What does a table consist of, then? We still have its random
 # start: the same seed makes the same untrained net. How far has training *moved* each category, and
-# how many neighbours did it keep? One suspicion is that rare categories, which are seldom in a
-# batch, stay where they started.
+# which share of its neighbours has it `kept`? One suspicion is that rare categories, which are
+# seldom in a batch, stay where they started.
 
 # %%
 start = tabkit.RowEncoder(data.schema, embedding_std=None, seed=seeds[0])
