@@ -193,7 +193,7 @@ plots.recommendation(found)
 # Read it from both ends. On the right a *random row* of the table, on the left the *limit*: a net
 # of the same size that outputs net1's output itself, and no row at all: about the least that can be
 # reached. `share` is how far a way gets from the one to the other, `spread` the loss's standard
-# deviation over seeds (none yet), `error` its standard error, `seconds` what decoding 20,000 rows
+# deviation over seeds, if several, `error` its standard error, `seconds` what decoding 20,000 rows
 # takes. Two ways whose difference is less than two of its standard errors are called a tie: take
 # the cheaper one. A minute is short; the last sentences say what more time would settle.
 #
