@@ -96,7 +96,7 @@ airports = data.schema.categorical[dest].categories
 ends = [airports.index(name) for name in ("BOS", "LAX")]
 path = inspection.walk(net1, data.rows[data.test[:1]], dest, *ends)
 met = [airports[k] for k in path["nearest"].unique() if k not in ends]
-print(guess.compare(options[bool(met)]), "On the way:", ", ".join(met))
+print(guess.compare(options[bool(met)]), f"{len(met)} others, such as {', '.join(met[::8])}.")
 plots.walk(path, "BOS", "LAX")
 
 # %% [markdown]
