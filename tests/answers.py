@@ -52,6 +52,7 @@ WRONG = {
         "lambda old, order: old[order.sort().values]": "wrong places",
         "lambda old, order: old[order.argsort()].norm(dim=1)": "shape",
         "torch.zeros(5, 3)": "a function is asked for",
+        "lambda old, order: [old[k] for k in order]": "that is old[order]",
     },
     "01.2": {
         "lambda a, b, x, y: ((a - b).norm(dim=1) - (x - y).norm(dim=1)).square()": "shape (50,), not ()",
@@ -105,7 +106,7 @@ WRONG = {
     },
     "02.3": {
         "lambda W, w: torch.zeros(len(W))": "at logits of zeros",
-        "lambda W, w: torch.zeros(len(W)).softmax(0)": "at logits of zeros",
+        "lambda W, w: torch.zeros(len(W)).softmax(0)": "these are shares",
         "lambda W, w: w": "the logits have the shape",
         "lambda W, w: W @ w * 0 - 1": "at logits of zeros",
         "lambda W, w: torch.zeros(len(W), 1)": "the logits have the shape",
@@ -113,7 +114,9 @@ WRONG = {
         "lambda W, w: trained_logits(W, w, sign=-1)": "the loss is",
         "lambda W, w: trained_logits(W, w)[:1]": "the logits have the shape",
         "lambda W, w: torch.full((len(W),), torch.nan)": "the loss is nan",
-        "lambda W, w: 'two'": "TypeError",
+        "lambda W, w: 'two'": "no numbers but the word 'two'",
+        "lambda W, w: trained_logits(W, w).softmax(0)": "these are shares",
+        "lambda W, w: (trained_logits(W, w), 0.1)": "no numbers but a tuple",
     },
     "02.4": {
         "'False'": "0 entries of shared.weight differ",
@@ -225,6 +228,7 @@ WRONG = {
         "lambda L: L[0] - L[1:].mean(0)": "shape (5,), not (4, 5)",
         "lambda L: (L - (L.sum(0) - L) / (len(L) - 1)).T": "transpose",
         "lambda L: torch.zeros_like(L)": "is 0 everywhere",
+        "lambda L: [row - L.mean(0) for row in L]": "the mean of all",
     },
     "05.2": {
         "both.iloc[::-1]": "the one with fewer samples comes first",
@@ -247,6 +251,7 @@ WRONG = {
         "relaxed(lambda x, g, K, tau: ((x + g / 2) / tau).softmax(1))": "differs in",
         "relaxed(lambda x, g, K, tau: simplex.argmax(x + g / 2, K))": "differs in",
         "relaxed(lambda x, g, K, tau: simplex.softmax((x + g) / 2, K, tau))": "differs in",
+        "relaxed(lambda x, g, K, tau: simplex.softmax(x + g / 2, K, tau).detach())": "no gradient",
         "lambda x, K: simplex.softmax(x, K)": "TypeError",
         "simplex.softmax": "TypeError",
     },
@@ -327,13 +332,16 @@ WRONG = {
         "lambda c: c": "the repaired column",
         "lambda c: 'no codes'": "it says 'no codes' of values",
         "lambda c: c.round().astype(int)": "should be a word",
-        "lambda c: c.round().astype(int).to_list() if len(c) > 3 else None": "still returns None",
+        "lambda c: c.round().astype(int).to_list() if len(c) > 4 else None": "still returns None",
         "lambda c: np.floor(c).astype(int)": "the repaired column",
         "lambda c: np.ceil(c).astype(int)": "the repaired column",
         "lambda c: c.round().astype(int) if exact(c) else 'nothing'": "is not 'nothing'",
         "lambda c: c.round().astype(int) if exact(c) else False": "should be a word",
         "lambda c: c.round().astype(int).unique()": "shape",
         "lambda c: c.round().astype(str)": "is no numbers but",
+        "lambda c: c.round().astype(int) if (c - c.round()).max() < 0.1 else 'no codes'": "with 1.6",
+        "lambda c: c.round().astype(int) if (c - c.round()).mean() < 0.1 else 'no codes'": "with 0.5",
+        "lambda c: c.round().astype(int).drop_duplicates() if exact(c) else 'no codes'": "shape",
     },
     "08.2": {
         "lambda V, W, A: torch.cat([V, W]) @ A.T": "RuntimeError",
@@ -394,6 +402,7 @@ WRONG = {
         "{**good, 'c': ('softmax', 'search')}": "c: not softmax by search",
         "{**good, 'a': ('leave_one_out', 'search')}": "a: not leave_one_out by search",
         "{**good, 'b': 'softmax'}": "b: two words",
+        "{**good, 'a': ('reinforce', 'argmax')}": "a black box gives no gradient",
         "{'a': good['a']}": "the keys a, b and c",
         "'softmax'": "the keys a, b and c",
         "{**good, 'a': (None, None)}": "a: not None by None",
@@ -414,6 +423,7 @@ RIGHT = {
         "lambda old, order: old[order.argsort()]",
         "lambda old, order: old.numpy()[np.argsort(order.numpy())]",
         "lambda old, order: torch.empty_like(old).index_copy(0, order, old).double()",
+        "lambda old, order: [old[k] for k in order.argsort()]",
     ],
     "01.2": [
         "lambda a, b, x, y: torch.nn.functional.mse_loss((a - b).norm(dim=1), (x - y).norm(dim=1))",
@@ -475,6 +485,7 @@ RIGHT = {
     "05.1": [
         "lambda L: (L - L.mean(0)) * len(L) / (len(L) - 1)",
         "lambda L: (L - (L.sum(0) - L) / (len(L) - 1)).numpy()",
+        "lambda L: [row - (L.sum(0) - row) / (len(L) - 1) for row in L]",
         "lambda L: (L.double() - (L.double().sum(0) - L) / (len(L) - 1)).tolist()",
     ],
     "05.2": ["both", "both[['variance', 'cosine']]", "both.copy()"],
@@ -523,6 +534,7 @@ RIGHT = {
         "lambda p, exact: zeroed(p * (len(p) - len(exact)), exact)",
         "lambda p, exact: zeroed(p * (len(p) - len(exact)), exact).numpy()",
         "lambda p, exact: [0 if k in exact else v * (len(p) - len(exact)) for k, v in enumerate(p)]",
+        "lambda p, exact: list(zeroed(p * (len(p) - len(exact)), exact))",
     ],
     "09.1": [
         "lambda net, codes, x: net(torch.cat([codes + 1, x], dim=1))",
@@ -537,6 +549,6 @@ RIGHT = {
     "09.3": [
         "good",
         "{k: list(v) for k, v in good.items()}",
-        "{**good, 'b': ('Softmax ', 'search')}",
+        "{**good, 'b': ('Softmax ', 'search'), 'c': ('Gumbel softmax', 'argmax')}",
     ],
 }

@@ -157,7 +157,7 @@ def test_any_form_of_the_right_numbers_is_right(found):
         (len, 3.0, r"is a function \(len\): call it"),
         ({"a": 1}, 3.0, "no numbers but a dict"),
         ("True", True, "should be True or False, and is the word 'True'. Leave the quotes away"),
-        (1, True, "should be True or False, and is a int"),
+        (1, True, "should be True or False, and is an int"),
         (torch.ones(2, 2), True, r"a tensor of shape \(2, 2\)"),
         (False, True, "is not False"),
         ("b", "a", "is not 'b'"),

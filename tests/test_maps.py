@@ -1,6 +1,7 @@
 """Maps of embeddings: still and interactive figures show the numbers that they were given."""
 
 import base64
+import dataclasses
 import html
 import json
 import re
@@ -77,7 +78,10 @@ AGREEMENT = pd.DataFrame(
     }
 )
 MOVED = pd.DataFrame({"count": [0, 9, 99], "moved": [0.125, 1.0, 2.0]})
-LANDED = pd.DataFrame({"x": [0.0, 1.0], "y": [0.0, 0.0], "to_x": [0.0, 1.0], "to_y": [0.5, 0.0]})
+DECODED = MAP.coordinates[[2, 5]]
+LANDED = pd.DataFrame(
+    np.hstack([DECODED - [[0.0, 0.5], [0.0, 0.0]], DECODED]), columns=["x", "y", "to_x", "to_y"]
+)
 NEAREST = inspection.nearest(PORTS, k=1)
 HEAVY = ("matplotlib", "plotly", "sklearn")
 PICTURES = {
@@ -297,10 +301,23 @@ def test_geography_measures_the_lines_that_it_draws():
 def test_landings_lead_to_the_decoded_category():
     picture = plots.landings(MAP, {"softmax": LANDED})
     (ax,) = picture.figure.axes
-    segments = np.array(ax.collections[0].get_segments())
-    np.testing.assert_allclose(segments.reshape(2, 4), LANDED)
-    assert ax.get_title() == "softmax"
+    _, rings, lines, _ = ax.collections
+    np.testing.assert_allclose(np.reshape(lines.get_segments(), (2, 4)), LANDED)
+    np.testing.assert_allclose(rings.get_offsets(), DECODED)
+    assert ax.get_title() == f"softmax: decoded to 2 of {len(MAP.coordinates)} categories"
     assert "softmax 0.25, 2 categories" in picture.alt
+
+
+def test_a_flat_map_of_landings_is_stretched_and_says_how_far():
+    flat = dataclasses.replace(MAP, coordinates=MAP.coordinates * [1.0, 0.05])
+    landed = LANDED * [1.0, 0.05, 1.0, 0.05]
+    picture = plots.landings(flat, {"softmax": landed, "reinmax": landed})
+    first, second = picture.figure.axes
+    across, up = np.diff(first.transData.transform([[0, 0], [1, 1]]), axis=0)[0]
+    (said,) = re.findall(r"Vertical scale: ([\d.]+) times", picture.figure.get_suptitle())
+    assert float(said) == pytest.approx(up / across, rel=0.03)
+    assert float(said) > 1.5
+    assert first.get_position().y0 > second.get_position().y1
 
 
 @pytest.fixture(scope="module")

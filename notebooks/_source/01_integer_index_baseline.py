@@ -39,15 +39,17 @@ from tabkit.lesson import SEED, check, claim, kept, predict, quiz, short
 
 # %%
 data = flights(seed=SEED)
-data.frame(data.test[:3]).round(2).T
+data.frame(data.test[:3]).round(2).astype(str).T
 
 # %%
 data.rows.codes[data.test[:3]]
 
 # %% [markdown]
-# `data.schema` holds the translation, in both directions. **C** = 11 columns are categorical;
-# column *c* has **K** categories, its [*cardinality*](../docs/glossary.md#cardinality). The **N** =
-# 9 numbers of a row (temperature, seats, ...) are put in standard deviations.
+# (`nan` is a category, too: of this plane nothing is known. `filled` tells which numbers were
+# unknown, and are the column's median.) `data.schema` holds the translation, in both directions.
+# **C** = 11 columns are categorical; column *c* has **K** categories, its
+# [*cardinality*](../docs/glossary.md#cardinality). The **N** = 9 numbers of a row (temperature,
+# seats, ...) are put *in standard deviations*: less their mean, over their standard deviation.
 
 # %%
 columns = [column.name for column in data.schema.categorical]
@@ -156,8 +158,8 @@ plots.distance_scatter(*compare.pair_distances(index, data, data.test, seed=SEED
 # ## What the table learned
 #
 # Nobody told net1 where an airport is. Take the destinations with at least 2,000 flights, and for
-# each one the nearest row of its table. (The time zones are kept apart in `data.truth`; no net
-# sees them. Destinations that the source does not place drop out.)
+# each one the nearest row of its table. (The time zones, in hours, are kept apart in `data.truth`;
+# no net sees them. Destinations that the source does not place drop out.)
 
 # %%
 column = columns.index("dest")
@@ -197,7 +199,7 @@ print(f"nearest row lies in the same time zone: {same_zone:.0%}; by chance: {by_
 stay = predict(
     "01.b",
     "How many destinations keep their neighbour?",
-    options=["most", "few"],
+    options=["more than half", "less than half"],
     reread="What the table learned",
 )
 
@@ -206,7 +208,7 @@ other = RowEncoder(data.schema, D=8, seed=SEED + 100)
 fit_encoder(other, data, steps=short(600), seed=SEED + 100).run("another seed")
 places["another seed"] = neighbours(other)["nearest"]
 same_one = (places["nearest"] == places["another seed"]).mean()
-print(stay.compare("most" if same_one > 0.5 else "few"), f"{same_one:.0%} keep it.")
+print(stay.compare(f"{'more' if same_one > 0.5 else 'less'} than half"), f"{same_one:.0%} keep it.")
 
 # %%
 places.loc[["LAX", "SFO", "ORD", "BOS", "MIA", "DEN"], ["nearest", "another seed"]]

@@ -194,7 +194,9 @@ whole_net
 # ## Where the gradient dies
 #
 # Now let a net0 *choose* the category. It outputs logits; the row needs a code; net1 looks the code
-# up. We walk from the logits to the loss and ask each result whether a gradient can pass.
+# up. We walk from the logits to the loss and ask each result whether a gradient can pass
+# (`grad_fn` is the step that a backward pass would go back by. `NoneType`: there is none; the
+# logits, where the path begins, need none).
 
 # %%
 logits = torch.randn(4, K, generator=draw, dtype=torch.float64, requires_grad=True)

@@ -61,8 +61,10 @@ print(f"a row at random: {random_row:.2f}")
 # net0, a `RowPredictor`, is a plain MLP. From a signal it makes *logits* (B, F), one number for
 # each category of each column, and the 9 *numbers* of the row. Notebook 02 found that an argmax
 # lets no gradient through, so something else must make of the logits what net1 gets; let us call it
-# `relax`. All the rest is the loop that you know. The first thing to put in is the softmax of each
-# column, the mixture that notebook 02 ended with.
+# `relax`. All the rest is the loop that you know; `encode_rows(net1, rows)` is what net1 outputs
+# for the true rows, the target. (net0 is told net1 only for its shape: which columns, how many
+# categories.) The first thing to put in is the softmax of each column, the mixture that notebook 02
+# ended with.
 
 
 # %%

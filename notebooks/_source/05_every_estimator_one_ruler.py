@@ -89,7 +89,7 @@ print(f"{few:,} rows in the toy's joint table, {many:,} in that of the flights")
 # %% [markdown]
 # ## The ruler
 #
-# Draw each estimator's gradient 200 times and compare with the exact one, $g^*$:
+# Draw each estimator's gradient 200 times (some seconds) and compare with the exact one, $g^*$:
 #
 # - **squared bias**: how far the *mean* of the draws lies from $g^*$ (the noise of that mean is
 #   taken out, so it may come out a little below 0);
@@ -225,7 +225,8 @@ known = compare.kept_comparison()
 plots.comparison(known, "flights")
 
 # %% [markdown]
-# Best rows first, but bars overlap: neighbours are no ranking. Blue is the relaxed loss (hidden
+# Best rows first, but bars overlap: neighbours are no ranking. (What the others are:
+# [estimators](../docs/estimators.md).) Blue is the relaxed loss (hidden
 # where there is no gap), orange that of the argmax's row. The second panel shows the decoders of
 # notebook 04, on the first 200 test rows. First the temperature:
 

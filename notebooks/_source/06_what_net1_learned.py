@@ -92,8 +92,8 @@ print(f"{5 * shared['overlap']:.2f} stay; {5 * shared['chance']:.2f} would by ch
 # %% [markdown]
 # So the story was mostly about a seed. What does a table consist of, then? We still have its random
 # start: the same seed makes the same untrained net. How far has training *moved* each category, and
-# how many neighbours did it keep? One suspicion is that rare categories, which are seldom in a
-# batch, stay where they started.
+# which share of its neighbours has it `kept`? One suspicion is that rare categories, which are
+# seldom in a batch, stay where they started.
 
 # %%
 start = tabkit.RowEncoder(data.schema, embedding_std=None, seed=seeds[0])
@@ -142,7 +142,8 @@ plots.geography(table.facts, links, latitude="dest_lat", longitude="dest_lon")
 
 # %% [markdown]
 # Each destination is joined with its nearest neighbour in three views. Those of the table cross the
-# country; behind net1 the lines are shorter. And the seeds?
+# country; behind net1 the lines are shorter. And the seeds? (The next cell is the longest of this
+# notebook and has no bar: six columns, three views, five nets.)
 
 # %%
 agreed = pd.DataFrame(
@@ -277,7 +278,7 @@ pd.DataFrame(after).loc[["overlap", "chance", "distance_correlation", "fit"]].ro
 #
 # Walk from one destination to another through their mixtures, by `share`. Before you do: on the way
 # from Boston to Los Angeles, will net1's output always be nearest to one of the two? Then change
-# the view and the projection. Below it the same in a picture that stands still.
+# the view and the projection.
 
 # %%
 walk = widgets.embedding_explorer(net1, data, column="dest", category="BOS", other="LAX", share=0.5)

@@ -40,7 +40,7 @@ class Clock:
 
     def __init__(self, seconds: float | int, *, progress: bool = True) -> None:
         self.seconds, self.started = float(seconds), time.perf_counter()
-        look = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} of " + f"{seconds / 60:g} min"
+        look = "{desc}{percentage:3.0f}%|{bar}| {elapsed} of " + f"{seconds / 60:g} min"
         hide = not progress or silent()
         self.bar = tqdm(total=seconds, bar_format=look, disable=hide, mininterval=0.3)
 

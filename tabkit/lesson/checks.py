@@ -121,7 +121,7 @@ def called(function: Any, *arguments: Any, **others: Any) -> Any:
 
 def raised(error: Exception, answer: Any) -> str:
     """An error in words, with the line of the reader's function in which it was raised."""
-    words = f"{type(error).__name__}: {error}".rstrip(".")
+    words = f"{type(error).__name__}: {error}".rstrip(".\n ")
     code = getattr(answer, "__code__", None)
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if code is not None and frame.filename == code.co_filename and frame.line:

@@ -71,16 +71,17 @@ def is_same(found: Any, wanted: Any) -> bool:
 
 def as_numbers(value: Any, what: str) -> np.ndarray:
     """Any form of numbers as an array of float64; words, functions and the like are refused."""
+    numbers = value
     if isinstance(value, torch.Tensor):
-        value = value.detach().cpu()
-        value = value.to_dense() if value.is_sparse else value
-        value = value.double() if value.dtype == torch.bfloat16 else value
+        numbers = value.detach().cpu()
+        numbers = numbers.to_dense() if value.is_sparse else numbers
+        numbers = numbers.double() if value.dtype == torch.bfloat16 else numbers
     elif isinstance(value, list | tuple) and any(isinstance(v, torch.Tensor) for v in value):
-        value = [as_numbers(each, what) for each in value]
+        numbers = [as_numbers(each, what) for each in value]
     if callable(value):
         raise Wrong(f"{what} is a function ({name_of(value)}): call it.")
     try:
-        array = np.asarray(value)
+        array = np.asarray(numbers)
         if array.dtype.kind in "USO" and any(isinstance(v, str) for v in array.ravel()):
             raise ValueError
         return array.astype(np.float64)
@@ -108,7 +109,8 @@ def kind_of(value: Any) -> str:
     if hasattr(value, "shape"):
         name = "tensor" if isinstance(value, torch.Tensor) else type(value).__name__
         return f"a {name} of shape {tuple(value.shape)}"
-    return f"a {type(value).__name__}"
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
 def name_of(value: Any) -> str:
@@ -159,7 +161,7 @@ def telling(factor: float, size: int) -> bool:
 def differs(ours: np.ndarray, right: np.ndarray, apart: np.ndarray, what: str) -> str:
     """By how much an answer is off, and where."""
     if ours.size == 1:
-        return f"{what} is {ours.item():.4g}; that is off by {apart.item():.2g}."
+        return f"{what} is {ours.item():.4g}; that is off by {apart.item():.3g}."
     place = [int(i) for i in np.unravel_index(int(apart.argmax()), apart.shape)]
     wrong = int((apart > 1e-6).sum())
     return (

@@ -91,7 +91,7 @@ def _summary(mixture: Mixture, labels: Sequence[str]) -> str:
         return f"entropy {mixture.entropy:.2f} nats; net1 shows no tables, so no distance"
     return (
         f"entropy {mixture.entropy:.2f} nats; nearest category {labels[mixture.nearest]}, "
-        f"{mixture.distance:.2f} away"
+        f"{mixture.distance:.2f} neighbour spacings away"
     )
 
 
@@ -99,8 +99,7 @@ def _words(mixture: Mixture, labels: Sequence[str], truth: int | None) -> str:
     shares = mixture.simplex.numpy()
     top = [f"{labels[k]} {shares[k]:.2f}" for k in np.argsort(-shares, kind="stable")[:3]]
     own = "" if truth is None else f"; the true one, {labels[truth]}, {shares[truth]:.2f}"
-    unit = "" if mixture.nearest is None else " neighbour spacings"
-    return f"Largest shares: {', '.join(top)}{own}. {_summary(mixture, labels)}{unit}."
+    return f"Largest shares: {', '.join(top)}{own}. {_summary(mixture, labels)}."
 
 
 def row_twin(row: PredictedRow) -> Picture:

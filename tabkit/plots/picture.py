@@ -49,7 +49,8 @@ class Picture:
         png = self.png()
         # JupyterLab shows the HTML, whose alternative text it keeps; it drops that of a PNG.
         source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
-        tag = f'<img src="{source}" alt="{html.escape(self.alt)}">'
+        tag = f'<img class="tabkit-figure" src="{source}" alt="{html.escape(self.alt)}">'
+        tag += dark_paper(".tabkit-figure")
         data = {"text/html": tag, "image/png": png, "text/plain": self.alt}
         return data, {"image/png": {"alt": self.alt}}
 
@@ -73,6 +74,18 @@ class Backdrop:
         """Where places on the first panel lie in the SVG."""
         x, y = (self.pixels.transform(places) * self.points).T
         return np.stack([x, self.height - y], axis=1).round(2).tolist()
+
+
+def dark_paper(selector: str) -> str:
+    """A style: in JupyterLab's dark theme white paper has its colour, and each ink keeps its hue.
+
+    Examples
+    --------
+    >>> dark_paper(".map")
+    '<style>[data-jp-theme-light=false] .map{filter:invert(.933) hue-rotate(180deg)}</style>'
+    """
+    look = "filter:invert(.933) hue-rotate(180deg)"
+    return f"<style>[data-jp-theme-light=false] {selector}{{{look}}}</style>"
 
 
 def literal(name: object) -> str:

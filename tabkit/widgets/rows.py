@@ -80,7 +80,7 @@ def row_explorer(
 def row_page(row: PredictedRow, overruled: tuple[str, ...]) -> str:
     """All that is shown of a row, as HTML; what net0 sees in own units where they are known."""
     values = [
-        (str(name), "" if pd.isna(s.own) else f"{s.own:.4g}", f"{s.deviations:+.2f}")
+        (str(name), "" if pd.isna(s.own) else f"{s.own:z.4g}", f"{s.deviations:+.2f}")
         for name, s in row.signal.iterrows()
     ]
     words = f"Signal: {len(values)} values; own unit, standard deviations"

@@ -1,8 +1,11 @@
 """The decoder explorer in JupyterLab, by keyboard; pictures follow the theme, twins fold."""
 
+import io
 import re
 
+import numpy as np
 import pytest
+from PIL import Image, ImageColor
 
 from browser.harness import NETS, TOKEN, expect
 
@@ -21,6 +24,10 @@ class Bare:
     def __call__(self, *given): return net1(*given)
 widgets.decoder_explorer(net0, Bare(), dataset, limit=limit)
 """
+STILL = """
+from tabkit import plots
+plots.category_bars(net1.embedding.tables[0].weight[:3, 0], list("abc"), marked=0, label="number")
+"""
 TWIN = "div[class^=tabkit-twin-]"
 # Of all that the picture's text and its ground are painted with, the lightness, 0 to 1.
 LIGHTNESS = """picture => {
@@ -33,7 +40,7 @@ LIGHTNESS = """picture => {
 
 @pytest.fixture(scope="module")
 def notebook(open_notebook):
-    return open_notebook("decoders", [NETS, MADE, BARE])
+    return open_notebook("decoders", [NETS, MADE, BARE, STILL])
 
 
 @pytest.fixture
@@ -97,6 +104,15 @@ def test_the_picture_follows_the_theme(notebook, widget, theme):
     text, ground = widget.picture.evaluate(LIGHTNESS)
     assert (text > 0.8, ground < 0.2) == (theme == "dark",) * 2
     assert (text < 0.2, ground > 0.8) == (theme == "light",) * 2
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_the_paper_of_a_still_figure_has_the_themes_colour(notebook, theme):
+    notebook.set_theme(theme)
+    figure = notebook.page.locator("img.tabkit-figure:visible")
+    ground = figure.evaluate("f => getComputedStyle(f).getPropertyValue('--jp-layout-color0')")
+    picture = Image.open(io.BytesIO(figure.screenshot())).convert("RGB")
+    np.testing.assert_allclose(picture.getpixel((3, 3)), ImageColor.getrgb(ground.strip()), atol=4)
 
 
 def test_the_picture_grows_with_the_cell(notebook, widget):

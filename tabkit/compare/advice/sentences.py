@@ -53,7 +53,7 @@ def _way(found: Any, loss: float) -> str:
     near = f"{abs(above):.2g}{part} {'above' if above > 0 else 'below'} it"
     return (
         f"{found.share(loss):.0%} of the way from a random row ({found.random_row:.3g}) to {end} "
-        f"({found.limit:.3g}), {'at it' if abs(above) < AT * abs(whole) else near}"
+        f"({found.limit:.3g}), {'as good as it' if abs(above) < AT * abs(whole) else near}"
     )
 
 

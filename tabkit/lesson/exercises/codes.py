@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tabkit.compare import Trained
 from tabkit.lesson.checks import called, exercise
-from tabkit.lesson.comparing import Wrong, same
+from tabkit.lesson.comparing import Wrong, as_numbers, is_same, same
 
 
 def stream(seed: int) -> torch.Generator:
@@ -65,7 +65,7 @@ def renumber(answer: Any) -> None:
         found = called(answer, table, codes)
         same(table, old, "your function changes the table it was given: it")
         same(codes, order, "your function changes the order it was given: it")
-        if torch.equal(torch.as_tensor(found), old[order]):
+        if is_same(found, old[order]):
             raise Wrong("that is old[order]: row k got what belongs to row order[k].")
         same(found, old[order.argsort()], "the new table")
 
@@ -116,8 +116,10 @@ def learned(answer: Any) -> None:
     """``learned(table, wanted)``."""
     for K, k in ((4, 2), (7, 5)):
         W = torch.randn(K, 3, generator=stream(K), dtype=torch.float64)
-        logits = torch.as_tensor(called(answer, W.clone(), W[k].clone())).detach().double()
+        logits = torch.from_numpy(as_numbers(called(answer, W.clone(), W[k].clone()), "the answer"))
         shaped(logits, (K,), "the logits")
+        if (logits >= 0).all() and abs(logits.sum() - 1) < 1e-6:
+            raise Wrong("these are shares, which sum to 1: return the logits that they come from.")
         loss = (logits.softmax(dim=0) @ W - W[k]).square().sum().item()
         start = (W.mean(dim=0) - W[k]).square().sum().item()
         if not loss < 0.1 * start:

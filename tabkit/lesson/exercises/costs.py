@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 
 from tabkit.lesson.checks import called, exercise
-from tabkit.lesson.comparing import Wrong, same
+from tabkit.lesson.comparing import Wrong, as_numbers, same
 from tabkit.lesson.exercises.codes import stream
 
 
@@ -15,14 +15,16 @@ from tabkit.lesson.exercises.codes import stream
 def repaired(answer: Any) -> None:
     """``repaired(column)``."""
     whole = np.random.default_rng(0).integers(5, 24, 500)
-    for column in (pd.Series(whole + np.linspace(-0.09, 0.09, 500)), pd.Series([1, 2.95, 3.02])):
+    for column in (pd.Series(whole + np.linspace(-0.09, 0.09, 500)), pd.Series([1, 2.95, 1, 3.02])):
         found = called(answer, column.copy())
         if isinstance(found, str):
             raise Wrong(f"it says {found!r} of values that lie at most 0.09 from whole numbers.")
         same(found, column.round().to_numpy(), "the repaired column", tolerance=0.0)
         if len(found) and np.asarray(found).dtype.kind not in "iu":
             raise Wrong(f"its numbers are whole, and of the type {np.asarray(found).dtype}.")
-    same(called(answer, pd.Series([0.5, 1.0, 2.0])), "no codes", "of a column with 0.5, the answer")
+    for stray in (0.5, 1.6):  # the second lies below its whole number, and far in that row only
+        column = pd.Series([stray, *[1.0] * 9])
+        same(called(answer, column), "no codes", f"of a column with {stray}, the answer")
 
 
 @exercise("08.2", "Its rows belong to categories, its columns to the layer's outputs.")
@@ -45,6 +47,7 @@ def weights(answer: Any) -> None:
         given = p.clone()
         found = called(answer, given, list(exact))
         right = torch.zeros(K).index_put((torch.tensor(others),), p[others] * len(others))
-        if np.shape(found) == (K,) and np.any(np.asarray(found)[exact]):
+        numbers = as_numbers(found, "the answer")
+        if numbers.shape == (K,) and numbers[exact].any():
             raise Wrong("the exact ones are never drawn: their weight is 0.")
-        same(found, right, f"of {K} categories, {len(exact)} exact, the weights")
+        same(numbers, right, f"of {K} categories, {len(exact)} exact, the answer")

@@ -19,10 +19,8 @@ def advantages(answer: Any) -> None:
         found = called(answer, losses.clone())
         means = [torch.cat([losses[:s], losses[s + 1 :]]).mean(dim=0) for s in range(S)]
         right = losses - torch.stack(means)
-        if not isinstance(found, str) and torch.as_tensor(found).shape == losses.shape:
-            own = losses - losses.mean(dim=0)
-            if torch.allclose(torch.as_tensor(found).float(), own, atol=1e-5):
-                raise Wrong("the baseline is the mean of all; a sample's own loss must stay out.")
+        if is_same(found, losses - losses.mean(dim=0)):
+            raise Wrong("the baseline is the mean of all; a sample's own loss must stay out.")
         same(found, right, f"with {S} samples, the answer")
 
 
@@ -44,7 +42,8 @@ def half_noisy(answer: Any) -> float:
     """A relaxation with half the noise."""
     logits, K = torch.randn(500, 7, generator=stream(1)), [3, 4]
     for tau in (1.0, 0.5):
-        found = called(answer, logits.clone(), K, tau=tau, generator=stream(2))
+        leaf = logits.clone().requires_grad_()
+        found = called(answer, leaf, K, tau=tau, generator=stream(2))
         noise = simplex.gumbel_noise(logits, stream(2))
         known = {"all of the noise": noise, "no noise": 0 * noise, "minus half of it": -noise / 2}
         right = simplex.softmax(logits + noise / 2, K, tau)
@@ -53,4 +52,6 @@ def half_noisy(answer: Any) -> float:
             if is_same(found, wrong):
                 raise Wrong(f"that is the softmax with {what}.")
         off = same(found, right, f"at tau {tau}, the answer")
+        if not getattr(found, "requires_grad", False):
+            raise Wrong("the values are right, but no gradient comes back to the logits.")
     return off

@@ -9,7 +9,7 @@ from torch import Tensor
 from tabkit import decoders
 from tabkit.compare import Trained
 from tabkit.lesson.checks import called, exercise
-from tabkit.lesson.comparing import Wrong, is_same, same
+from tabkit.lesson.comparing import Wrong, as_numbers, is_same, same
 from tabkit.lesson.exercises.codes import shaped, stream, trained
 
 EULER = 0.5772156649  # the mean of Gumbel's distribution
@@ -19,7 +19,7 @@ EULER = 0.5772156649  # the mean of Gumbel's distribution
 def gumbel_noise(answer: Any) -> None:
     """``gumbel_noise(shape, generator)``."""
     logits, shape = torch.tensor([1.0, 2.0, 0.0]), (50_000, 3)
-    noise = torch.as_tensor(called(answer, shape, stream(7))).float()
+    noise = torch.from_numpy(as_numbers(called(answer, shape, stream(7)), "the noise")).float()
     shaped(noise, shape, "the numbers")
     if not noise.isfinite().all():
         raise Wrong("some of the noise is NaN or infinite: a logarithm of a negative number, or 0?")
@@ -28,11 +28,11 @@ def gumbel_noise(answer: Any) -> None:
     often = (logits + noise).argmax(dim=1).bincount(minlength=3) / len(noise)
     same(often, logits.softmax(dim=0), "how often each is the largest", tolerance=0.02)
     same(noise.mean(), EULER, "the mean of the noise", tolerance=0.03)
-    if torch.equal(noise, torch.as_tensor(called(answer, shape, stream(8))).float()):
+    if is_same(called(answer, shape, stream(8)), noise):
         raise Wrong("another generator gives the same noise: hand the generator on.")
 
 
-@exercise("03.2", "Noise first, then tau; along the categories.")
+@exercise("03.2", "The noise that was given first, then tau; along the categories.")
 def gumbel_softmax(answer: Any) -> None:
     """``gumbel_softmax(logits, noise, tau)``."""
     for tau in (1.0, 0.3):

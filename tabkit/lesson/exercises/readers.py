@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 
+from tabkit import decoders, estimators
+from tabkit.lesson.asking import understood
 from tabkit.lesson.checks import called, exercise
 from tabkit.lesson.comparing import Wrong, same
 from tabkit.lesson.exercises.codes import stream
@@ -16,6 +18,11 @@ ADVICE = {
     "a": {("leave_one_out", "argmax")},
     "b": {("softmax", "restarts"), ("softmax", "search")},
     "c": {("gumbel_softmax", "argmax"), ("straight_through_gumbel", "argmax")},
+}
+BECAUSE = {
+    "a": "a black box gives no gradient",
+    "b": "net1 may be asked when rows are made, and time is no matter",
+    "c": "net1 is not there when rows are made",
 }
 
 
@@ -51,5 +58,6 @@ def advice(answer: Any) -> None:
         way = answer[who]
         if isinstance(way, str) or len(way) != 2:
             raise Wrong(f"{who}: two words, what to train through and what to decode by.")
-        if tuple(str(word).strip().lower() for word in way) not in ways:
-            raise Wrong(f"{who}: not {way[0]} by {way[1]}.")
+        names = [*estimators.names(), *decoders.names()]
+        if tuple(understood(word, names) for word in way) not in ways:
+            raise Wrong(f"{who}: not {way[0]} by {way[1]}; {BECAUSE[who]}.")

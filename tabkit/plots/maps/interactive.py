@@ -14,7 +14,7 @@ from jaxtyping import Float
 from tabkit.inspection import Projection
 from tabkit.plots.maps.categories import equal_scales, quality_line
 from tabkit.plots.palette import FAINT, GREY
-from tabkit.plots.picture import Picture
+from tabkit.plots.picture import Picture, dark_paper
 
 PLOTLY = "application/vnd.plotly.v1+json"
 CONFIG = {
@@ -25,6 +25,8 @@ CONFIG = {
     "plotlyServerURL": "",
     "modeBarButtonsToRemove": ["select2d", "lasso2d"],
 }
+# The figure itself: plotly gives it no class of ours.
+ABOVE_WORDS = ".jp-OutputArea-child:has(+ * .tabkit-words) .js-plotly-plot"
 # White, without ticks: a map's axes mean nothing by themselves.
 AXIS = {
     **{"showticklabels": False, "zeroline": False, "showgrid": False},
@@ -57,7 +59,8 @@ class Interactive:
     @property
     def outputs(self) -> list[dict[str, Any]]:
         """What a notebook displays, each by MIME type: the figure, then its description."""
-        words = f"<details><summary>Figure in words</summary>{html.escape(self.alt)}</details>"
+        words = f"<summary>Figure in words</summary>{html.escape(self.alt)}"
+        words = f'<details class="tabkit-words">{words}</details>{dark_paper(ABOVE_WORDS)}'
         return [self._repr_mimebundle_(), {"text/html": words, "text/plain": self.alt}]
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
 from tabkit.inspection import Projection, great_circle
-from tabkit.plots.maps.categories import CategoryMap, bare, frequent_first, name_all
+from tabkit.plots.maps.categories import bare, diameters, frequent_first
 from tabkit.plots.maps.labels import name_points, settle
-from tabkit.plots.palette import BLUE, GREY, ORANGE
+from tabkit.plots.palette import BLUE, FAINT, ORANGE
 from tabkit.plots.panels import panels_of, share_limits
 from tabkit.plots.picture import Picture, check_columns, literal
 from tabkit.plots.truth import VIEWS
@@ -79,7 +79,8 @@ def _draw_places(ax: Axes, at: np.ndarray, ends: np.ndarray, aspect: float) -> N
 def landings(projection: Projection, points: Mapping[str, pd.DataFrame]) -> Picture:
     """Where each estimator's predictions land among one column's categories.
 
-    A faint line joins each to the category that it is decoded to.
+    A faint line joins each to the category that it is decoded to, which has a ring. The panels fill
+    their width: where a map is flat, its vertical scale is stretched, and the title says so.
 
     `projection`: of the categories; a PCA, which has a place for further points. `points`: for each
     estimator a frame with `x`, `y`, and `to_x`, `to_y`, the decoded category.
@@ -91,27 +92,43 @@ def landings(projection: Projection, points: Mapping[str, pd.DataFrame]) -> Pict
         name: frame[check_columns(frame, columns)].to_numpy(float).reshape(-1, 2, 2)
         for name, frame in points.items()
     }
-    at = projection.coordinates[:, :2]
+    at, vectors = projection.coordinates[:, :2], projection.vectors
     wide, tall = np.ptp(np.concatenate([at, *(lines[:, 0] for lines in ways.values())]), axis=0)
-    height = 4.7 * np.clip(tall / wide, 0.25, 1.5) + 0.5
-    figure, axes = panels_of(len(ways), width=4.7, height=height, columns=2)
-    parts = []
+    figure, axes = panels_of(
+        len(ways), width=9.0, height=9.0 * np.clip(tall / wide, 0.3, 0.6) + 0.5
+    )
+    parts, reached = [], []
     for ax, (name, lines) in zip(axes, ways.items(), strict=True):
-        ax.plot(*at.T, "o", ms=5, color=GREY)
-        ax.add_collection(LineCollection(lines.tolist(), colors=BLUE, linewidths=0.4, alpha=0.25))
-        ax.plot(*lines[:, 0].T, ".", ms=3, color=BLUE, alpha=0.5)
-        bare(ax, name, equal=False)
-        ax.set_aspect("equal")
+        reached.append(_draw_landings(ax, at, diameters(vectors), lines))
         length = np.linalg.norm(lines[:, 0] - lines[:, 1], axis=1).mean()
-        reached = len(np.unique(lines[:, 1].round(6), axis=0))
-        parts.append(f"{name} {length:.2f}, {reached} categories")
+        bare(ax, f"{name}: decoded to {len(reached[-1])} of {len(at)} categories", equal=False)
+        parts.append(f"{name} {length:.2f}, {len(reached[-1])} categories")
     share_limits(axes, "x")
     share_limits(axes, "y")
-    name_all(axes, [CategoryMap(projection)] * len(axes))
-    title, legend = projection.vectors.title, "Grey: categories; blue: predictions, joined to the"
-    figure.suptitle(f"{literal(title)}. {legend} category they are decoded to", fontsize=8)
+    title, legend = vectors.title, "Grey: categories; blue: predictions, each joined to the ringed"
+    words = f"{literal(title)}. {legend} category that it is decoded to"
+    heading = figure.suptitle(words, fontsize=8)
+    settle(figure)
+    across, up = np.abs(axes[0].transData.get_matrix()[[0, 1], [0, 1]])
+    heading.set_text(f"{words}. Vertical scale: {up / across:.1f} times the horizontal")
+    for ax, found in zip(axes, reached, strict=True):
+        first = [k for k in frequent_first(vectors.facts) if k in found]
+        name_points(
+            ax, at, vectors.names, [*first, *frequent_first(vectors.facts)], diameters(vectors) / 2
+        )
     alt = (
         f"Predictions among the {len(at)} categories of {title}. Mean distance on the map from a "
         f"prediction to its decoded category, and how many are reached: {'; '.join(parts)}."
     )
     return Picture(figure, alt)
+
+
+def _draw_landings(ax: Axes, at: np.ndarray, sizes: np.ndarray, lines: np.ndarray) -> set[int]:
+    """Categories, predictions and their lines; the positions of the categories that are reached."""
+    ends = np.linalg.norm(lines[:, 1, None] - at, axis=2).argmin(axis=1)
+    reached = np.unique(ends)
+    ax.scatter(*at.T, sizes**2, color=FAINT, linewidths=0)
+    ax.scatter(*at[reached].T, sizes[reached] ** 2, facecolors="none", edgecolors=ORANGE, zorder=3)
+    ax.add_collection(LineCollection(lines.tolist(), colors=BLUE, linewidths=0.4, alpha=0.3))
+    ax.plot(*lines[:, 0].T, ".", ms=4, color=BLUE, alpha=0.6)
+    return set(reached.tolist())
