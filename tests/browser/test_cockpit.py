@@ -16,7 +16,7 @@ cockpit
 
 @pytest.fixture(scope="module")
 def notebook(open_notebook):
-    return open_notebook("cockpit", [NETS, COCKPIT])
+    return open_notebook([NETS, COCKPIT])
 
 
 @pytest.fixture

@@ -1,13 +1,10 @@
 """The app before a class: every tab fits its screen, asks, says what to try, and names the next."""
 
-import sys
-
 import pytest
 
-from browser.harness import Server, expect, free_port
+from browser.harness import expect
 
 TABS = ["simplex", "gradient", "training", "decoders", "embedding", "row", "your own net"]
-SMALL = ["--rows", "5000", "--encoder-steps", "30", "--steps", "30"]
 SCREENS = {"1280 x 720": (1280, 720), "1920 x 1080": (1920, 1080)}
 # What could be scrolled, with by how much; a line of Lumino's tabs is no matter.
 SCROLLS = """() => [...document.querySelectorAll('*')].filter(e => e.offsetParent).flatMap(e => {
@@ -19,18 +16,12 @@ SCROLLS = """() => [...document.querySelectorAll('*')].filter(e => e.offsetParen
 
 
 @pytest.fixture(scope="module")
-def app(browser, tmp_path_factory, open_page):
+def app(server, open_page):
     """The page of an app with small nets."""
-    folder, port = tmp_path_factory.mktemp("projected"), free_port()
-    command = [sys.executable, "-m", "tabkit.widgets", "--no-browser", "--port", str(port), *SMALL]
-    server = Server(command, folder, port, ready="/voila/static/voila.js")
     page = open_page("about:blank")
-    try:
-        page.page.goto(f"{server.origin}/?theme=dark", timeout=120_000)  # with a kernel's start
-        page.widget("simplex_explorer").picture.wait_for()
-        yield page
-    finally:
-        server.stop()
+    page.page.goto(f"{server.origin}/?theme=dark", timeout=120_000)  # with a kernel's start
+    page.widget("simplex_explorer").picture.wait_for()
+    return page
 
 
 def opened(app, tab):
