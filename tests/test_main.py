@@ -179,6 +179,7 @@ RECOMMEND = ["recommend", "--rows", "2000", "--encoder-steps", "3", "--minutes",
 
 def test_the_recommendation_is_printed_and_kept(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(compare.recommending, "SEEDS", 1)
+    monkeypatch.setattr(compare.recommending, "MOST", 100)  # steps
     call = [*RECOMMEND, "--out", str(tmp_path / "new"), "--estimators", "softmax", "cross_entropy"]
     assert cli.main(call) == 0
     said = capsys.readouterr().out
