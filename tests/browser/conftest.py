@@ -33,7 +33,7 @@ def browser():
     if missing() and os.environ.get("TABKIT_BROWSER") != "required":
         pytest.skip(missing())
     assert not missing(), missing()
-    expect.set_options(timeout=15_000)
+    expect.set_options(timeout=60_000)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         yield started

@@ -99,7 +99,7 @@ def test_kernels_and_their_memory_go_with_their_pages(app, server, open_page):
     assert len(kernels(server)) == PAGES
     beyond = open_page(server.origin)
     refused = beyond.page.get_by_text(f"There are {PAGES} pages open")
-    expect(refused).to_be_visible(timeout=30_000)
+    expect(refused).to_be_visible()
     left.page.goto("about:blank")
     beyond.page.reload()
     visit(beyond, "training").button("start").click()

@@ -127,6 +127,6 @@ def test_without_its_kernel_the_twin_stands_alone(notebook, lab, open_page):
     shutil.copy(lab.notebooks / "board.ipynb", lab.notebooks / "again.ipynb")
     page = open_page(lab.address("again")).page
     twin = page.locator(TWIN).first
-    expect(twin).to_be_visible(timeout=60_000)
+    expect(twin).to_be_visible()
     expect(twin.get_by_role("img")).to_have_attribute("alt", re.compile("^Loss of one row"))
     expect(page.locator(".tabkit-decoder-explorer")).to_have_count(0)

@@ -19,7 +19,7 @@ SCROLLS = """() => [...document.querySelectorAll('*')].filter(e => e.offsetParen
 def app(server, open_page):
     """The page of an app with small nets."""
     page = open_page("about:blank")
-    page.page.goto(f"{server.origin}/?theme=dark", timeout=120_000)  # with a kernel's start
+    page.page.goto(f"{server.origin}/?theme=dark")
     page.widget("simplex_explorer").picture.wait_for()
     return page
 
@@ -28,7 +28,7 @@ def opened(app, tab):
     """The part of the page that a tab shows, once it is there."""
     app.page.get_by_role("tab", name=tab, exact=True).click()
     shown = app.page.locator(".tabkit-widget:visible")
-    expect(shown.locator(".tabkit-next")).to_be_visible(timeout=60_000)
+    expect(shown.locator(".tabkit-next")).to_be_visible()
     return shown
 
 
@@ -57,7 +57,7 @@ def test_nothing_scrolls_in_any_tab_and_the_picture_is_large(app, screen):
             shown.get_by_role("button", name="start").press("Enter")
             expect(shown).to_contain_text("finished")
         if tab == "decoders":
-            expect(shown.get_by_role("rowheader", name="limit")).to_be_visible(timeout=60_000)
+            expect(shown.get_by_role("rowheader", name="limit")).to_be_visible()
         assert app.page.evaluate(SCROLLS) == [], tab
         main = shown.locator(".tabkit-main").bounding_box()
         assert main["width"] > 0.6 * width
