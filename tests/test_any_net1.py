@@ -5,6 +5,7 @@ What a net lacks (tables, a first layer) is named in a sentence where it is need
 
 import math
 import re
+from functools import cache
 
 import pytest
 import torch
@@ -167,9 +168,21 @@ def kind(request):
     return request.param
 
 
+@pytest.fixture(scope="module")
+def net1(dataset):
+    """That of `conftest`, for all: nothing here changes what is frozen."""
+    return freeze(RowEncoder(dataset.schema, Z=3, width=16, depth=1, D=4, embedding_std=None))
+
+
+@pytest.fixture(scope="module")
+def wardrobe(net1):
+    """net1 by kind, each made once: to soften a net takes a third of a second."""
+    return cache(lambda kind: clothed(kind, net1))
+
+
 @pytest.fixture
-def theirs(kind, net1):
-    return clothed(kind, net1)
+def theirs(kind, wardrobe):
+    return wardrobe(kind)
 
 
 @pytest.fixture
@@ -210,7 +223,7 @@ MAIN = ["one_hot", "shown", "softened"]  # who meet every estimator
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_net0_learns_behind_each_as_behind_a_row_encoder(net1, dataset, name):
+def test_net0_learns_behind_each_as_behind_a_row_encoder(net1, wardrobe, dataset, name):
     """The losses step by step; an estimator that needs more says what."""
 
     def losses(net1):
@@ -223,7 +236,7 @@ def test_net0_learns_behind_each_as_behind_a_row_encoder(net1, dataset, name):
 
     own = losses(net1)
     for kind in KINDS if name in FEW else MAIN:
-        theirs = clothed(kind, net1)
+        theirs = wardrobe(kind)
         if estimators.make(name).head == "embedding" and kind not in SHOWS:
             missing = "net1.first_layer" if kind == "tables" else "net1.embedding"
             with pytest.raises(TypeError, match=missing):
@@ -287,11 +300,11 @@ def test_exchanges_of_one_category_cost_what_the_changed_rows_cost(theirs, datas
 
 
 @pytest.mark.parametrize("decoder", decoders.names())
-def test_every_decoder_decodes_as_behind_a_row_encoder(net1, net0, dataset, decoder):
+def test_every_decoder_decodes_as_behind_a_row_encoder(net1, wardrobe, net0, dataset, decoder):
     signal, searches = dataset.signal[dataset.test], decoder in ("search", "restarts")
     own = None if searches else tabkit.decode(net0, signal, net1, decoder=decoder)
     for kind in KINDS:
-        theirs = clothed(kind, net1)
+        theirs = wardrobe(kind)
         assert set(decoders.possible(theirs)) == {"argmax", "search", "restarts", *ABLE[kind]}
         if decoder in NEEDS and decoder not in ABLE[kind]:
             with pytest.raises(TypeError, match=NEEDS[decoder]):

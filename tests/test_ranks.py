@@ -82,8 +82,8 @@ def test_where_nothing_differs_all_are_tied():
 
 
 def test_a_way_takes_part_if_every_block_has_it_and_no_other_is_the_same():
-    by = {way: {d for d in DECODERS if f"{way} by {d}" in compare.rank(swept(clear)).mean}
-          for way in WAYS}  # fmt: skip
+    ranked = compare.rank(swept(clear)).mean
+    by = {way: {d for d in DECODERS if f"{way} by {d}" in ranked} for way in WAYS}
     assert by == {WAYS[0]: set(DECODERS), WAYS[1]: set(DECODERS), WAYS[2]: {"argmax"}}
     found = compare.rank(swept(clear, without=("deep", "restarts"))).mean
     assert not any(way.endswith("restarts") for way in found.index)

@@ -33,6 +33,12 @@ def losses(request):
     return decoded.rename(columns=lambda name: name.removeprefix("decode_"))
 
 
+@pytest.fixture(scope="module")
+def ranks():
+    """All ways, ranked over all places whose net1 folds."""
+    return tables.ranked(folding=True)
+
+
 def test_the_kept_cells_are_all_that_were_to_be_compared():
     assert {*zip(CELLS["data"], CELLS["net"], strict=True)} == set(PLACES)
     assert {data for data, _ in PLACES} == set(comparison.DATA_ROWS)
@@ -63,21 +69,22 @@ def test_the_argmax_of_a_mixture_is_no_way(losses):
 
 
 def test_if_it_must_be_the_argmax_it_is_gumbel_softmax(losses):
-    """The best there, or within a twentieth of it; and by rank parted from all others."""
+    """The best in each place, or within a twentieth of it."""
     best = losses["argmax"].drop(index=LABELS).min()
     assert losses.loc[GUMBEL, "argmax"] < 1.05 * best
-    found = tables.ranked(folding=True)
-    first, *others = (way for way in found.mean.index if way.endswith("by argmax"))
+
+
+def test_by_rank_gumbel_softmax_is_parted_from_every_other_argmax(ranks):
+    first, *others = (way for way in ranks.mean.index if way.endswith("by argmax"))
     assert first.startswith(GUMBEL)
-    assert not set(others) & set(found.tied(first))
+    assert not set(others) & set(ranks.tied(first))
 
 
-def test_if_a_search_is_too_slow_it_is_not_the_softmax_by_the_nearest_category():
+def test_if_a_search_is_too_slow_it_is_not_the_softmax_by_the_nearest_category(ranks):
     """Of what asks net1 for its tables at most, Gumbel-softmax by argmax is the best by rank."""
-    found = tables.ranked(folding=True)
-    cheap = [way for way in found.mean.index if not way.endswith(("search", "restarts"))]
+    cheap = [way for way in ranks.mean.index if not way.endswith(("search", "restarts"))]
     assert cheap[0] == f"{GUMBEL} by argmax"
-    assert not set(cheap[1:]) & set(found.tied(cheap[0]))
+    assert not set(cheap[1:]) & set(ranks.tied(cheap[0]))
 
 
 def test_a_softmax_that_is_trained_already_is_decoded_to_the_nearest(losses):
@@ -122,9 +129,8 @@ def test_the_rule_says_so():
         assert said in rule
 
 
-def test_what_is_best_by_rank_is_softmax_with_restarts_and_its_ties():
-    found = tables.ranked(folding=True)
-    assert found.mean.index[0].startswith("softmax") and found.mean.index[0].endswith("restarts")
-    assert found.friedman < 1e-6
-    assert {data for data, *_ in found.shares.index} == set(comparison.DATA_ROWS)
-    assert np.isclose(found.shares.rank(axis=1, ascending=False).mean(), found.mean).all()
+def test_what_is_best_by_rank_is_softmax_with_restarts_and_its_ties(ranks):
+    assert ranks.mean.index[0].startswith("softmax") and ranks.mean.index[0].endswith("restarts")
+    assert ranks.friedman < 1e-6
+    assert {data for data, *_ in ranks.shares.index} == set(comparison.DATA_ROWS)
+    assert np.isclose(ranks.shares.rank(axis=1, ascending=False).mean(), ranks.mean).all()

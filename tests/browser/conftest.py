@@ -4,14 +4,17 @@ Not with the session: Playwright's loop runs in the main thread, where other tes
 """
 
 import os
+import time
 
 import pytest
 
 from browser.harness import (
     FLAGS,
+    NETS,
     Lab,
     Notebook,
     Watched,
+    app,
     chromium,
     expect,
     missing,
@@ -30,7 +33,7 @@ def browser():
     if missing() and os.environ.get("TABKIT_BROWSER") != "required":
         pytest.skip(missing())
     assert not missing(), missing()
-    expect.set_options(timeout=15_000)
+    expect.set_options(timeout=60_000)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         yield started
@@ -44,18 +47,30 @@ def lab(browser, tmp_path_factory):  # the browser first: no Lab where it is mis
     server.stop()
 
 
+@pytest.fixture(scope="package")
+def board(browser, lab):
+    """The notebook that all share: a page, a kernel and what it has imported cost ten seconds."""
+    notebook = Notebook(browser, lab, "board", [NETS])
+    yield notebook
+    notebook.close()
+
+
 @pytest.fixture(scope="module")
-def open_notebook(browser, lab):
-    """A function of a name, code cells and a theme that returns the `Notebook`, all cells run."""
-    opened = []
+def open_notebook(board):
+    """A function of code cells that returns the `Notebook` in which they are all that stands."""
+    return board.show
 
-    def opener(name, cells, *, theme="light"):
-        opened.append(Notebook(browser, lab, name, cells, theme=theme))
-        return opened[-1]
 
-    yield opener
-    for notebook in opened:
-        notebook.close()
+@pytest.fixture(scope="package")
+def server(browser, tmp_path_factory):
+    """The app after a second start, which finds the first one's nets."""
+    folder = tmp_path_factory.mktemp("app")
+    app(folder).stop()
+    found = app(folder)
+    found.served = time.perf_counter() - found.started
+    yield found
+    found.stop()
+    assert "Traceback" not in found.log.read_text()
 
 
 @pytest.fixture(scope="module")

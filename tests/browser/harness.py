@@ -49,6 +49,8 @@ DIRECTORIES = [
     "IPYTHONDIR",
 ]
 TOKEN = "tabkit"
+PAGES = 2  # that the app lets in at once
+SMALL = ["--rows", "5000", "--encoder-steps", "30", "--steps", "30"]
 STARTUP = 180  # seconds; only a server that never answers meets it
 
 # Small nets, trained by the first notebook of a run and picked up by the later ones.
@@ -71,6 +73,13 @@ RAN = """() => {
     const errors = code.flatMap(c => c.sharedModel.outputs).filter(o => o.output_type == 'error');
     if (errors.length) return errors.map(o => `${o.ename}: ${o.evalue}`);
     return code.every(c => c.executionCount && c.executionState != 'running') ? [] : null;
+}"""
+SHOW = """sources => {
+    const shared = jupyterapp.shell.currentWidget.content.model.sharedModel;
+    shared.transact(() => {
+        shared.deleteCellRange(0, shared.cells.length);
+        shared.insertCells(0, sources.map(source => ({cell_type: 'code', source})));
+    });
 }"""
 EVALUATE = """async code => {
     const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
@@ -159,11 +168,23 @@ class Lab(Server):
         words = [f"--{name}={value}" for name, value in options.items()]
         super().__init__([*command, *words], folder, port, ready="/api")
 
+    def address(self, name):
+        """Where a notebook opens, and nothing else that was open before."""
+        return f"{self.origin}/lab/tree/{name}.ipynb?token={TOKEN}&reset"
+
     def write(self, name, cells):
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
         notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
         nbformat.write(notebook, self.notebooks / f"{name}.ipynb")
-        return f"{self.origin}/lab/tree/{name}.ipynb?token={TOKEN}&reset"
+        return self.address(name)
+
+
+def app(folder):
+    """The app's server, with small nets that it trains if they are not there."""
+    port = free_port()
+    command = [sys.executable, "-m", "tabkit.widgets", "--no-browser", "--port", str(port)]
+    words = [*command, "--pages", str(PAGES), *SMALL]
+    return Server(words, folder, port, ready="/voila/static/voila.js")
 
 
 class Watched:
@@ -173,7 +194,7 @@ class Watched:
         context = browser.new_context(viewport={"width": 1280, "height": 900})
         context.grant_permissions(["clipboard-read", "clipboard-write"])
         self.page = context.new_page()
-        self.page.set_default_timeout(30_000)
+        self.page.set_default_timeout(120_000)  # met where something never comes
         self.errors, self.outside = [], []
         self.page.on("console", self.hear)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
@@ -217,6 +238,16 @@ class Notebook(Watched):
         self.page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
         self.set_theme(theme)
         self.page.evaluate(COUNT)
+        self.run()
+
+    def show(self, cells):
+        """Runs these cells, which then are all that there are; the kernel goes on."""
+        self.page.evaluate(SHOW, cells)
+        self.run()
+        return self
+
+    def run(self):
+        """Runs all cells, none of which may fail."""
         self.page.get_by_role("menuitem", name="Run", exact=True).click()
         self.page.locator('.lm-Menu-item[data-command="runmenu:run-all"]').click()
         errors = self.page.wait_for_function(RAN, timeout=120_000).json_value()
@@ -238,10 +269,12 @@ class Notebook(Watched):
     def log(self):
         """What Lab's log console holds: errors that no cell shows."""
         panel = self.page.locator(".jp-LogConsolePanel")
-        if not panel.is_visible():  # the command closes it, too
-            self.page.evaluate("() => jupyterapp.commands.execute('logconsole:open')")
+        self.page.evaluate("() => jupyterapp.commands.execute('logconsole:open')")
         panel.wait_for()
-        return panel.locator(".jp-OutputArea-child").all_text_contents()
+        said = panel.locator(".jp-OutputArea-child").all_text_contents()
+        self.page.evaluate("() => jupyterapp.commands.execute('logconsole:open')")
+        panel.wait_for(state="detached")
+        return said
 
     def faults(self):
         return {**super().faults(), "cells": self.page.evaluate(RAN), "log": self.log()}

@@ -1,16 +1,13 @@
 """The app: the widgets as one dashboard, served by Voila on loopback."""
 
-import sys
 import time
 
 import psutil
 import pytest
 
-from browser.harness import Server, expect, free_port
+from browser.harness import PAGES, expect
 from browser.widget import report
 
-PAGES = 3
-SMALL = ["--rows", "5000", "--encoder-steps", "30", "--steps", "30"]
 TABS = {
     "simplex": "simplex_explorer",
     "gradient": "gradient_explorer",
@@ -18,32 +15,6 @@ TABS = {
     "embedding": "embedding_explorer",
     "row": "row_explorer",
 }
-
-
-def start(folder):
-    """The app's server, with small nets that it trains if they are not there."""
-    port = free_port()
-    command = [sys.executable, "-m", "tabkit.widgets", "--no-browser", "--port", str(port)]
-    words = [*command, "--pages", str(PAGES), *SMALL]
-    return Server(words, folder, port, ready="/voila/static/voila.js")
-
-
-@pytest.fixture(scope="module")
-def folder(browser, tmp_path_factory):
-    """Where a first start has left its nets."""
-    found = tmp_path_factory.mktemp("app")
-    start(found).stop()
-    return found
-
-
-@pytest.fixture(scope="module")
-def server(folder):
-    """A second start."""
-    found = start(folder)
-    found.served = time.perf_counter() - found.started
-    yield found
-    found.stop()
-    assert "Traceback" not in found.log.read_text()
 
 
 @pytest.fixture(scope="module")
@@ -122,20 +93,21 @@ def opened(server, open_page):
 
 def test_kernels_and_their_memory_go_with_their_pages(app, server, open_page):
     before, kept = kernels(server), memory(server)
-    left, trains = opened(server, open_page), opened(server, open_page)
-    visit(trains, "training").button("start").click()
+    left = opened(server, open_page)
+    visit(left, "training").button("start").click()
     held = memory(server)
     assert len(kernels(server)) == PAGES
-    beyond = open_page(server.origin).page
-    expect(beyond.get_by_text(f"There are {PAGES} pages open")).to_be_visible(timeout=30_000)
+    beyond = open_page(server.origin)
+    refused = beyond.page.get_by_text(f"There are {PAGES} pages open")
+    expect(refused).to_be_visible()
     left.page.goto("about:blank")
-    beyond.reload()
-    beyond.locator(".tabkit-simplex-explorer").wait_for()
-    assert len(kernels(server)) == PAGES
-    for page in (trains.page, beyond):
-        page.close(run_before_unload=True)  # as a reader closes a tab
-    gone, _ = psutil.wait_procs([k for k in kernels(server) if k not in before], timeout=30)
-    assert len(gone) == 2
+    beyond.page.reload()
+    visit(beyond, "training").button("start").click()
+    others = [kernel for kernel in kernels(server) if kernel not in before]
+    assert len(others) == PAGES - 1
+    beyond.page.close(run_before_unload=True)  # as a reader closes a tab
+    gone, _ = psutil.wait_procs(others, timeout=30)
+    assert gone == others
     assert kernels(server) == before
     now = memory(server)
     report(f"app, MiB: {kept:.0f} with one page, {held:.0f} with {PAGES}, {now:.0f} after")

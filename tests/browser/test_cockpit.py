@@ -6,7 +6,6 @@ import pytest
 
 from browser.harness import NETS, expect
 
-PATIENCE = 60_000  # milliseconds; only a run that never ends meets it
 COCKPIT = """
 clean = dataset.signal.clone()
 cockpit = widgets.training_cockpit(net1, dataset, batch=64, steps=5000)
@@ -16,7 +15,7 @@ cockpit
 
 @pytest.fixture(scope="module")
 def notebook(open_notebook):
-    return open_notebook("cockpit", [NETS, COCKPIT])
+    return open_notebook([NETS, COCKPIT])
 
 
 @pytest.fixture
@@ -34,9 +33,9 @@ def press(widget, name):
     widget.button(name).press("Enter")
 
 
-def reaches(widget, pattern, timeout=PATIENCE):
+def reaches(widget, pattern):
     """Waits until the widget says so."""
-    expect(widget.root).to_contain_text(re.compile(pattern), timeout=timeout)
+    expect(widget.root).to_contain_text(re.compile(pattern))
 
 
 def steps(widget):

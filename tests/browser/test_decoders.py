@@ -2,12 +2,13 @@
 
 import io
 import re
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from browser.harness import NETS, TOKEN, expect
+from browser.harness import NETS, expect
 
 MADE = """
 from tabkit import compare, inspection
@@ -40,7 +41,7 @@ LIGHTNESS = """picture => {
 
 @pytest.fixture(scope="module")
 def notebook(open_notebook):
-    return open_notebook("decoders", [NETS, MADE, BARE, STILL])
+    return open_notebook([NETS, MADE, BARE, STILL])
 
 
 @pytest.fixture
@@ -136,12 +137,12 @@ def test_nothing_went_wrong(notebook):
     notebook.check()
 
 
-def test_without_its_kernel_the_twin_stands_alone(notebook):
-    page = notebook.page
-    page.evaluate("() => jupyterapp.commands.execute('docmanager:save')")
-    page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.shutdown()")
-    page.goto(page.url.partition("?")[0] + f"?token={TOKEN}")
+def test_without_its_kernel_the_twin_stands_alone(notebook, lab, open_page):
+    """As whoever opens the saved notebook again finds it."""
+    notebook.page.evaluate("() => jupyterapp.commands.execute('docmanager:save')")
+    shutil.copy(lab.notebooks / "board.ipynb", lab.notebooks / "again.ipynb")
+    page = open_page(lab.address("again")).page
     twin = page.locator(TWIN).first
-    expect(twin).to_be_visible(timeout=60_000)
+    expect(twin).to_be_visible()
     expect(twin.get_by_role("img")).to_have_attribute("alt", re.compile("^Loss of one row"))
     expect(page.locator(".tabkit-decoder-explorer")).to_have_count(0)

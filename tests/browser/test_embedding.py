@@ -12,7 +12,7 @@ ASK = "from tabkit import compare, inspection\nfrom tabkit.widgets.embedding imp
 
 @pytest.fixture(scope="module")
 def notebook(open_notebook):
-    return open_notebook("embedding", [NETS, ASK, MADE])
+    return open_notebook([NETS, ASK, MADE])
 
 
 @pytest.fixture

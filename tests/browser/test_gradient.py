@@ -22,7 +22,7 @@ cardinalities = data.schema.cardinalities
 @pytest.fixture(scope="module")
 def notebook(open_notebook):
     shown = "widgets.gradient_explorer(logits, objective, cardinalities)"
-    return open_notebook("gradient", [PROBLEM, shown])
+    return open_notebook([PROBLEM, shown])
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ CELLS = "() => jupyterapp.shell.currentWidget.content.model.cells.length"
 @pytest.fixture(scope="module")
 def notebook(open_notebook):
     cells = [f"widgets.{name}({given})" for name, (given, _) in SHOWN.items()]
-    return open_notebook("keyboard", [NETS, *cells])
+    return open_notebook([NETS, *cells])
 
 
 @pytest.mark.parametrize("name", SHOWN)

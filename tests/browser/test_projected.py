@@ -1,13 +1,10 @@
 """The app before a class: every tab fits its screen, asks, says what to try, and names the next."""
 
-import sys
-
 import pytest
 
-from browser.harness import Server, expect, free_port
+from browser.harness import expect
 
 TABS = ["simplex", "gradient", "training", "decoders", "embedding", "row", "your own net"]
-SMALL = ["--rows", "5000", "--encoder-steps", "30", "--steps", "30"]
 SCREENS = {"1280 x 720": (1280, 720), "1920 x 1080": (1920, 1080)}
 # What could be scrolled, with by how much; a line of Lumino's tabs is no matter.
 SCROLLS = """() => [...document.querySelectorAll('*')].filter(e => e.offsetParent).flatMap(e => {
@@ -19,25 +16,19 @@ SCROLLS = """() => [...document.querySelectorAll('*')].filter(e => e.offsetParen
 
 
 @pytest.fixture(scope="module")
-def app(browser, tmp_path_factory, open_page):
+def app(server, open_page):
     """The page of an app with small nets."""
-    folder, port = tmp_path_factory.mktemp("projected"), free_port()
-    command = [sys.executable, "-m", "tabkit.widgets", "--no-browser", "--port", str(port), *SMALL]
-    server = Server(command, folder, port, ready="/voila/static/voila.js")
     page = open_page("about:blank")
-    try:
-        page.page.goto(f"{server.origin}/?theme=dark", timeout=120_000)  # with a kernel's start
-        page.widget("simplex_explorer").picture.wait_for()
-        yield page
-    finally:
-        server.stop()
+    page.page.goto(f"{server.origin}/?theme=dark")
+    page.widget("simplex_explorer").picture.wait_for()
+    return page
 
 
 def opened(app, tab):
     """The part of the page that a tab shows, once it is there."""
     app.page.get_by_role("tab", name=tab, exact=True).click()
     shown = app.page.locator(".tabkit-widget:visible")
-    expect(shown.locator(".tabkit-next")).to_be_visible(timeout=60_000)
+    expect(shown.locator(".tabkit-next")).to_be_visible()
     return shown
 
 
@@ -66,7 +57,7 @@ def test_nothing_scrolls_in_any_tab_and_the_picture_is_large(app, screen):
             shown.get_by_role("button", name="start").press("Enter")
             expect(shown).to_contain_text("finished")
         if tab == "decoders":
-            expect(shown.get_by_role("rowheader", name="limit")).to_be_visible(timeout=60_000)
+            expect(shown.get_by_role("rowheader", name="limit")).to_be_visible()
         assert app.page.evaluate(SCROLLS) == [], tab
         main = shown.locator(".tabkit-main").bounding_box()
         assert main["width"] > 0.6 * width

@@ -16,7 +16,7 @@ AGAIN = "predict('00.a', 'Which one hands over the worst rows?', options=options
 
 @pytest.fixture(scope="module")
 def notebook(open_notebook):
-    return open_notebook("questions", CELLS)
+    return open_notebook(CELLS)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ FOUND = "from tabkit.inspection.rows import predicted_row"
 
 @pytest.fixture(scope="module")
 def notebook(open_notebook):
-    return open_notebook("rows", [NETS, FOUND, MADE])
+    return open_notebook([NETS, FOUND, MADE])
 
 
 @pytest.fixture

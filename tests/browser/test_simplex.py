@@ -21,7 +21,7 @@ def shares(logits, name, **knobs):
 @pytest.fixture(scope="module")
 def notebook(open_notebook):
     cells = [NETS + MIX, "it = widgets.simplex_explorer(net0, net1, dataset)\nit"]
-    return open_notebook("simplex", cells)
+    return open_notebook(cells)
 
 
 @pytest.fixture
