@@ -256,11 +256,30 @@ def test_logits_that_mean_nothing_are_refused(name, place, value, told):
         run(name, logits.requires_grad_(), Behind())
 
 
-@pytest.mark.parametrize("name", LOGIT_NAMES)
-def test_integers_are_no_logits(name, plain_torch):
-    """Divided by a temperature and cast back they would be codes of nothing."""
-    told = set(plain_torch["integers"][name].values())
-    assert told == {"TypeError: logits are floats, not torch.int64: codes have no gradient"}
+TOLD = {
+    "codes": "TypeError: logits are floats, not torch.int64: codes have no gradient",
+    "complex": "TypeError: logits are floats, not torch.complex64: codes have no gradient",
+    "a list": "TypeError: logits are a tensor (B, F), not list",
+    "one row": "ValueError: logits are (B, F), not of the shape (8,)",
+    "too wide": "ValueError: a row is 9 wide, but the cardinalities (3, 1, 4) sum to 8",
+    **{
+        wrong: f"ValueError: cardinalities are one or more whole numbers from 1 on, not {K}"
+        for wrong, K in {
+            "a float": (3.0, 1, 4),
+            "a truth": (3, True, 4),
+            "nothing": (4, 0, 4),
+            "no column": (),
+        }.items()
+    },
+}
+
+
+@pytest.mark.parametrize("wrong", TOLD)
+def test_what_are_no_logits_or_cardinalities_is_told_by_every_estimator(wrong, plain_torch):
+    """In the same words. Integers, divided by a temperature, would be codes of nothing."""
+    found = plain_torch["refused"][wrong]
+    assert found.keys() == set(LOGIT_NAMES)
+    assert {said for ways in found.values() for said in ways.values()} == {TOLD[wrong]}
 
 
 @pytest.mark.parametrize("name", estimators.names())

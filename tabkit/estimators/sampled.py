@@ -84,12 +84,12 @@ def gapped_straight_through(
     """
     hard = drawn(logits, cardinalities, generator)
 
-    def shift(logits: Tensor, hard: Tensor) -> Tensor:
+    def moved(logits: Tensor, hard: Tensor) -> Tensor:
         below = logits - logits.amax(-1, keepdim=True)
-        return torch.where(hard > 0, 0.0, below.clamp(max=-gap)) - below
+        return torch.where(hard > 0, 0.0, below.clamp(max=-gap))
 
-    moved = logits + each(shift, cardinalities, logits.detach(), hard)
-    return straight_through(hard, softmax(moved, cardinalities, tau))
+    led = each(moved, cardinalities, logits.detach(), hard) + (logits - logits.detach())
+    return straight_through(hard, softmax(led, cardinalities, tau))
 
 
 @relaxation(
