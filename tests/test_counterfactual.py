@@ -149,10 +149,16 @@ def test_the_threshold_is_where_the_verdict_turns():
         ({"score": lambda s: s.sum(dim=1) / 0}, ValueError, "score is inf"),
         ({"score": lambda s: s.detach()[:, 0], "by": "gradient"}, ValueError, "no gradient"),
         ({"codes": torch.tensor([0, 5, 0, 0])}, DataError, "5"),
+        ({"threshold": float("nan")}, ValueError, "threshold must be a finite number, not nan"),
+        ({"allowed": torch.ones(3, dtype=torch.bool)}, ValueError, "allowed has the shape"),
+        ({"score": lambda s: (0.5 - s[:, 1]).sqrt()}, ValueError, r"row \[1, 0, 0, 0\] is NaN"),
     ],
 )
 def test_what_cannot_be_is_told(options, error, said):
-    codes = options.get("codes", torch.zeros(4, dtype=torch.int64))
-    score = options.get("score", lambda s: s[:, 0])
+    usual = {
+        "score": lambda s: s[:, 0],
+        "codes": torch.zeros(4, dtype=torch.int64),
+        "cardinalities": K,
+    }
     with pytest.raises(error, match=said):
-        counterfactual(score, codes, K, by=options.get("by", "search"))
+        counterfactual(**usual | options)

@@ -74,6 +74,6 @@ def _number(spec: Continuous, value: Any) -> float:
         number = float(spec.encode(pd.Series([value], name=spec.name))[0])
     except DataError as error:
         raise wrong from error
-    if not abs(number) <= np.finfo(np.float32).max:  # infinity would be no value at all
+    if not abs(number) <= torch.finfo(torch.float32).max:  # infinity would be no value at all
         raise wrong
     return number
