@@ -433,6 +433,10 @@ def test_masks_fixed_values_and_batches_that_are_none_are_refused(net1, dataset)
     nothing = dataset.schema.fix({})
     with pytest.raises(ValueError, match="NaN"):
         decode(*given, fixed=replace(nothing, numbers=torch.full((2,), torch.nan)))
+    hidden, (logits, numbers) = every.clone(), said(dataset)
+    hidden[0], logits[1, 0] = False, torch.nan  # which a mask does not make a number
+    with pytest.raises(ValueError, match="NaN or plus infinity, in row 1"):
+        decode(Says(logits, numbers), dataset.signal[:3], net1, allowed=hidden)
     with pytest.raises(ValueError, match="batch must be at least 1"):
         decode(*given, batch=0)
 

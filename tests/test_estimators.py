@@ -445,3 +445,14 @@ def test_half_logits_go_through_the_fast_functions_too(name, dtype):
     with fast.use("fast"):
         for found in run(name, leaf(name, dtype=dtype), Behind(dtype=dtype)):
             assert found.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["vq_straight_through", "rotation_trick"])
+def test_an_embedding_too_far_to_be_squared_is_drawn_back_all_the_same(name):
+    """In half precision the square of 256 is none; its gradient is."""
+    embedded = leaf(name, dtype=torch.float16).detach()
+    embedded[0, 0] = 1e4
+    loss, gradient, _ = run(name, embedded.requires_grad_(), Behind(dtype=torch.float16))
+    assert loss.isfinite()
+    assert gradient.isfinite().all()
+    assert gradient[0, 0] > 0

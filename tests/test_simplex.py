@@ -79,6 +79,11 @@ def test_what_are_no_cardinalities_is_refused(bad):
         simplex.blocks(normal(2, F), bad)
 
 
+def test_a_single_number_is_no_row():
+    with pytest.raises(ValueError, match="a row is 0 wide"):
+        simplex.blocks(torch.tensor(1.0), (1,))
+
+
 @pytest.mark.parametrize("tau", [0.0, -1.0, 1e-31, 1e31, float("nan"), float("inf")])
 def test_a_temperature_that_no_float_holds_twice_is_refused(tau):
     with pytest.raises(ValueError, match="tau must be a number from 1e-30 to"):

@@ -112,8 +112,8 @@ def handed_over(
     if not bool(continuous.isfinite().all()):
         raise NotFiniteError("a number that net0 predicts is not finite: it has diverged")
     embeds = nets.head_of(net0) == "embedding"
-    if embeds:
-        check_embedding(free, None)
+    with fast.look(True):  # decoding waits for the device anyway
+        check_embedding(free, None) if embeds else allowed_logits(free, K, finite=False)
     logits = nets.logits_of(net0, net1, prediction)
     held = torch.stack([values.isfinite() for values in given]).any(dim=0) if given else None
     for mask in masks:
@@ -121,10 +121,8 @@ def handed_over(
     chosen, wanted = make(estimator) if isinstance(estimator, str) else estimator, None
     if objective is not None:
         wanted = Objective.of(objective(net1, nets.Batch(signal, continuous)))
-    with fast.look(True):  # decoding waits for the device anyway
-        allowed_logits(
-            logits, K, finite=False
-        )  # says so if one is no number, or a column allows nothing
+    with fast.look(True):
+        allowed_logits(logits, K, finite=False)  # says so if a column allows nothing
     if embeds:
         if chosen is not None and chosen.rule.snaps:
             free = SquaredDistance(net1, continuous, continuous).snap(free)
