@@ -456,3 +456,15 @@ def test_an_embedding_too_far_to_be_squared_is_drawn_back_all_the_same(name):
     assert loss.isfinite()
     assert gradient.isfinite().all()
     assert gradient[0, 0] > 0
+
+
+@pytest.mark.parametrize("name", LOGIT_NAMES)
+def test_masks_hold_where_nobody_looks_as_on_a_gpu(name):
+    logits = leaf(name).detach()
+    logits[:, 1] = logits[:3, 4] = -math.inf
+    masked, logits = logits.isneginf(), logits.requires_grad_()
+    expected = run(name, logits, Behind())
+    with fast.look(False):
+        found = run(name, logits, Behind())
+    torch.testing.assert_close(found, expected)
+    assert (found[1][masked] == 0).all()

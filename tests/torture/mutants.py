@@ -2,8 +2,7 @@
 
     python -m tests.torture.mutants tabkit/simplex.py --tests tests/test_simplex.py --count 30
 
-Works on a copy of the tree. So many mutants are drawn by a seed from all that there are; each gets
-a process of its own, forked from one that has torch loaded, and the tests until the first fails.
+On a copy of the tree; drawn by a seed; each in a process of its own, until the first test fails.
 What survives is printed: it wants a sharper test, or is the same function in other words.
 """
 
