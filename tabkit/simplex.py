@@ -8,28 +8,32 @@ compiles, exports, maps and differentiates; `tabkit.fast` has the same functions
 
 from collections.abc import Callable, Sequence
 from itertools import accumulate
+from numbers import Integral
 
 import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 Cardinalities = Sequence[int]
+Row = Float[Tensor, "*B F"]
+Tau = float | Float[Tensor, ""]
+COLDEST, HOTTEST = 1e-30, 1e30  # temperatures: what lies between fits into float32 twice
 
 
-def blocks(values: Float[Tensor, "*B F"], cardinalities: Cardinalities) -> tuple[Tensor, ...]:
+def blocks(values: Row, cardinalities: Cardinalities) -> tuple[Tensor, ...]:
     """Each column's block (..., K), a view.
 
     Raises
     ------
     ValueError
-        If the blocks do not sum to F.
+        If a cardinality is no whole number from 1 on, or they do not sum to F.
     """
-    if values.shape[-1] != sum(cardinalities):
-        raise ValueError(
-            f"a row is {values.shape[-1]} wide, but the cardinalities {tuple(cardinalities)} "
-            f"sum to {sum(cardinalities)}"
-        )
-    return values.split(tuple(cardinalities), dim=-1)
+    widths, F = tuple(cardinalities), values.shape[-1] if values.dim() else 0
+    if not (widths and all(isinstance(k, Integral) and k is not True and k > 0 for k in widths)):
+        raise ValueError(f"cardinalities are one or more whole numbers from 1 on, not {widths}")
+    if sum(widths) != F:
+        raise ValueError(f"a row is {F} wide, but the cardinalities {widths} sum to {sum(widths)}")
+    return values.split(widths, dim=-1)
 
 
 def slices(cardinalities: Cardinalities) -> list[slice]:
@@ -39,18 +43,14 @@ def slices(cardinalities: Cardinalities) -> list[slice]:
 
 
 def each(
-    function: Callable[..., Tensor], cardinalities: Cardinalities, *values: Float[Tensor, "*B F"]
+    function: Callable[..., Tensor], cardinalities: Cardinalities, *values: Row
 ) -> Float[Tensor, "... F"]:
     """A function of one column's blocks (..., K), applied to every column."""
     columns = zip(*(blocks(v, cardinalities) for v in values), strict=True)
     return torch.cat([function(*column) for column in columns], dim=-1)
 
 
-def softmax(
-    logits: Float[Tensor, "*B F"],
-    cardinalities: Cardinalities,
-    tau: float | Float[Tensor, ""] = 1.0,
-) -> Float[Tensor, "*B F"]:
+def softmax(logits: Row, cardinalities: Cardinalities, tau: Tau = 1.0) -> Row:
     """Each block's softmax at temperature tau: the larger, the more mixed.
 
     Examples
@@ -58,24 +58,30 @@ def softmax(
     >>> softmax(torch.zeros(1, 3), (2, 1))
     tensor([[0.5000, 0.5000, 1.0000]])
     """
-    return each(lambda block: (block / tau).softmax(-1), cardinalities, logits)
+    return each(lambda block: tempered(block, tau).softmax(-1), cardinalities, logits)
 
 
-def log_softmax(
-    logits: Float[Tensor, "*B F"], cardinalities: Cardinalities
-) -> Float[Tensor, "*B F"]:
+def tempered(block: Float[Tensor, "*S"], tau: Tau, dim: int = -1) -> Float[Tensor, "*S"]:
+    """A block's logits over tau; if that may overflow, the largest is taken off them first."""
+    if not isinstance(tau, Tensor):
+        if not COLDEST <= tau <= HOTTEST:
+            raise ValueError(f"tau must be a number from {COLDEST} to {HOTTEST}, not {tau}")
+        if tau >= 1:
+            return block if tau == 1 else block / tau
+    return (block - block.detach().amax(dim, keepdim=True)) / tau
+
+
+def log_softmax(logits: Row, cardinalities: Cardinalities) -> Row:
     """Its logarithm at tau = 1: each category's log-chance, in nats."""
     return each(lambda block: block.log_softmax(-1), cardinalities, logits)
 
 
-def jacobian_product(
-    p: Float[Tensor, "*B F"], v: Float[Tensor, "*B F"], cardinalities: Cardinalities
-) -> Float[Tensor, "*B F"]:
+def jacobian_product(p: Row, v: Row, cardinalities: Cardinalities) -> Row:
     """The softmax's Jacobian at the point p, ``diag(p) - p p^T`` in each block, times v."""
     return each(lambda p, v: p * (v - (p * v).sum(-1, keepdim=True)), cardinalities, p, v)
 
 
-def argmax(values: Float[Tensor, "*B F"], cardinalities: Cardinalities) -> Float[Tensor, "*B F"]:
+def argmax(values: Row, cardinalities: Cardinalities) -> Row:
     """The vertex of each block's largest value; the first of equal ones. It has no gradient.
 
     Examples
@@ -90,9 +96,7 @@ def argmax(values: Float[Tensor, "*B F"], cardinalities: Cardinalities) -> Float
     )
 
 
-def argmax_codes(
-    values: Float[Tensor, "*B F"], cardinalities: Cardinalities
-) -> Int64[Tensor, "*B C"]:
+def argmax_codes(values: Row, cardinalities: Cardinalities) -> Int64[Tensor, "*B C"]:
     """The same as integers: each column's code."""
     return torch.stack([block.argmax(-1) for block in blocks(values, cardinalities)], dim=-1)
 
@@ -125,10 +129,8 @@ def gumbel_noise(
 
 
 def sample(
-    logits: Float[Tensor, "*B F"],
-    cardinalities: Cardinalities,
-    generator: torch.Generator | None = None,
-) -> Float[Tensor, "*B F"]:
+    logits: Row, cardinalities: Cardinalities, generator: torch.Generator | None = None
+) -> Row:
     """A vertex of each column, drawn from softmax(logits): the argmax of logits plus noise."""
     return argmax(logits.detach() + gumbel_noise(logits, generator), cardinalities)
 
@@ -138,9 +140,7 @@ def straight_through(hard: Float[Tensor, "*S"], soft: Float[Tensor, "*S"]) -> Fl
     return hard.detach() + (soft - soft.detach())
 
 
-def embed(
-    simplex: Float[Tensor, "*B F"], tables: Sequence[Float[Tensor, "_ _"]]
-) -> Float[Tensor, "*B CD"]:
+def embed(simplex: Row, tables: Sequence[Float[Tensor, "_ _"]]) -> Float[Tensor, "*B CD"]:
     """The soft embedding: each block times its table (K, D), side by side."""
     pairs = zip(blocks(simplex, [len(W) for W in tables]), tables, strict=True)
     return torch.cat([block @ W for block, W in pairs], dim=-1)

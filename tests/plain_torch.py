@@ -47,6 +47,7 @@ FORMULAS = {  # of tensors alone, and what they are called with
     "blocks": (lambda x: simplex.blocks(x, C)[2], normal(5, F)),
     "each": (lambda x, y: simplex.each(lambda a, b: a.sin() * b, C, x, y), *normal(2, 5, F)),
     "softmax": (lambda x: simplex.softmax(x, C, 0.7), normal(5, F)),
+    "tempered": (lambda x: simplex.tempered(x, 0.7), normal(5, F)),
     "log_softmax": (lambda x: simplex.log_softmax(x, C), normal(5, F)),
     "jacobian_product": (lambda p, v: simplex.jacobian_product(p, v, C), points(5), normal(5, F)),
     "argmax": (lambda x: simplex.argmax(x, C), normal(5, F)),
@@ -189,14 +190,27 @@ def loss_ways(name, logits):
     return found
 
 
-def integers():
-    """What is said of integer logits, outside of the run-time checks, which say so first."""
-    report, codes = {}, torch.zeros(2, F, dtype=torch.int64)
+WRONG = {  # logits and cardinalities that are none
+    "codes": (torch.zeros(2, F, dtype=torch.int64), C),
+    "complex": (torch.zeros(2, F, dtype=torch.complex64), C),
+    "a list": ([[0.0] * F], C),
+    "one row": (torch.zeros(F), C),
+    "too wide": (torch.zeros(2, F + 1), C),
+    "a float": (torch.zeros(2, F), (3.0, 1, 4)),
+    "a truth": (torch.zeros(2, F), (3, True, 4)),
+    "nothing": (torch.zeros(2, F), (4, 0, 4)),
+    "no column": (torch.zeros(2, 0), ()),
+}
+
+
+def refused():
+    """What is said of each, outside of the run-time checks, which say so first."""
+    report = {}
     for made in map(estimators.make, estimators.names()):
-        if made.head == "logits":
-            report[made.name] = {
-                "loss": verdict(partial(made, codes, cost, cardinalities=C)),
-                "simplex": verdict(partial(made.simplex, codes, cardinalities=C)),
+        for wrong, (logits, K) in WRONG.items() if made.head == "logits" else ():
+            report.setdefault(wrong, {})[made.name] = {
+                "loss": verdict(partial(made, logits, cost, cardinalities=K)),
+                "simplex": verdict(partial(made.simplex, logits, cardinalities=K)),
             }
     return report
 
@@ -361,5 +375,5 @@ def whole_step(loop, make, index, backend):
 
 if __name__ == "__main__":
     formulas = {name: ways(*given) for name, given in FORMULAS.items()}
-    report = {"simplex": formulas, "losses": losses(), "integers": integers()}
+    report = {"simplex": formulas, "losses": losses(), "refused": refused()}
     json.dump(report | {"fast": pairs(), "nets": nets(), "steps": steps()}, sys.stdout)

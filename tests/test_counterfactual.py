@@ -9,7 +9,7 @@ from conftest import Bare
 from tabkit import freeze
 from tabkit.decoders import counterfactual
 from tabkit.schema import DataError
-from tabkit.simplex import one_hot
+from tabkit.simplex import one_hot, slices
 
 K = (3, 2, 4, 3)
 EVERY = torch.tensor(list(itertools.product(*map(range, K))))
@@ -149,10 +149,33 @@ def test_the_threshold_is_where_the_verdict_turns():
         ({"score": lambda s: s.sum(dim=1) / 0}, ValueError, "score is inf"),
         ({"score": lambda s: s.detach()[:, 0], "by": "gradient"}, ValueError, "no gradient"),
         ({"codes": torch.tensor([0, 5, 0, 0])}, DataError, "5"),
+        ({"threshold": float("nan")}, ValueError, "threshold must be a finite number, not nan"),
+        ({"allowed": torch.ones(3, dtype=torch.bool)}, ValueError, "allowed has the shape"),
+        ({"score": lambda s: (0.5 - s[:, 1]).sqrt()}, ValueError, r"row \[1, 0, 0, 0\] is NaN"),
     ],
 )
 def test_what_cannot_be_is_told(options, error, said):
-    codes = options.get("codes", torch.zeros(4, dtype=torch.int64))
-    score = options.get("score", lambda s: s[:, 0])
+    usual = {
+        "score": lambda s: s[:, 0],
+        "codes": torch.zeros(4, dtype=torch.int64),
+        "cardinalities": K,
+    }
     with pytest.raises(error, match=said):
-        counterfactual(score, codes, K, by=options.get("by", "search"))
+        counterfactual(**usual | options)
+
+
+def test_the_gradient_tries_each_number_of_columns_once():
+    """The row itself, the gradient, one more column each time, and the row that came nearest."""
+    price = torch.arange(float(sum(K)))
+    found = counterfactual(
+        lambda s: s @ price - 1e3, torch.zeros(4, dtype=torch.int64), K, by="gradient"
+    )
+    assert (found.turned, found.evaluations) == (False, 1 + 1 + len(K) + 1)
+
+
+@pytest.mark.parametrize("pair", [*itertools.combinations(range(len(K)), 2)])
+def test_any_two_columns_that_only_act_together_are_found(pair):
+    first, second = (place.start + 1 for place in (slices(K)[column] for column in pair))
+    score = lambda s: 4 * s[:, first] * s[:, second] - 1  # noqa: E731
+    found = counterfactual(score, torch.zeros(len(K), dtype=torch.int64), K)
+    assert (found.columns, found.turned, found.smallest) == (pair, True, True)

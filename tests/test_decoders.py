@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tabkit import (
+    DataError,
     RowEncoder,
     RowPredictor,
     SquaredDistance,
@@ -369,3 +370,98 @@ def test_decoders_stand_in_their_order(name, net1, dataset):
         assert found["decode_search"] == pytest.approx(by_hand, rel=1e-5)
     else:
         assert found["decode_first_layer"] != pytest.approx(by_hand, rel=1e-5)
+
+
+class Says(torch.nn.Module):
+    """A net0 that says what it was told to."""
+
+    def __init__(self, *said, head="logits"):
+        super().__init__()
+        self.said, self.head = said, head
+
+    def forward(self, signal):
+        return self.said
+
+
+def said(dataset, rows=3):
+    return torch.zeros(rows, dataset.schema.width), torch.zeros(rows, 2)
+
+
+@pytest.mark.parametrize("decoder", decoders.names())
+def test_a_signal_that_is_none_is_refused_before_any_work(net1, dataset, decoder):
+    asked, net0 = [], untrained(net1, dataset)
+    net0.register_forward_hook(lambda *_: asked.append(1))
+    signal = dataset.signal[:9].clone()
+    wide = signal.double()
+    signal[8, 1], wide[8, 1] = torch.nan, 1e300  # a number, but none of net1's type
+    for wrong, told in ((signal, "column '1', row 8, value nan"), (wide, "value inf: the signal")):
+        with pytest.raises(DataError, match=told):
+            decode(net0, wrong, net1, decoder=decoder, batch=4)
+    for wrong in (signal.long(), dataset.frame(), None):
+        with pytest.raises(TypeError):
+            decode(net0, wrong, net1, decoder=decoder)
+    assert not asked
+    with pytest.raises(ValueError, match="wide, but net0 takes"):
+        decode(net0, dataset.signal[:9, 1:], net1, decoder=decoder)
+
+
+@pytest.mark.parametrize("decoder", decoders.names())
+def test_what_net0_says_is_checked_whoever_decodes(net1, dataset, decoder):
+    logits, numbers = said(dataset)
+    bad, off = logits.clone(), numbers.clone()
+    bad[1, 2], off[2, 0] = torch.nan, torch.inf
+    for output, told in (
+        ((logits,), "must return two tensors"),
+        ((logits.long(), numbers), "must return floats, not torch.int64"),
+        ((logits[:, 1:], numbers), "columns ask for"),
+        ((logits, numbers[:, 1:]), "columns ask for"),
+        ((bad, numbers), "NaN or plus infinity, in row 1, column 0"),
+        ((logits, off), "a number that net0 predicts is not finite"),
+    ):
+        with pytest.raises((ValueError, TypeError), match=told):
+            decode(Says(*output), dataset.signal[:3], net1, decoder=decoder)
+
+
+def test_masks_fixed_values_and_batches_that_are_none_are_refused(net1, dataset):
+    net0, every = untrained(net1, dataset), torch.ones(dataset.schema.width, dtype=torch.bool)
+    given = net0, dataset.signal[:3], net1
+    with pytest.raises(ValueError, match="allowed has the shape"):
+        decode(*given, allowed=every[1:])
+    for options in ({"allowed": every.long()}, {"fixed": {"a": 1}}):
+        with pytest.raises(TypeError):
+            decode(*given, **options)
+    nothing = dataset.schema.fix({})
+    with pytest.raises(ValueError, match="NaN"):
+        decode(*given, fixed=replace(nothing, numbers=torch.full((2,), torch.nan)))
+    hidden, (logits, numbers) = every.clone(), said(dataset)
+    hidden[0], logits[1, 0] = False, torch.nan  # which a mask does not make a number
+    with pytest.raises(ValueError, match="NaN or plus infinity, in row 1"):
+        decode(Says(logits, numbers), dataset.signal[:3], net1, allowed=hidden)
+    with pytest.raises(ValueError, match="batch must be at least 1"):
+        decode(*given, batch=0)
+
+
+@pytest.mark.parametrize("head", ["logits", "embedding"])
+@pytest.mark.parametrize("decoder", decoders.names())
+def test_no_rows_are_decoded_as_no_rows(net1, dataset, decoder, head):
+    found = decode(untrained(net1, dataset, head), dataset.signal[:0], net1, decoder=decoder)
+    assert found.codes.shape == (0, len(dataset.schema.categorical))
+
+
+@pytest.mark.parametrize("decoder", decoders.names())
+def test_an_embedding_so_far_that_its_distances_overflow_keeps_to_what_is_allowed(
+    net1, dataset, decoder
+):
+    K, rows = dataset.schema.cardinalities, 3
+    only = one_hot(torch.tensor([[k - 1 for k in K]]), K)[0] > 0
+    far = torch.full((rows, net1.embedding.out_features), 1e30)
+    net0 = Says(far, torch.zeros(rows, 2), head="embedding")
+    found = decode(net0, dataset.signal[:rows], net1, decoder=decoder, allowed=only)
+    assert (one_hot(found.codes, K)[:, ~only] == 0).all()
+
+
+@pytest.mark.parametrize("decoder", decoders.names())
+def test_a_net1_of_half_floats_decodes(dataset, decoder):
+    net1 = freeze(RowEncoder(dataset.schema, Z=3, width=8, D=4).to(torch.bfloat16))
+    found = decode(untrained(net1, dataset), dataset.signal[:3], net1, decoder=decoder)
+    assert found.continuous.dtype == torch.bfloat16

@@ -214,6 +214,12 @@ def test_bad_input_is_refused(layer, codes, simplex):
         layer(simplex * 2)
     with pytest.raises(DataError, match=r"shape \(B, 14\)"):
         layer(simplex[:, 1:])
+    with pytest.raises(TypeError, match=r"the tables torch.float\d\d: simplex.to"):
+        layer(simplex.to(torch.float16))
+    with pytest.raises(ValueError, match=r"embeddings are \(B, "):
+        layer.negative_distances(layer(codes)[:, 1:])
+    with pytest.raises(ValueError, match="cardinalities must be"):
+        SoftEmbedding((3, True), 2)
     with pytest.raises(ValueError, match="D must be"):
         SoftEmbedding((3,), 0)
     with pytest.raises(ValueError, match="cardinalities"):

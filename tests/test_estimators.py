@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
-from tabkit import Objective, SoftEmbedding, estimators
+from tabkit import Objective, SoftEmbedding, estimators, fast
 from tabkit.schema import check_simplex
 from tabkit.simplex import argmax_codes, one_hot
 
@@ -256,11 +256,30 @@ def test_logits_that_mean_nothing_are_refused(name, place, value, told):
         run(name, logits.requires_grad_(), Behind())
 
 
-@pytest.mark.parametrize("name", LOGIT_NAMES)
-def test_integers_are_no_logits(name, plain_torch):
-    """Divided by a temperature and cast back they would be codes of nothing."""
-    told = set(plain_torch["integers"][name].values())
-    assert told == {"TypeError: logits are floats, not torch.int64: codes have no gradient"}
+TOLD = {
+    "codes": "TypeError: logits are floats, not torch.int64: codes have no gradient",
+    "complex": "TypeError: logits are floats, not torch.complex64: codes have no gradient",
+    "a list": "TypeError: logits are a tensor (B, F), not list",
+    "one row": "ValueError: logits are (B, F), not of the shape (8,)",
+    "too wide": "ValueError: a row is 9 wide, but the cardinalities (3, 1, 4) sum to 8",
+    **{
+        wrong: f"ValueError: cardinalities are one or more whole numbers from 1 on, not {K}"
+        for wrong, K in {
+            "a float": (3.0, 1, 4),
+            "a truth": (3, True, 4),
+            "nothing": (4, 0, 4),
+            "no column": (),
+        }.items()
+    },
+}
+
+
+@pytest.mark.parametrize("wrong", TOLD)
+def test_what_are_no_logits_or_cardinalities_is_told_by_every_estimator(wrong, plain_torch):
+    """In the same words. Integers, divided by a temperature, would be codes of nothing."""
+    found = plain_torch["refused"][wrong]
+    assert found.keys() == set(LOGIT_NAMES)
+    assert {said for ways in found.values() for said in ways.values()} == {TOLD[wrong]}
 
 
 @pytest.mark.parametrize("name", estimators.names())
@@ -281,9 +300,9 @@ def test_a_batch_of_one_row_or_none(name, rows):
     assert gradient.shape == leaf(name, rows).shape
     assert continuous.shape == (rows, 2)
     assert gradient.isfinite().all()
-    if rows:
-        assert loss.isfinite()
-    else:
+    assert loss.isfinite()
+    if not rows:
+        assert loss == 0
         assert estimator.state == learnt
 
 
@@ -337,3 +356,115 @@ def test_torch_transforms_a_relaxation_and_compiles_whole_losses(name, plain_tor
         assert name not in plain_torch["losses"]
         return
     assert set(plain_torch["losses"][name].values()) == {"equal"}, plain_torch["losses"][name]
+
+
+CONSTANT = {  # with a graph, and without one
+    "flat": lambda s: 0 * s.sum(1) + 2.0,
+    "no graph": lambda s: torch.full((len(s),), 2.0, dtype=s.dtype),
+}
+
+
+@pytest.mark.parametrize("constant", CONSTANT)
+@pytest.mark.parametrize("name", [n for n in LOGIT_NAMES if n != LABELLED])
+def test_a_constant_objective_gives_next_to_no_gradient_and_no_nan(name, constant):
+    """Only rounding, and the scatter of scores without a baseline."""
+    estimator, logits = estimators.make(name), leaf(name)
+    for _ in range(3):
+        loss = estimator(logits, CONSTANT[constant], cardinalities=CARDINALITIES)
+        (gradient,) = torch.autograd.grad(loss, logits)
+    torch.testing.assert_close(loss.detach(), torch.tensor(2.0))
+    assert gradient.abs().max() < (1 if name in NOISE_IN_EVERY_COLUMN else 1e-6)
+    assert all(math.isfinite(value) for value in estimator.state.values())
+
+
+TEMPERED = {n: [k for k in estimators.make(n).knobs if "tau" in k] for n in LOGIT_NAMES}
+ENDS = [3.4e38, -3.4e38, 1e30, 0.0]
+
+
+@pytest.mark.parametrize("tau", [1e-30, 1.0, 1e30])
+@pytest.mark.parametrize("name", LOGIT_NAMES)
+def test_masks_hold_at_every_temperature_and_beside_logits_of_any_size(name, tau):
+    """No NaN either. A block whose largest is the least float leaves no room for a stand-in."""
+    estimator = estimators.make(name, **dict.fromkeys(TEMPERED[name], tau))
+    for end in ENDS:
+        logits = leaf(name).detach()
+        logits[:, 0] = logits[:, 3] = logits[:, 7] = end
+        logits[:, 1] = logits[:, 2] = logits[:3, 4] = -math.inf
+        masked, objective = logits.isneginf(), Behind()
+        logits.requires_grad_()
+        for found in run(name, logits, objective, estimator=estimator)[:2]:
+            assert found.isfinite().all()
+        assert (found[masked] == 0).all()
+        handed = estimator.simplex(logits, cardinalities=CARDINALITIES)
+        assert (handed[masked] == 0).all()
+        assert (handed[:, 0] == 1).all()
+        assert estimators.entropy(logits, CARDINALITIES).isfinite().all()
+
+
+NOISY = ["straight_through_gumbel", "straight_through_sample", "gumbel_rao", "imle", "reinforce"]
+
+
+@pytest.mark.parametrize("name", [*NOISY, "decoupled_straight_through_gumbel"])
+@pytest.mark.parametrize("top", [0.0, 1e9, -1e30])
+def test_equal_logits_are_drawn_equally_often_however_large_they_are(name, top):
+    """Beside 1e9 float32 knows no noise; only differences count. Within 5 standard errors."""
+    drawn, rows = [], 400
+    cost = Objective(lambda s: drawn.append(s.detach()) or s[:, 0])
+    logits = torch.tensor([[top, top, -math.inf]]).expand(rows, 3)
+    knobs = {"sampling_tau": 1e-9} if name.startswith("decoupled") else {}
+    generator = torch.Generator().manual_seed(0)
+    estimators.make(name, **knobs)(
+        logits.clone().requires_grad_(), cost, cardinalities=(3,), generator=generator
+    )
+    assert abs(drawn[0][:, 0].mean() - 0.5) < 5 * 0.5 / rows**0.5
+
+
+def test_labels_that_are_none_of_these_rows_are_refused():
+    for codes, said in (
+        (torch.zeros(5, 3, dtype=torch.int64), "6 rows of logits, but 5 of codes"),
+        (torch.full((6, 3), 9), "a code of this column lies in 0 to 2"),
+    ):
+        objective = Behind()
+        objective.codes = codes
+        with pytest.raises(ValueError, match=said):
+            run(LABELLED, leaf(LABELLED), objective)
+
+
+@pytest.mark.parametrize("name", EMBEDDING)
+def test_embeddings_that_mean_nothing_are_refused(name):
+    bad = leaf(name).detach()
+    bad[2, 1] = math.nan
+    for wrong, said in ((bad, "row 2 is not finite"), (torch.zeros(6, 7), "7 wide")):
+        with pytest.raises(ValueError, match=said):
+            run(name, wrong.requires_grad_(), Behind())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", LOGIT_NAMES)
+def test_half_logits_go_through_the_fast_functions_too(name, dtype):
+    with fast.use("fast"):
+        for found in run(name, leaf(name, dtype=dtype), Behind(dtype=dtype)):
+            assert found.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["vq_straight_through", "rotation_trick"])
+def test_an_embedding_too_far_to_be_squared_is_drawn_back_all_the_same(name):
+    """In half precision the square of 256 is none; its gradient is."""
+    embedded = leaf(name, dtype=torch.float16).detach()
+    embedded[0, 0] = 1e4
+    loss, gradient, _ = run(name, embedded.requires_grad_(), Behind(dtype=torch.float16))
+    assert loss.isfinite()
+    assert gradient.isfinite().all()
+    assert gradient[0, 0] > 0
+
+
+@pytest.mark.parametrize("name", LOGIT_NAMES)
+def test_masks_hold_where_nobody_looks_as_on_a_gpu(name):
+    logits = leaf(name).detach()
+    logits[:, 1] = logits[:3, 4] = -math.inf
+    masked, logits = logits.isneginf(), logits.requires_grad_()
+    expected = run(name, logits, Behind())
+    with fast.look(False):
+        found = run(name, logits, Behind())
+    torch.testing.assert_close(found, expected)
+    assert (found[1][masked] == 0).all()

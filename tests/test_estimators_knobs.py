@@ -241,3 +241,22 @@ def test_imle_gives_a_row_the_same_gradient_in_any_batch(knobs, rows, seed):
         together = gradient(estimator, logits)
         apart = torch.cat([gradient(estimator, row[None]) for row in logits])
     torch.testing.assert_close(together, apart)
+
+
+def test_the_control_variates_weight_is_finite_where_its_square_is_no_float():
+    """At a temperature of 1e-30 its slope is near 1e30, the square of which float32 lacks."""
+    estimator, logits = estimators.make("rebar", tau=1e-30), torch.zeros(20, F)
+    found = [
+        gradient(estimator, logits, seed=s, loss=lambda x: objective(x.double())) for s in range(4)
+    ]
+    assert all(g.isfinite().all() for g in found)
+    assert all(math.isfinite(value) for value in estimator.state.values())
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e30])
+def test_adaptive_imles_step_is_a_number_whatever_the_sizes_of_logits_and_slope(size):
+    for steep in (1e-30 * INTO[:, 0].float(), 1e30 * INTO[:, 0].float()):
+        estimator, logits = estimators.make("adaptive_imle"), (size * normal(9, F)).float()
+        estimator.state.update(scale=0.5, moved=0.5)
+        found = gradient(estimator, logits, loss=lambda x, w=steep: x @ w)
+        assert found.isfinite().all()

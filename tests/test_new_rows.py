@@ -194,6 +194,7 @@ def test_fixed_values_are_codes_and_numbers_on_the_scale(own):
         ({"wind": "fast"}, "is no finite number"),
         ({"wind": float("nan")}, "is no finite number"),
         ({"wind": None}, "is no finite number"),
+        ({"wind": 1e300}, "is no finite number"),  # in float32
     ],
 )
 def test_what_cannot_be_fixed_is_refused(own, values, said):

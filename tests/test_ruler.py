@@ -191,3 +191,18 @@ def test_what_cannot_be_measured_is_refused(logits):
         ruler.measure(chosen, logits, objective, CARDINALITIES, reference=noise, draws=40)
     with pytest.raises(ValueError, match="at least 2, not 1"):
         ruler.sampled_gradient(logits, objective, CARDINALITIES, draws=1)
+
+
+@pytest.mark.parametrize("constant", [lambda s: s.sum(1), lambda s: torch.ones(len(s)).double()])
+def test_a_gradient_of_0_measures_nothing(logits, constant):
+    """And no NaN comes of it; nor of no rows."""
+    chosen, none = {"softmax": estimators.make("softmax")}, logits[:0]
+    with pytest.raises(ValueError, match="the exact gradient is 0: the objective is the same"):
+        ruler.measure(chosen, logits, constant, CARDINALITIES, draws=40)
+    reference = ruler.exact_gradient(logits, constant, CARDINALITIES)
+    with pytest.raises(ValueError, match="the exact gradient is 0"):
+        ruler.estimate(
+            chosen["softmax"], logits, constant, CARDINALITIES, reference=reference, draws=2
+        )
+    with pytest.raises(ValueError, match="there are no rows"):
+        ruler.measure(chosen, none, objective, CARDINALITIES, draws=40)

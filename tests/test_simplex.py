@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from plain_torch import CARDINALITIES, FORMULAS, TABLES, F, normal, points
 from torch.nn import functional
 
-from tabkit import simplex
+from tabkit import fast, simplex
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 PUBLIC = [
@@ -71,6 +71,45 @@ def test_blocks_are_views_that_lie_side_by_side():
 def test_blocks_that_do_not_sum_to_the_row_are_refused(function):
     with pytest.raises(ValueError, match=r"a row is 8 wide, .*\(3, 4\) sum to 7"):
         function(normal(2, F), (3, 4))
+
+
+@pytest.mark.parametrize("bad", [(3.0, 5), (True, 7), (8, 0), (9, -1), ()])
+def test_what_are_no_cardinalities_is_refused(bad):
+    with pytest.raises((ValueError, TypeError), match=r"whole numbers from 1 on|cardinalities"):
+        simplex.blocks(normal(2, F), bad)
+
+
+def test_a_single_number_is_no_row():
+    with pytest.raises((ValueError, TypeError)):
+        simplex.blocks(torch.tensor(1.0), (1,))
+
+
+@pytest.mark.parametrize("tau", [0.0, -1.0, 1e-31, 1e31, float("nan"), float("inf")])
+def test_a_temperature_that_no_float_holds_twice_is_refused(tau):
+    with pytest.raises(ValueError, match="tau must be a number from 1e-30 to"):
+        simplex.softmax(normal(2, F), CARDINALITIES, tau)
+    assert simplex.softmax(normal(2, F), CARDINALITIES, 1e-30).isfinite().all()
+    assert simplex.softmax(normal(2, F), CARDINALITIES, 1e30).isfinite().all()
+
+
+@pytest.mark.parametrize("mode", ["plain", "fast"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("tau", [1e-30, 1e-3, 0.5, torch.tensor(0.5), 2.0, 1e8, 1e30])
+def test_the_softmax_has_its_limit_at_the_ends_of_every_type(dtype, tau, mode):
+    """Against float64, in which nothing here overflows; of equal largest each has as much."""
+    most = torch.finfo(torch.float32 if dtype == torch.float64 else dtype).max
+    inf = torch.inf
+    rows = [[most, -most, 0, 1], [most, most, 0, -inf], [-most, -inf, -inf, -most], [1, 1, 0, -inf]]
+    logits = torch.tensor(rows).to(dtype).requires_grad_()
+    parts = logits.detach().double() - logits.detach().double().amax(1, keepdim=True)
+    with fast.use(mode):
+        found = fast.softmax(logits, (4,), tau)
+    near = 4 * torch.finfo(dtype).eps
+    expected = (parts / tau).softmax(1)
+    torch.testing.assert_close(found.double(), expected, rtol=near, atol=near)
+    assert (found[logits.isneginf()] == 0).all()
+    (gradient,) = torch.autograd.grad(found, logits, torch.zeros_like(found))
+    assert torch.equal(gradient, torch.zeros_like(gradient))
 
 
 @given(scale=st.sampled_from([1e-3, 1.0, 1e3, 1e150]), tau=st.floats(0.05, 20))

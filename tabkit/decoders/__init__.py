@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from tabkit.decoders.counterfactuals import Counterfactual, counterfactual
-from tabkit.decoders.handed import Handed, handed_over
+from tabkit.decoders.handed import Handed, handed_over, sent
 from tabkit.decoders.restarts import restarts
 from tabkit.decoders.search import argmax, first_layer, local_search, search, table
 from tabkit.estimators import Estimator
@@ -94,10 +94,14 @@ def decode(
 
     Raises
     ------
+    DataError
+        If a number of the signal is not finite: which row and column.
     ValueError
-        If there is no such decoder, or a block allows no category.
+        If there is no such decoder, the signal is not (B, S), a block allows no category, or what
+        net0 predicts is not finite.
     TypeError
-        If net1 lacks what the decoder needs.
+        If net1 lacks what the decoder needs, or the signal, net0's output or a mask is of another
+        type.
 
     Examples
     --------
@@ -108,7 +112,9 @@ def decode(
     >>> rows.codes.shape
     torch.Size([300, 2])
     """
-    chosen = decoder_of(decoder)
+    chosen, signal = decoder_of(decoder), sent(signal, net1)
+    if batch < 1:
+        raise ValueError(f"batch must be at least 1, not {batch}")
     options = {"estimator": estimator, "objective": objective, "allowed": allowed, "seed": seed}
     options["fixed"] = fixed
     every = (handed_over(net0, part, net1, **options) for part in signal.split(batch))

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from tabkit.objective import Function, Objective
-from tabkit.schema import check_codes
+from tabkit.schema import check_cardinalities, check_codes, check_mask
 from tabkit.simplex import one_hot, slices
 
 WAYS = ("search", "gradient")
@@ -76,8 +76,11 @@ def counterfactual(
     DataError
         If a code is out of range.
     ValueError
-        If there is no such way, the row's score is not finite, the score has no gradient where one
-        is needed, or it does not return one score per row.
+        If there is no such way, the threshold or the row's score is not finite, that of a changed
+        row is NaN, the score has no gradient where one is needed, or it does not return one score
+        per row.
+    TypeError
+        If `allowed` is no tensor of bool.
 
     Examples
     --------
@@ -88,10 +91,13 @@ def counterfactual(
     """
     if by not in WAYS:
         raise ValueError(f"by must be one of {', '.join(WAYS)}, not {by!r}")
-    check_codes(codes[None], cardinalities)
-    asked = _Asked(score, codes, cardinalities, threshold)
+    if not math.isfinite(threshold):
+        raise ValueError(f"the threshold must be a finite number, not {threshold}")
+    check_codes(codes[None], check_cardinalities(cardinalities))
     if allowed is None:
         allowed = torch.ones(sum(cardinalities), dtype=torch.bool, device=codes.device)
+    check_mask(allowed, sum(cardinalities))
+    asked = _Asked(score, codes, cardinalities, threshold)
     exchanges = [
         (column, k)
         for column, place in enumerate(slices(cardinalities))
@@ -125,7 +131,10 @@ class _Asked:
     @torch.no_grad()
     def gain(self, rows: Many) -> Float[Tensor, " M"]:
         self.count += len(rows)
-        return self.sign * self.score.hard(rows, self.K)
+        scores = self.score.hard(rows, self.K)
+        for row in scores.isnan().nonzero()[:1, 0].tolist():
+            raise ValueError(f"the score of the row {rows[row].tolist()} is NaN: it has no verdict")
+        return self.sign * scores
 
     def turns(self, gain: float) -> bool:
         return (self.sign * gain > self.threshold) != (self.before > self.threshold)

@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from tabkit import nets
+from tabkit import fast, nets
 from tabkit.estimators import Estimator, make
-from tabkit.estimators.door import allowed_logits
+from tabkit.estimators.door import NotFiniteError, allowed_logits, check_embedding
 from tabkit.nets import SquaredDistance
 from tabkit.objective import Objective
-from tabkit.schema import Fixed
+from tabkit.schema import Fixed, check_mask, check_signal
 from tabkit.simplex import blocks
 
 
@@ -97,27 +97,54 @@ def handed_over(
     seed: int = 0,
 ) -> Handed:
     """What net0 hands over for some signals; the parameters are those of `decode`."""
-    signal = signal.to(nets.device_of(net1), nets.dtype_of(net1))
-    prediction = nets.Prediction(*net0(signal))
+    K, masks = nets.cardinalities_of(net1), [] if allowed is None else [allowed]
+    if fixed is not None:
+        masks.append(checked(fixed).allowed)
+    for mask in masks:
+        check_mask(mask, sum(K))
+    signal = sent(signal, net1)
+    prediction = nets.predicted(net0, signal, net1)
     free, continuous = prediction[0], nets.numbers_of(net0, prediction)
-    logits = nets.logits_of(net0, net1, prediction)
     given = [values for values in (getattr(net0, "fixed", None),) if values is not None]
     if fixed is not None:
         continuous = nets.hold(continuous, fixed.numbers)
         given.append(fixed.numbers.to(continuous.device))
+    if not bool(continuous.isfinite().all()):
+        raise NotFiniteError("a number that net0 predicts is not finite: it has diverged")
+    embeds = nets.head_of(net0) == "embedding"
+    with fast.look(True):  # decoding waits for the device anyway
+        check_embedding(free, None) if embeds else allowed_logits(free, K, finite=False)
+    logits = nets.logits_of(net0, net1, prediction)
     held = torch.stack([values.isfinite() for values in given]).any(dim=0) if given else None
-    for mask in (allowed, None if fixed is None else fixed.allowed):
-        if mask is not None:
-            logits = logits.masked_fill(~mask.to(logits.device), -torch.inf)
+    for mask in masks:
+        logits = logits.masked_fill(~mask.to(logits.device), -torch.inf)
     chosen, wanted = make(estimator) if isinstance(estimator, str) else estimator, None
     if objective is not None:
         wanted = Objective.of(objective(net1, nets.Batch(signal, continuous)))
-    if nets.head_of(net0) == "embedding":
-        allowed_logits(logits, nets.cardinalities_of(net1))  # says so if a column allows nothing
+    with fast.look(True):
+        allowed_logits(logits, K, finite=False)  # says so if a column allows nothing
+    if embeds:
         if chosen is not None and chosen.rule.snaps:
             free = SquaredDistance(net1, continuous, continuous).snap(free)
         return Handed(net1, logits, continuous, None, free, wanted, held)
     options = {"generator": torch.Generator(logits.device).manual_seed(seed)}
-    options["cardinalities"] = nets.cardinalities_of(net1)
-    point = (chosen or make("softmax")).simplex(logits, **options)
+    point = (chosen or make("softmax")).simplex(logits, cardinalities=K, **options)
     return Handed(net1, logits, continuous, point, None, wanted, held)
+
+
+def sent(signal: Float[Tensor, "B S"], net1: Any) -> Float[Tensor, "B S"]:
+    """The signal, checked, where and in the type in which net1 works."""
+    check_signal(signal)
+    moved = signal.to(nets.device_of(net1), nets.dtype_of(net1))
+    if moved.dtype != signal.dtype:  # which may not hold its numbers
+        check_signal(moved)
+    return moved
+
+
+def checked(fixed: Any) -> Fixed:
+    """Raises TypeError if these are no fixed values, ValueError if one is NaN."""
+    if not isinstance(fixed, Fixed):
+        raise TypeError(f"fixed={fixed!r}: give it as data.schema.fix({fixed!r})")
+    if bool(fixed.numbers.isnan().any()):
+        raise ValueError(f"a fixed number is NaN: {dict(fixed.values)}")
+    return fixed

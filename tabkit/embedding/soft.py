@@ -47,6 +47,8 @@ class SoftEmbedding(nn.Module):
     ------
     DataError
         If a code is out of range, or a block is not a simplex.
+    TypeError
+        If a simplex is of another dtype than the tables.
 
     Examples
     --------
@@ -136,6 +138,9 @@ class SoftEmbedding(nn.Module):
         if self.validate_args and fast.looks():
             (check_simplex if soft else check_codes)(categorical, self.cardinalities)
         if soft:
+            own, given = self.weights[0].dtype, categorical.dtype
+            if given != own and not torch.is_autocast_enabled(categorical.device.type):
+                raise TypeError(f"the simplex is {given}, the tables {own}: simplex.to({own})")
             return fast.embed(categorical, self.weights)
         if fast.eager() and looked_up_pays(categorical, self.widths) and self._plain():
             return looked_up(categorical, self.weights)
@@ -170,10 +175,15 @@ class SoftEmbedding(nn.Module):
         >>> layer.negative_distances(layer(codes)).argmax(dim=1)  # code 2 lies at distance 0
         tensor([2])
         """
+        if embedded.shape[1:] != (self.out_features,):
+            raise ValueError(
+                f"embeddings are (B, {self.out_features}), not of the shape {tuple(embedded.shape)}"
+            )
         points, tables = embedded.split(self.widths, dim=1), self.weights
         if metrics is not None:
             points = [e @ m.T for e, m in zip(points, metrics, strict=True)]
             tables = [w @ m.T for w, m in zip(tables, metrics, strict=True)]
         # by differences: the faster dot products lose the digits of near points
         apart = (e[:, None] - w for e, w in zip(points, tables, strict=True))
-        return -torch.cat([difference.square().sum(dim=2) for difference in apart], dim=1)
+        far = torch.finfo(embedded.dtype).max  # what overflows is no mask
+        return -torch.cat([d.square().sum(dim=2) for d in apart], dim=1).clamp(max=far)

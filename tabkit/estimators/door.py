@@ -1,7 +1,7 @@
 """What every estimator passes: logits are checked and masked here, and knobs, nowhere else."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -12,12 +12,15 @@ from torch.nn.functional import cross_entropy
 
 from tabkit import fast
 from tabkit.objective import Objective
-from tabkit.simplex import Cardinalities, blocks, log_softmax
+from tabkit.schema import check_codes
+from tabkit.simplex import COLDEST, HOTTEST, Cardinalities, blocks, log_softmax
 
 Logits = Float[Tensor, "B F"]
 Simplex = Float[Tensor, "B F"]
 Scalar = Float[Tensor, ""]
 Noise = Generator | None  # where it comes from
+LARGE = 1e4  # a logit beside which noise keeps three digits in float32
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 class NotFiniteError(ValueError, FloatingPointError):
@@ -31,8 +34,9 @@ def allowed_logits(logits: Logits, cardinalities: Cardinalities, *, finite: bool
     the largest of its block that its probability is 0 and no noise can lift it, but which can be
     added and multiplied without NaN; no gradient flows to it.
 
-    Raises TypeError if the logits are no floats. Raises ValueError if the blocks do not sum to F, a
-    logit is NaN or plus infinity, or a block allows nothing (not told where torch compiles or
+    Raises TypeError if the logits are no tensor of floats. Raises ValueError if they are not
+    (B, F), a cardinality is no whole number from 1 on, the blocks do not sum to F, a logit is NaN
+    or plus infinity, or a block allows nothing (the last two are not told where torch compiles or
     transforms, nor on a GPU, which would have to wait).
 
     Examples
@@ -41,27 +45,65 @@ def allowed_logits(logits: Logits, cardinalities: Cardinalities, *, finite: bool
     >>> allowed_logits(masked, (3,)).softmax(dim=1)
     tensor([[0.5000, 0.0000, 0.5000]])
     """
-    if not logits.is_floating_point():
-        raise TypeError(f"logits are floats, not {logits.dtype}: codes have no gradient")
-    parts = blocks(logits, cardinalities)
+    check_rows(logits, "logits", "F")
+    blocks(logits, cardinalities)
     values = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    far = torch.finfo(values.dtype).max ** 0.5
+    far = far_below(values.dtype)
     if not fast.looks(values):
         if not finite:
             return values
         return _Floor.apply(values, -far) if fast.eager() else values.clamp(min=-far)
-    if math.isfinite(values.detach().sum()):  # the cheapest look at all of them
+    if not len(values) or max(map(abs, least_and_most(values))) <= LARGE:
         return values
-    tops = torch.stack([b.detach().amax(dim=-1) for b in parts]).to(values.dtype)
-    if tops.isnan().any() or tops.isposinf().any():
+    parts = blocks(values, cardinalities)
+    tops = torch.stack([b.detach().amax(dim=-1) for b in parts], dim=-1)  # (B, C)
+    for row, column in (tops.isnan() | tops.isposinf()).nonzero()[:1].tolist():
         raise NotFiniteError(
-            "a logit is NaN or plus infinity: if net0 is in training, lower the learning rate or "
-            "look for extreme values in the data"
+            f"a logit is NaN or plus infinity, in row {row}, column {column}: if net0 is in "
+            "training, lower the learning rate or look for extreme values in the data"
         )
-    if tops.isneginf().any():
-        raise ValueError("a block has no allowed category: all of its logits are minus infinity")
-    floor = tops.min() - tops.abs().max().clamp(min=far)
-    return values.clamp(min=floor.clamp(min=torch.finfo(values.dtype).min).item())
+    for row, column in tops.isneginf().nonzero()[:1].tolist():
+        raise ValueError(
+            f"column {column} has no allowed category in row {row}: all of its logits are minus "
+            "infinity"
+        )
+    if tops.abs().max() > LARGE:  # only differences count: noise would be lost beside such sums
+        values = torch.cat([b - t for b, t in zip(parts, tops.split(1, -1), strict=True)], -1)
+    return values.clamp(min=-2 * far) if finite else values
+
+
+def least_and_most(values: Logits) -> tuple[float, float]:
+    """The cheapest look at all of them; NaN if one is."""
+    least, most = values.detach().aminmax()
+    return least.item(), most.item()
+
+
+def far_below(dtype: torch.dtype) -> float:
+    """So far below another logit that the share is 0 at any temperature; its double is finite."""
+    return torch.finfo(dtype).max ** 0.9
+
+
+def check_rows(values: Any, what: str, width: str) -> None:
+    """Raises TypeError if values are no tensor of floats, ValueError if they are not (B, _)."""
+    if not isinstance(values, Tensor):
+        raise TypeError(f"{what} are a tensor (B, {width}), not {type(values).__name__}")
+    if values.dtype not in FLOATS:
+        raise TypeError(f"{what} are floats, not {values.dtype}: codes have no gradient")
+    if values.dim() != 2:
+        raise ValueError(f"{what} are (B, {width}), not of the shape {tuple(values.shape)}")
+
+
+def check_embedding(embedded: Any, widths: Sequence[int] | None) -> None:
+    """As `allowed_logits`, of an embedding (B, C*D); the columns' widths, where they are known."""
+    check_rows(embedded, "embeddings", "C*D")
+    if widths is not None and embedded.shape[1] != sum(widths):
+        raise ValueError(
+            f"an embedding is {embedded.shape[1]} wide, but the tables' {tuple(widths)} sum to "
+            f"{sum(widths)}"
+        )
+    if fast.looks(embedded) and not embedded.isfinite().all():
+        row = int((~embedded.isfinite()).any(dim=1).nonzero()[0])
+        raise NotFiniteError(f"the embedding of row {row} is not finite: lower the learning rate")
 
 
 class _Floor(torch.autograd.Function):
@@ -85,14 +127,14 @@ def entropy(logits: Logits, cardinalities: Cardinalities) -> Float[Tensor, " B"]
     tensor([0.6931])
     """
     log_p = log_softmax(allowed_logits(logits, cardinalities), cardinalities)
-    return -(log_p.exp() * log_p).sum(dim=-1)
+    return -(log_p.exp() * log_p.clamp(min=torch.finfo(log_p.dtype).min)).sum(dim=-1)
 
 
 def label_nats(logits: Logits, objective: Objective, cardinalities: Cardinalities) -> Scalar:
     """Cross-entropy of the true codes, in nats, summed over columns, mean over rows.
 
     A label that is masked, a category that is not allowed, is left out: no logits could please it.
-    Raises TypeError if the objective has no codes.
+    Raises TypeError if the objective has no codes, ValueError if they are none of these rows.
 
     Examples
     --------
@@ -105,12 +147,24 @@ def label_nats(logits: Logits, objective: Objective, cardinalities: Cardinalitie
     if objective.codes is None:
         raise TypeError("cross_entropy and label_weight need an objective with the true codes")
     values = allowed_logits(logits, cardinalities)
-    far, nats = torch.finfo(values.dtype).max ** 0.5, values.new_zeros(())
+    if fast.looks(values):
+        check_codes(objective.codes, cardinalities)
+    if len(objective.codes) != len(logits):
+        raise ValueError(f"{len(logits)} rows of logits, but {len(objective.codes)} of codes")
+    far, nats = far_below(values.dtype), values.new_zeros(())
     for block, truth in zip(blocks(values, cardinalities), objective.codes.unbind(1), strict=True):
         below = block.detach().amax(1) - block.detach().gather(1, truth[:, None])[:, 0]
         known = truth.masked_fill(below > far / 2, -100)  # torch leaves these out
         nats = nats + cross_entropy(block, known, reduction="sum")
     return nats / max(len(logits), 1)
+
+
+def slope_of(losses: Float[Tensor, " B"], leaf: Simplex) -> Simplex:
+    """Each row's gradient of its loss; 0 where the loss does not depend on it."""
+    if not losses.requires_grad:
+        return torch.zeros_like(leaf)
+    options = {"retain_graph": True, "allow_unused": True, "materialize_grads": True}
+    return torch.autograd.grad(losses.sum(), leaf, **options)[0]
 
 
 def with_gradient(loss: Scalar, logits: Logits, gradient: Logits) -> Scalar:
@@ -145,7 +199,8 @@ def at_least(least: int) -> Kind:
     return Kind(words, lambda n: least <= n < math.inf and n == int(n), whole=True)
 
 
-Temperature = Annotated[Held, Kind("a finite number above 0", lambda t: math.isfinite(t) and t > 0)]
+_BETWEEN = f"a number from {COLDEST} to {HOTTEST}"
+Temperature = Annotated[Held, Kind(_BETWEEN, lambda t: COLDEST <= t <= HOTTEST)]
 Positive = Temperature
 Weight = Annotated[Held, Kind("a finite number of at least 0", lambda w: 0 <= w < math.inf)]
 Finite = Annotated[Held, Kind("a finite number", math.isfinite)]

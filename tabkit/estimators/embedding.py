@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from tabkit.estimators.door import Weight
+from tabkit.estimators.door import Weight, with_gradient
 from tabkit.estimators.registry import estimator
 from tabkit.estimators.soft import Scalar
 from tabkit.objective import Objective
@@ -43,7 +43,7 @@ def vq_straight_through(
     """
     snapped = objective.snap(embedded).detach()
     moved = snapped + (embedded - embedded.detach())  # to the bit, which e + (q - e) is not
-    return objective.embedded(moved).mean() + committed(embedded, snapped, commitment)
+    return committed(objective.embedded(moved).mean(), embedded, snapped, commitment)
 
 
 @estimator(
@@ -66,13 +66,15 @@ def rotation_trick(embedded: Embedded, objective: Objective, *, commitment: Weig
     columns = (x.split(objective.widths, dim=1) for x in (embedded, snapped))
     rotated = torch.cat([rotate(e, q) for e, q in zip(*columns, strict=True)], dim=1)
     moved = snapped + (rotated - rotated.detach())
-    return objective.embedded(moved).mean() + committed(embedded, snapped, commitment)
+    return committed(objective.embedded(moved).mean(), embedded, snapped, commitment)
 
 
-def committed(embedded: Embedded, snapped: Embedded, weight: Weight) -> Scalar:
-    """0, with the gradient of ``weight * |e - q|^2``, a mean over rows."""
-    penalty = weight * (embedded - snapped).square().sum(dim=1).mean()
-    return penalty - penalty.detach()
+def committed(loss: Scalar, embedded: Embedded, snapped: Embedded, weight: Weight) -> Scalar:
+    """The loss, with the gradient of ``weight * |e - q|^2`` added, a mean over rows.
+
+    The square itself, which halves lack from 256 on, is not worked out.
+    """
+    return with_gradient(loss, embedded, 2 * weight * (embedded - snapped))
 
 
 def rotate(

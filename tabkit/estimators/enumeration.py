@@ -88,7 +88,7 @@ def indecater(
         if torch.is_grad_enabled():
             codes, loss = argmax_codes(row, cardinalities), losses[-1].detach()
             tried = objective.tried(codes, loss, cardinalities)
-            gradients.append(jacobian_product(p, tried, cardinalities))
+            gradients.append(jacobian_product(p, tried.to(p.dtype), cardinalities))
     loss = torch.stack(losses).mean()
     if not gradients:
         return loss

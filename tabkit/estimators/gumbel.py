@@ -7,7 +7,7 @@ from torch import Tensor
 from tabkit.estimators.door import Count, Logits, Noise, Simplex, Temperature
 from tabkit.estimators.registry import relaxation
 from tabkit.fast import argmax, gumbel_noise, hard_softmax, perturbed, softmax, straight_through
-from tabkit.simplex import Cardinalities, each
+from tabkit.simplex import Cardinalities, each, tempered
 
 AT_THE_VERTEX = "biased: the Gumbel-softmax's Jacobian at the vertex's loss gradient"
 
@@ -55,8 +55,9 @@ def decoupled_straight_through_gumbel(
     nearer to what decoding does. The paper names no default.
     """
     noise = gumbel_noise(logits, generator)
-    hard = argmax(logits / sampling_tau + noise, cardinalities)
-    return straight_through(hard, softmax(logits / surrogate_tau + noise, cardinalities))
+    near = each(lambda block: block - block.detach().amax(-1, keepdim=True), cardinalities, logits)
+    hard = argmax(near / sampling_tau + noise, cardinalities)
+    return straight_through(hard, softmax(near / surrogate_tau + noise, cardinalities))
 
 
 @relaxation(
@@ -81,8 +82,8 @@ def gumbel_rao(
 
     def mean(logits: Tensor, hard: Tensor) -> Float[Tensor, "B K"]:
         fixed, vertices = (x.detach().expand(samples, *x.shape) for x in (logits, hard))
-        noise = conditional_gumbels(fixed, vertices, generator) - fixed
-        return ((logits + noise) / tau).softmax(-1).mean(0)
+        noisy = conditional_gumbels(fixed, vertices, generator) + (logits - logits.detach())
+        return tempered(noisy, tau).softmax(-1).mean(0)
 
     return straight_through(hard, each(mean, cardinalities, logits, hard))
 

@@ -7,7 +7,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tabkit.estimators.door import Count, Noise, Positive, Share, Temperature, with_gradient
+from tabkit.devices import wide
+from tabkit.estimators.door import (
+    Count,
+    Noise,
+    Positive,
+    Share,
+    Temperature,
+    far_below,
+    slope_of,
+    with_gradient,
+)
 from tabkit.estimators.registry import estimator
 from tabkit.estimators.soft import Logits, Scalar
 from tabkit.fast import argmax, gumbel_noise
@@ -76,15 +86,15 @@ def adaptive_imle(
     """
 
     def difference(perturbed: Tensor, slope: Tensor) -> Float[Tensor, "B F"]:
+        slope = slope.to(wide(slope.device))  # a step of any size fits
         step = state.setdefault("scale", 0.0) * relative_size(logits, slope)
         uphill, downhill = (argmax(perturbed + s * slope, cardinalities) for s in (step, -step))
         change = (uphill - downhill) / 2
-        if len(change):
-            moved = (change != 0).sum().item() / len(change)
-            state["moved"] = decay * state.get("moved", 1.0) + (1 - decay) * moved
-            rise = rate if state["moved"] < target else -rate
-            state["scale"] = max(0.0, state["scale"] + rise)
-        return change / (step or 1.0)
+        moved = (change != 0).sum().item() / len(change)
+        state["moved"] = decay * state.get("moved", 1.0) + (1 - decay) * moved
+        rise = rate if state["moved"] < target else -rate
+        state["scale"] = max(0.0, state["scale"] + rise)
+        return (change / (step or 1.0)).to(logits.dtype)
 
     noises = [noise_tau * gumbel_noise(logits, generator) for _ in range(samples)]
     return by_differences(logits, objective, cardinalities, noises, difference)
@@ -104,8 +114,7 @@ def by_differences(
         row = argmax(perturbed, cardinalities).requires_grad_(torch.is_grad_enabled())
         losses.append(objective(row))
         if torch.is_grad_enabled():
-            (slope,) = torch.autograd.grad(losses[-1].sum(), row, retain_graph=True)
-            gradients.append(difference(perturbed, slope))
+            gradients.append(difference(perturbed, slope_of(losses[-1], row)))
     loss = torch.cat(losses).mean()
     if not gradients:
         return loss
@@ -114,6 +123,6 @@ def by_differences(
 
 def relative_size(logits: Float[Tensor, "B F"], slope: Float[Tensor, "B F"]) -> float:
     """``|logits| / |slope|``, of the logits that are allowed; 0 without a slope."""
-    allowed = logits.detach()[logits.abs() < torch.finfo(logits.dtype).max ** 0.25]
+    allowed = logits.detach()[logits > -far_below(logits.dtype)].to(slope.dtype)
     steepness = slope.norm().item()
     return allowed.norm().item() / steepness if steepness > 0 else 0.0

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from inspect import signature
 from typing import Any, Literal, get_type_hints
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -127,7 +128,7 @@ class Estimator:
         cardinalities: Cardinalities,
         generator: Noise = None,
     ) -> Scalar:
-        """The relaxed loss (mean over rows), whose backward is the gradient estimate.
+        """The relaxed loss (mean over rows; of none 0), whose backward is the gradient estimate.
 
         A logit of minus infinity is a category that is not allowed. Half types are worked on in
         float32; the objective gets simplexes in the type of the logits.
@@ -135,28 +136,30 @@ class Estimator:
         Raises
         ------
         ValueError
-            If the blocks do not sum to F, a logit is NaN or plus infinity, a block allows no
-            category, or the objective does not return one loss per row.
+            If the logits are not (B, F), a cardinality is no whole number from 1 on, the blocks do
+            not sum to F, a logit is NaN or plus infinity, a block allows no category, or the
+            objective does not return one loss per row.
         TypeError
-            If the objective lacks what the estimator needs.
+            If the logits are no floats, or the objective lacks what the estimator needs.
         """
-        objective = Objective.of(objective)
-        if self.head == "embedding":
-            loss = self.rule.function(logits, objective, **self._own)
+        objective, embeds = Objective.of(objective), self.head == "embedding"
+        values = logits if embeds else self._values(logits, cardinalities)
+        if embeds:
+            door.check_embedding(logits, getattr(objective, "widths", None))
+        if not len(logits):
+            return logits.sum()  # 0, with a graph
+        if embeds:
+            loss = self.rule.function(values, objective, **self._own)
         elif self.rule.relaxes:
-            point = self.simplex(logits, cardinalities=cardinalities, generator=generator)
-            loss = objective(point).mean()
+            loss = objective(self._point(values, logits.dtype, cardinalities, generator)).mean()
         else:
-            values, given = (
-                door.allowed_logits(logits, cardinalities),
-                objective.typed(logits.dtype),
-            )
-            loss = self.rule.function(values, given, cardinalities, **self._given(generator))
-        if not self._added:
-            return loss
-        values = objective.distances(logits) if self.head == "embedding" else logits
-        more = self._more(values, objective, cardinalities)
-        return loss + (more - more.detach())
+            given, options = objective.typed(logits.dtype), self._given(generator)
+            loss = self.rule.function(values, given, cardinalities, **options)
+        if self._added:
+            wanted = objective.distances(logits) if embeds else logits
+            more = self._more(wanted, objective, cardinalities)
+            loss = loss + (more - more.detach())
+        return loss if loss.requires_grad else loss + logits[:0].sum()  # of a constant, a graph too
 
     def _more(self, logits: Logits, objective: Objective, cardinalities: Cardinalities) -> Scalar:
         """What is added to the gradient, as a loss."""
@@ -170,10 +173,18 @@ class Estimator:
         self, logits: Logits, *, cardinalities: Cardinalities, generator: Noise = None
     ) -> Simplex:
         """What net1 gets in training: a relaxation's point; of other estimators, the argmax."""
-        values = door.allowed_logits(logits, cardinalities, finite=not self.rule.masks)
+        values = self._values(logits, cardinalities)
         if not self.rule.relaxes:
             return fast.argmax(values, cardinalities).to(logits.dtype)
-        return self.rule.function(values, cardinalities, **self._given(generator)).to(logits.dtype)
+        return self._point(values, logits.dtype, cardinalities, generator)
+
+    def _values(self, logits: Logits, cardinalities: Cardinalities) -> Logits:
+        return door.allowed_logits(logits, cardinalities, finite=not self.rule.masks)
+
+    def _point(
+        self, values: Logits, dtype: torch.dtype, cardinalities: Cardinalities, generator: Noise
+    ) -> Simplex:
+        return self.rule.function(values, cardinalities, **self._given(generator)).to(dtype)
 
     @property
     def _own(self) -> dict[str, Held]:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from tabkit.estimators.door import Count, Logits, Noise, Positive, Simplex, Temperature
+from tabkit.estimators.door import Count, Logits, Noise, Positive, Simplex, Temperature, far_below
 from tabkit.estimators.registry import relaxation
 from tabkit.fast import argmax, gumbel_noise, jacobian_product, perturbed, softmax, straight_through
 from tabkit.simplex import Cardinalities, each
@@ -84,12 +84,12 @@ def gapped_straight_through(
     """
     hard = drawn(logits, cardinalities, generator)
 
-    def shift(logits: Tensor, hard: Tensor) -> Tensor:
+    def moved(logits: Tensor, hard: Tensor) -> Tensor:
         below = logits - logits.amax(-1, keepdim=True)
-        return torch.where(hard > 0, 0.0, below.clamp(max=-gap)) - below
+        return torch.where(hard > 0, 0.0, below.clamp(max=-gap))
 
-    moved = logits + each(shift, cardinalities, logits.detach(), hard)
-    return straight_through(hard, softmax(moved, cardinalities, tau))
+    led = each(moved, cardinalities, logits.detach(), hard) + (logits - logits.detach())
+    return straight_through(hard, softmax(led, cardinalities, tau))
 
 
 @relaxation(
@@ -116,7 +116,8 @@ def perturbed_argmax(
     """
     noise = gumbel_noise(logits.detach().expand(samples, *logits.shape), generator)
     vertices = argmax(logits.detach() + sigma * noise, cardinalities)  # (S, B, F)
-    slope = -torch.expm1(-noise)  # the gradient of Gumbel's -log density
+    masked = logits.detach() <= -far_below(logits.dtype)
+    slope = -torch.expm1(-noise).masked_fill(masked, 0.0)  # the gradient of Gumbel's -log density
     step, mean = logits - logits.detach(), vertices.mean(0)
     others = (vertices - mean) * (samples / (samples - 1)) if samples > 1 else vertices
 

@@ -4,7 +4,17 @@ from typing import Any
 
 import torch
 
-from tabkit.estimators.door import Finite, Memory, Noise, Several, Share, Temperature, with_gradient
+from tabkit.devices import wide
+from tabkit.estimators.door import (
+    Finite,
+    Memory,
+    Noise,
+    Several,
+    Share,
+    Temperature,
+    slope_of,
+    with_gradient,
+)
 from tabkit.estimators.gumbel import conditional_gumbels
 from tabkit.estimators.registry import estimator
 from tabkit.estimators.sampled import drawn
@@ -36,7 +46,7 @@ def reinforce(
     row = drawn(logits, cardinalities, generator)
     loss, score = objective(row), row - softmax(logits.detach(), cardinalities)
     advantage = loss.detach() - state.get("baseline", 0.0)
-    if torch.is_grad_enabled() and len(loss):
+    if torch.is_grad_enabled():
         mean = loss.detach().mean().item()
         state["baseline"] = decay * state.get("baseline", mean) + (1 - decay) * mean
     return with_gradient(loss.mean(), logits, advantage[:, None] * score)
@@ -101,13 +111,14 @@ def rebar(
         return loss.mean()
     tied = each(lambda z, b: conditional_gumbels(z, b, generator), cardinalities, log_p, row)
     at_free, at_tied = (objective(softmax(z, cardinalities, tau)) for z in (free, tied))
-    (slope,) = torch.autograd.grad((at_free - at_tied).sum(), leaf)
+    slope = slope_of(at_free - at_tied, leaf)
     score = row - softmax(logits.detach(), cardinalities)
     plain = loss.detach()[:, None] * score
     control = slope - at_tied.detach()[:, None] * score  # of mean 0
     product, square = state.get("product", 0.0), state.get("square", 0.0)
     weight = -product / square if square else eta
-    if decay != 1 and len(loss):
-        state["product"] = decay * product + (1 - decay) * (plain * control).sum().item()
-        state["square"] = decay * square + (1 - decay) * control.square().sum().item()
+    if decay != 1:
+        large = control.to(wide(control.device))  # its square may be
+        state["product"] = decay * product + (1 - decay) * (plain * large).sum().item()
+        state["square"] = decay * square + (1 - decay) * large.square().sum().item()
     return with_gradient(loss.mean(), logits, plain + weight * control)

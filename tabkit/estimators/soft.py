@@ -7,7 +7,7 @@ from tabkit.estimators.registry import estimator, relaxation
 from tabkit.fast import argmax, hard_softmax, straight_through
 from tabkit.fast import softmax as softmax_of
 from tabkit.objective import Objective
-from tabkit.simplex import Cardinalities, each
+from tabkit.simplex import Cardinalities, each, tempered
 
 
 @relaxation(gradient="exact, of the mixture's loss", source="Bridle 1990", masks=True)
@@ -29,7 +29,7 @@ def sparsemax(logits: Logits, cardinalities: Cardinalities, *, tau: Temperature 
     It minimises ``|x - logits / tau|^2`` over the simplex. Once one category has the whole share
     its gradient is 0, so a net that has made up its mind, rightly or wrongly, learns no more.
     """
-    return each(lambda block: entmax.sparsemax(block / tau, dim=-1), cardinalities, logits)
+    return each(lambda block: entmax.sparsemax(tempered(block, tau)), cardinalities, logits)
 
 
 @relaxation(
@@ -41,7 +41,7 @@ def entmax15(logits: Logits, cardinalities: Cardinalities, *, tau: Temperature =
 
     It maximises ``<x, logits / tau> + H(x)`` over the simplex, H the Tsallis entropy of order 1.5.
     """
-    return each(lambda block: entmax.entmax15(block / tau, dim=-1), cardinalities, logits)
+    return each(lambda block: entmax.entmax15(tempered(block, tau)), cardinalities, logits)
 
 
 @relaxation(gradient="none for the logits", source="the decoding rule itself")

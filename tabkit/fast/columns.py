@@ -32,16 +32,16 @@ def passes(hard: Tensor, *_: object) -> bool:
 
 
 def softmax(
-    logits: Float[Tensor, "B F"], cardinalities: Sequence[int], tau: float | Float[Tensor, ""] = 1.0
+    logits: Float[Tensor, "B F"], cardinalities: Sequence[int], tau: simplex.Tau = 1.0
 ) -> Float[Tensor, "B F"]:
     """As `simplex.softmax`; the result lies in memory feature by feature."""
     simplex.blocks(logits, cardinalities)  # they must sum to F
-    return _Softmax.apply(tempered(logits, tau), tuple(cardinalities))
+    return _Softmax.apply(logits, tuple(cardinalities), tau)
 
 
-def tempered(logits: Tensor, tau: float | Float[Tensor, ""]) -> Tensor:
-    """Logits over the temperature; of a tensor, nobody asks whether it is 1."""
-    return logits if not isinstance(tau, Tensor) and tau == 1 else logits / tau
+def over(gradient: Tensor, tau: simplex.Tau) -> Tensor:
+    """What is left of a gradient on its way back through a temperature."""
+    return gradient if not isinstance(tau, Tensor) and tau == 1 else gradient / tau
 
 
 def argmax(values: Float[Tensor, "B F"], cardinalities: Sequence[int]) -> Float[Tensor, "B F"]:
@@ -77,23 +77,25 @@ class _StraightThrough(torch.autograd.Function):
 
 class _Softmax(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, widths: tuple[int, ...]) -> Float[Tensor, "B F"]:
+    def forward(
+        ctx: Any, logits: Tensor, widths: tuple[int, ...], tau: simplex.Tau
+    ) -> Float[Tensor, "B F"]:
         rows = logits.T.contiguous()
         shares = torch.empty_like(rows)
         for block, place in zip(rows.split(widths), shares.split(widths), strict=True):
-            torch.softmax(block, 0, out=place)
+            torch.softmax(simplex.tempered(block, tau, 0), 0, out=place)
         shares = shares.T
         ctx.save_for_backward(shares)
-        ctx.widths, ctx.by_row = widths, logits.is_contiguous()
+        ctx.widths, ctx.tau, ctx.by_row = widths, tau, logits.is_contiguous()
         return shares
 
     @staticmethod
-    def backward(ctx: Any, gradient: Float[Tensor, "B F"]) -> tuple[Float[Tensor, "B F"], None]:
-        (shares,) = ctx.saved_tensors
+    def backward(ctx: Any, gradient: Float[Tensor, "B F"]) -> tuple[Tensor | None, ...]:
+        (shares,), tau = ctx.saved_tensors, ctx.tau
         if torch.is_grad_enabled():  # the gradient is to be differentiated, too
-            return simplex.jacobian_product(shares, gradient, ctx.widths), None
+            return over(simplex.jacobian_product(shares, gradient, ctx.widths), tau), None, None
         moved = torch.empty_like(shares)
         columns = (x.T.split(ctx.widths) for x in (gradient, shares, moved))
         for g, p, place in zip(*columns, strict=True):  # by the kernel that torch's own softmax has
             torch.ops.aten._softmax_backward_data.out(g, p, 0, p.dtype, grad_input=place)
-        return (moved.contiguous() if ctx.by_row else moved), None
+        return over(moved.contiguous() if ctx.by_row else moved, tau), None, None

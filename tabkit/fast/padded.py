@@ -19,10 +19,9 @@ from torch import Tensor
 
 from tabkit import simplex
 from tabkit.devices import is_gpu
-from tabkit.fast.columns import tempered
+from tabkit.fast.columns import over
 
 Cardinalities = tuple[int, ...]
-Tau = float | Float[Tensor, ""]
 
 
 def pays(values: Tensor, cardinalities: Sequence[int], *_: object) -> bool:
@@ -36,11 +35,11 @@ def pays_twice(p: Tensor, v: Tensor, cardinalities: Sequence[int]) -> bool:
 
 
 def softmax(
-    logits: Float[Tensor, "B F"], cardinalities: Sequence[int], tau: Tau = 1.0
+    logits: Float[Tensor, "B F"], cardinalities: Sequence[int], tau: simplex.Tau = 1.0
 ) -> Float[Tensor, "B F"]:
     """As `simplex.softmax`; the result lies in memory feature by feature."""
     simplex.blocks(logits, cardinalities)  # they must sum to F
-    return _Softmax.apply(tempered(logits, tau), tuple(cardinalities))
+    return _Softmax.apply(logits, tuple(cardinalities), tau)
 
 
 def argmax(values: Float[Tensor, "B F"], cardinalities: Sequence[int]) -> Float[Tensor, "B F"]:
@@ -50,7 +49,7 @@ def argmax(values: Float[Tensor, "B F"], cardinalities: Sequence[int]) -> Float[
 
 
 def hard_softmax(
-    values: Float[Tensor, "B F"], cardinalities: Sequence[int], tau: Tau = 1.0
+    values: Float[Tensor, "B F"], cardinalities: Sequence[int], tau: simplex.Tau = 1.0
 ) -> Float[Tensor, "B F"]:
     """Forward the vertex of each block's largest value, backward the softmax at temperature tau."""
     simplex.blocks(values, cardinalities)
@@ -101,42 +100,43 @@ def moved(
 
 class _Softmax(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, cardinalities: Cardinalities) -> Float[Tensor, "B F"]:
+    def forward(
+        ctx: Any, logits: Tensor, cardinalities: Cardinalities, tau: simplex.Tau
+    ) -> Float[Tensor, "B F"]:
         padded = pad(logits, cardinalities)
-        torch.softmax(padded, 1, out=padded)
+        torch.softmax(simplex.tempered(padded, tau, 1), 1, out=padded)
         shares = unpad(padded, cardinalities)
         ctx.save_for_backward(padded, shares)
-        ctx.cardinalities = cardinalities
+        ctx.cardinalities, ctx.tau = cardinalities, tau
         return shares
 
     @staticmethod
-    def backward(ctx: Any, gradient: Float[Tensor, "B F"]) -> tuple[Float[Tensor, "B F"], None]:
-        padded, shares = ctx.saved_tensors
+    def backward(ctx: Any, gradient: Float[Tensor, "B F"]) -> tuple[Tensor | None, ...]:
+        (padded, shares), K, tau = ctx.saved_tensors, ctx.cardinalities, ctx.tau
         if torch.is_grad_enabled():  # the gradient is to be differentiated, too
-            return simplex.jacobian_product(shares, gradient, ctx.cardinalities), None
-        return moved(padded, gradient, ctx.cardinalities), None
+            return over(simplex.jacobian_product(shares, gradient, K), tau), None, None
+        return over(moved(padded, gradient, K), tau), None, None
 
 
 class _HardSoftmax(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, values: Tensor, cardinalities: Cardinalities, tau: Tau
+        ctx: Any, values: Tensor, cardinalities: Cardinalities, tau: simplex.Tau
     ) -> Float[Tensor, "B F"]:
         padded = pad(values, cardinalities)
         vertices = hot(padded, values, cardinalities)
-        torch.softmax(tempered(padded, tau), 1, out=padded)
-        ctx.save_for_backward(padded, values, tau if isinstance(tau, Tensor) else None)
-        ctx.cardinalities, ctx.tau = cardinalities, None if isinstance(tau, Tensor) else tau
+        torch.softmax(simplex.tempered(padded, tau, 1), 1, out=padded)
+        ctx.save_for_backward(padded, values)
+        ctx.cardinalities, ctx.tau = cardinalities, tau
         return vertices
 
     @staticmethod
     def backward(ctx: Any, gradient: Float[Tensor, "B F"]) -> tuple[Tensor | None, ...]:
-        (padded, values, tau), K = ctx.saved_tensors, ctx.cardinalities
-        tau = ctx.tau if tau is None else tau
+        (padded, values), K, tau = ctx.saved_tensors, ctx.cardinalities, ctx.tau
         if torch.is_grad_enabled():
             shares = simplex.softmax(values, K, tau)
-            return simplex.jacobian_product(shares, gradient, K) / tau, None, None
-        return tempered(moved(padded, gradient, K), tau), None, None
+            return over(simplex.jacobian_product(shares, gradient, K), tau), None, None
+        return over(moved(padded, gradient, K), tau), None, None
 
 
 class _Product(torch.autograd.Function):

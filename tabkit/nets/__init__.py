@@ -16,7 +16,15 @@ from tabkit.nets.interface import (
     takes_embeddings,
 )
 from tabkit.nets.objective import Batch, ObjectiveOf, SquaredDistance
-from tabkit.nets.predictor import Prediction, RowPredictor, head_of, hold, logits_of, numbers_of
+from tabkit.nets.predictor import (
+    Prediction,
+    RowPredictor,
+    head_of,
+    hold,
+    logits_of,
+    numbers_of,
+    predicted,
+)
 
 __all__ = [
     "RowEncoder",

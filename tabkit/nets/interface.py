@@ -132,4 +132,5 @@ def first_layer_metrics(net1: Any) -> list[Float[Tensor, "R D"]]:
     why = "to see categories as the first layer does"
     tables: SoftEmbedding = ask(net1, "embedding", why)
     parts = ask(net1, "first_layer", why).weight[:, : tables.out_features].split(tables.widths, 1)
-    return [torch.linalg.qr(A, mode="r").R for A in parts]
+    wide = (A.to(torch.promote_types(A.dtype, torch.float32)) for A in parts)  # qr takes no halves
+    return [torch.linalg.qr(A, mode="r").R.to(parts[0].dtype) for A in wide]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from tabkit import fast
-from tabkit.nets.interface import ask, cardinalities_of, device_of, dtype_of
+from tabkit.nets.interface import ask, cardinalities_of, device_of, dtype_of, shown
 from tabkit.nets.mlp import mlp
 from tabkit.objective import Simplex
 
@@ -125,7 +125,35 @@ class RowPredictor(nn.Module):
         self.fix(self.fixed.clone())
 
     def forward(self, signal: Float[Tensor, "*B S"]) -> Prediction:
+        if signal.shape[-1] != self.mlp[0].in_features:
+            raise ValueError(
+                f"the signal is {signal.shape[-1]} wide, but net0 takes {self.mlp[0].in_features}: "
+                "it was made for another table's signal"
+            )
         return self.mlp(signal)
+
+
+def predicted(net0: Any, signal: Float[Tensor, "B S"], net1: Any) -> Prediction:
+    """What net0 outputs for signals.
+
+    Raises TypeError if that is not a pair of tensors of floats, ValueError if they are not as wide
+    as net1 has it.
+    """
+    output, embeds = net0(signal), head_of(net0) == "embedding"
+    own = type(net0).__name__
+    if not (isinstance(output, tuple) and [isinstance(x, Tensor) for x in output] == [True, True]):
+        raise TypeError(f"{own} must return two tensors: logits (B, F), or embeddings, and numbers")
+    first = ask(net1, "embedding", own).out_features if embeds else sum(cardinalities_of(net1))
+    for values, width in zip(output, (first, shown(net1, "continuous_features")), strict=True):
+        if not values.is_floating_point():
+            raise TypeError(f"{own} must return floats, not {values.dtype}")
+        wanted = (len(signal), values.shape[-1] if width is None else width)
+        if values.shape != wanted:
+            raise ValueError(
+                f"{own} returns {tuple(values.shape)} where net1's columns ask for {wanted}: "
+                "logits (B, F), or embeddings, and numbers (B, N)"
+            )
+    return Prediction(*output)
 
 
 def logits_of(net0: Any, net1: Any, prediction: Prediction) -> Simplex:

@@ -14,7 +14,14 @@ from torch import Tensor
 
 from tabkit.estimators import Estimator
 from tabkit.objective import Function, Objective
-from tabkit.ruler.reference import Reference, check_head, draw, draw_many, exact_gradient
+from tabkit.ruler.reference import (
+    Reference,
+    check_head,
+    check_reference,
+    draw,
+    draw_many,
+    exact_gradient,
+)
 from tabkit.ruler.timing import milliseconds
 
 GROUPS = 20  # of draws, left out one at a time for the standard errors
@@ -61,7 +68,7 @@ def measure(
     ValueError, TypeError
         If there are fewer than 40 draws, an estimator takes embeddings, the objective does not
         return one loss per row or lacks what an estimator needs, the joint table is too big and no
-        reference is given, or the reference is little but noise.
+        reference is given, or the reference is 0 or little but noise.
 
     Source
     ------
@@ -74,6 +81,7 @@ def measure(
         check_head(estimator)
         draw(estimator.fresh(), *given, None)
     reference = reference or exact_gradient(*given)
+    check_reference(reference, *given)
     if reference.variance.sum() > reference.gradient.square().sum() / 4:
         raise ValueError("the reference is little but noise: give sampled_gradient more draws")
     options, rows = {"draws": draws, "seed": seed, "warm_up": warm_up}, {}
@@ -117,10 +125,11 @@ def estimate(
     Raises
     ------
     ValueError
-        If there are fewer than 2 draws, or the estimator takes embeddings.
+        If there are fewer than 2 draws, the estimator takes embeddings, or the reference is 0.
     """
     if draws < 2:
         raise ValueError(f"draws must be at least 2, not {draws}")
+    check_reference(reference, logits, objective, cardinalities)
     found = draw_many(estimator, logits, objective, cardinalities, draws=draws, **options)
     return Gradients(found, reference, against(found, reference))
 

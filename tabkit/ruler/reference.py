@@ -16,6 +16,7 @@ from torch import Tensor
 from tabkit import estimators
 from tabkit.estimators import Estimator
 from tabkit.objective import Function, Objective
+from tabkit.simplex import argmax_codes
 
 REFERENCE_STREAM = 2**31  # apart from the seeds of what is measured against it (of 32 bits)
 
@@ -133,6 +134,25 @@ def draw_many(
     for _ in range(warm_up - 1 if estimator.state else 0):
         once()
     return torch.stack([once() for _ in range(draws)])
+
+
+def check_reference(
+    reference: Reference,
+    logits: Float[Tensor, "B F"],
+    objective: Function | Objective,
+    cardinalities: Sequence[int],
+) -> None:
+    """Raises ValueError if there are no rows, or the gradient is 0 but for rounding."""
+    if not len(logits):
+        raise ValueError("there are no rows of logits: nothing can be measured")
+    losses = Objective.of(objective).typed(logits.dtype)
+    size = losses.hard(argmax_codes(logits, cardinalities), cardinalities).abs().max()
+    rounding = 64 * torch.finfo(logits.dtype).eps * size
+    if reference.gradient.abs().max() <= rounding:
+        raise ValueError(
+            "the exact gradient is 0: the objective is the same for all categories, or the logits "
+            "leave no choice. Nothing can be measured against it"
+        )
 
 
 def check_head(estimator: Estimator) -> None:

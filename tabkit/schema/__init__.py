@@ -4,7 +4,13 @@ A `Schema` says what the columns of a table are. `Schema.encode` turns a DataFra
 `Rows`: codes (B, C) and standardised numbers (B, N). `Schema.decode` turns them back.
 """
 
-from tabkit.schema.checks import check_cardinalities, check_codes, check_simplex
+from tabkit.schema.checks import (
+    check_cardinalities,
+    check_codes,
+    check_mask,
+    check_signal,
+    check_simplex,
+)
 from tabkit.schema.columns import Categorical, Category, Continuous
 from tabkit.schema.errors import DataError
 from tabkit.schema.fixed import Fixed

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from numbers import Integral
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ def check_cardinalities(cardinalities: Sequence[int]) -> tuple[int, ...]:
     Raises ValueError if there is none, or one is below 1.
     """
     widths = tuple(cardinalities)
-    if not widths or not all(isinstance(k, Integral) and k >= 1 for k in widths):
+    if not widths or not all(isinstance(k, Integral) and k is not True and k > 0 for k in widths):
         raise ValueError(f"cardinalities must be one or more integers >= 1, not {widths}")
     return tuple(int(k) for k in widths)
 
@@ -74,6 +75,40 @@ def check_simplex(simplex: Tensor, cardinalities: Sequence[int]) -> None:
     fits = ((sums - 1).abs() <= tolerance).all(dim=1) & (simplex >= 0).all(dim=1)
     for row in fits.logical_not().nonzero()[:1].flatten().tolist():
         _refuse_row(row, [b[row] for b in blocks], sums[row].tolist(), tolerance)
+
+
+def check_signal(signal: Any) -> None:
+    """Checks that a signal is (B, S), of finite floats.
+
+    Raises TypeError if it is no tensor of floats, else DataError, which names column and row.
+    """
+    if not (isinstance(signal, Tensor) and signal.is_floating_point()):
+        given = signal.dtype if isinstance(signal, Tensor) else type(signal).__name__
+        raise TypeError(
+            f"a signal is a tensor of floats, not {given}: data.signal_of(table) makes one"
+        )
+    if signal.dim() != 2:
+        raise DataError(
+            f"a signal is (B, S), not of the shape {tuple(signal.shape)}",
+            "give a row of it as signal[None]",
+        )
+    for row, column in (~signal.isfinite()).nonzero()[:1].tolist():
+        raise DataError(
+            "the signal is not finite",
+            "fill or drop what is missing; data.signal_of(table) checks it by name",
+            column=str(column),
+            row=row,
+            value=float(signal[row, column]),
+        )
+
+
+def check_mask(mask: Any, width: int) -> None:
+    """Checks that a mask of categories is (F,), of truths; raises TypeError or ValueError."""
+    if not (isinstance(mask, Tensor) and mask.dtype == torch.bool):
+        given = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
+        raise TypeError(f"allowed is a tensor of bool, one for each category, not {given}")
+    if mask.shape != (width,):
+        raise ValueError(f"allowed has the shape {tuple(mask.shape)}, not ({width},)")
 
 
 def _refuse_row(

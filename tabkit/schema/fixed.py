@@ -69,9 +69,11 @@ def _code(spec: Categorical, value: Any) -> int:
 
 def _number(spec: Continuous, value: Any) -> float:
     """A number in its own unit -> standard deviations."""
+    wrong = DataError("is no finite number", "fix it at a number", column=spec.name, value=value)
     try:
-        return float(spec.encode(pd.Series([value], name=spec.name))[0])
+        number = float(spec.encode(pd.Series([value], name=spec.name))[0])
     except DataError as error:
-        raise DataError(
-            "is no finite number", "fix it at a number", column=spec.name, value=value
-        ) from error
+        raise wrong from error
+    if not abs(number) <= torch.finfo(torch.float32).max:  # infinity would be no value at all
+        raise wrong
+    return number

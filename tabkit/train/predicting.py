@@ -68,7 +68,7 @@ class Predicting:
         """net0's output for the rows at `index`, and the rows."""
         index = index.to(self.data.signal.device)
         rows, signal = self.data.rows[index], self.data.signal[index]
-        prediction = Prediction(*self.net0(signal))
+        prediction = nets.predicted(self.net0, signal, self.net1)
         if not hasattr(self.net0, "fix"):
             prediction = prediction._replace(continuous=nets.numbers_of(self.net0, prediction))
         masks = hasattr(self.net0, "allow")
