@@ -151,7 +151,8 @@ def imported(node):
 def test_every_import_is_declared():
     """What comes along with the lab (IPython, say) is imported by what needs the lab only."""
     needed = [module for _, modules in NEEDS.values() for module in modules]
-    lab = ["IPython", "jupyter_server", "nbformat", "tornado", "traitlets"]
+    lab = ["IPython", "jupyter_client", "jupyter_server", "nbformat", "tornado"]
+    lab += ["traitlets"]
     known = {*sys.stdlib_module_names, "tabkit", *needed, *lab}
     brought = packages_distributions()
     for file in (ROOT / "tabkit").rglob("*.py"):

@@ -13,12 +13,13 @@ import ipywidgets
 import nbformat
 import pytest
 import torch
+from browser.harness import free_port
 
 from tabkit.inspection import rows as doubts
 from tabkit.nets import encode_rows, logits_of
 from tabkit.simplex import argmax_codes, blocks, one_hot
 from tabkit.widgets import __main__ as server
-from tabkit.widgets import app
+from tabkit.widgets import app, serving
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ def test_the_gradient_tab_is_exact_in_the_columns_of_most_doubt(dataset, net1, m
 
 def test_the_server_starts_without_what_only_its_pages_need():
     heavy = ["ipywidgets", "matplotlib", "sklearn", "joblib", "umap", "plotly"]
-    code = f"import sys, tabkit.widgets.__main__; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, tabkit.widgets.serving; print([m for m in {heavy} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
 
@@ -265,11 +266,12 @@ def test_the_command_line_trains_behind_the_readers_net_and_serves_it(mine, tmp_
         kept.extend(path.name for path in notebook.parent.glob("nets/*.safetensors"))
 
     served, kept = [], []
-    monkeypatch.setattr(server, "serve", serve)
+    monkeypatch.setattr(serving, "serve", serve)
     monkeypatch.chdir(tmp_path)
-    server.main(["--net", f"{mine}:nets", "--steps", "2"])
+    port = ["--port", str(free_port())]
+    server.main(["--net", f"{mine}:nets", "--steps", "2", *port])
     assert f"'net': '{mine}:nets'" in served[0]
     assert kept == [app.NET0]
     assert not (tmp_path / "runs").exists()
     with pytest.raises(ModuleNotFoundError, match="no_such_module"):
-        server.main(["--net", "no_such_module:nets"])
+        server.main(["--net", "no_such_module:nets", *port])

@@ -12,6 +12,7 @@ import urllib.request
 from pathlib import Path
 
 import nbformat
+import psutil
 
 from browser.widget import COUNT, Widget, expect, settled
 
@@ -135,6 +136,11 @@ class Server:
                 time.sleep(0.1)
         self.stop()
         raise TimeoutError(f"{url} does not answer: {self.log.read_text()}")
+
+    @property
+    def kernels(self):
+        """Of the app: whose process each open page has."""
+        return psutil.Process(self.process.pid).children()
 
     def stop(self):
         self.process.terminate()

@@ -74,15 +74,10 @@ def test_only_this_machine_was_asked_and_nothing_went_wrong(app):
     app.check()
 
 
-def kernels(server):
-    """Whose process each open page has."""
-    return psutil.Process(server.process.pid).children()
-
-
 def memory(server):
-    """MiB of the server and its kernels, each page of memory counted once."""
-    whole = [psutil.Process(server.process.pid), *kernels(server)]
-    return sum(process.memory_full_info().pss for process in whole) / 2**20
+    """MiB of the server and all its processes, what they share counted once."""
+    own = psutil.Process(server.process.pid)
+    return sum(each.memory_full_info().pss for each in [own, *own.children(recursive=True)]) / 2**20
 
 
 def opened(server, open_page):
@@ -92,23 +87,23 @@ def opened(server, open_page):
 
 
 def test_kernels_and_their_memory_go_with_their_pages(app, server, open_page):
-    before, kept = kernels(server), memory(server)
+    before, kept = server.kernels, memory(server)
     left = opened(server, open_page)
     visit(left, "training").button("start").click()
     held = memory(server)
-    assert len(kernels(server)) == PAGES
+    assert len(server.kernels) == PAGES
     beyond = open_page(server.origin)
     refused = beyond.page.get_by_text(f"There are {PAGES} pages open")
     expect(refused).to_be_visible()
     left.page.goto("about:blank")
     beyond.page.reload()
     visit(beyond, "training").button("start").click()
-    others = [kernel for kernel in kernels(server) if kernel not in before]
+    others = [kernel for kernel in server.kernels if kernel not in before]
     assert len(others) == PAGES - 1
     beyond.page.close(run_before_unload=True)  # as a reader closes a tab
     gone, _ = psutil.wait_procs(others, timeout=30)
     assert gone == others
-    assert kernels(server) == before
+    assert server.kernels == before
     now = memory(server)
     report(f"app, MiB: {kept:.0f} with one page, {held:.0f} with {PAGES}, {now:.0f} after")
     assert now - kept < (held - kept) / 4
