@@ -15,7 +15,7 @@ from tabkit import compare
 
 PACKAGE = Path(__file__).parents[1] / "tabkit"
 FLOORS = {
-    **dict.fromkeys(["devices", "extras", "openmp"], 0),
+    **dict.fromkeys(["devices", "extras", "openmp", "terminal"], 0),
     **dict.fromkeys(["simplex", "schema"], 1),
     **dict.fromkeys(["data", "fast", "objective"], 2),
     **dict.fromkeys(["capture", "embedding"], 3),

@@ -15,7 +15,14 @@ import torch
 import tabkit
 from tabkit import compare, decoders, plots
 from tabkit.commands import own_table
-from tabkit.commands.arguments import ESTIMATORS, a_seed, check_unique, positive
+from tabkit.commands.arguments import (
+    ESTIMATORS,
+    a_device,
+    a_seed,
+    check_unique,
+    open_folder,
+    positive,
+)
 from tabkit.compare.comparison import DATA_ROWS
 from tabkit.data import Dataset
 from tabkit.nets import RowEncoder, freeze
@@ -37,7 +44,7 @@ def run_arguments(add: Callable[..., object]) -> None:
     add("--encoder-steps", type=positive, default=1500, help="training steps of net1 (1500)")
     add("--data", choices=list(DATA_ROWS), default="flights", help="which table (flights)")
     add("--rows", type=positive, help="use a random subset of so many rows")
-    add("--device", default="cpu", help="where the nets work, such as cuda (cpu)")
+    add("--device", type=a_device, default="cpu", help="where the nets work, such as cuda (cpu)")
     out = "run folder (runs/DATE-TIME if not given); an interrupted run in it is picked up"
     add("--out", type=Path, help=out)
     own_table.run_arguments(add)
@@ -50,14 +57,14 @@ def main_job(arguments: argparse.Namespace) -> int:
 
     With --table, on a table of your own, through one estimator, for `apply` to predict new rows.
     """
-    if arguments.table:
-        return own_table.table_job(arguments, open_folder)
+    if arguments.table is not None:
+        return own_table.table_job(arguments, run_folder)
     arguments.estimators = arguments.estimators or list(DEFAULT_ESTIMATORS)
     check_unique(estimators=arguments.estimators, seeds=arguments.seeds)
     for text in arguments.estimators:
         check_schedules(*compare.parse_spec(text), arguments.steps)  # before anything trains
     dataset = compare.load_data(arguments.data, arguments.rows or DATA_ROWS[arguments.data])
-    folder = open_folder(arguments)
+    folder = run_folder(arguments)
     print(f"{len(dataset):,} rows of {arguments.data}; results in {folder}")
     decoded = min(DECODED, len(dataset.test))
     trained, random_rows = [], []
@@ -80,18 +87,17 @@ def main_job(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def open_folder(arguments: argparse.Namespace) -> Path:
+def run_folder(arguments: argparse.Namespace) -> Path:
     """The run folder with its configuration: a new one, or that of the same run, interrupted.
 
     Raises FileExistsError if it holds anything else, so that no result is overwritten.
     """
     folder = arguments.out or Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S")
     file, text = folder / "configuration.json", configuration(arguments)
-    if folder.exists() and any(folder.iterdir()):
+    if any(open_folder(folder).iterdir()):
         if not file.exists() or file.read_text() != text:
             raise FileExistsError(f"{folder} holds another run: name another folder with --out")
         return folder
-    folder.mkdir(parents=True, exist_ok=True)
     file.write_text(text)
     return folder
 
@@ -99,7 +105,7 @@ def open_folder(arguments: argparse.Namespace) -> Path:
 def configuration(arguments: argparse.Namespace) -> str:
     """All arguments, defaults included, with what else decides the result, as JSON."""
     names = ("data", "seeds", "steps", "encoder_steps", "rows", "device")
-    names += own_table.KEPT if arguments.table else ()
+    names += own_table.KEPT if arguments.table is not None else ()
     resolved = {
         "estimators": {text: repr(compare.parse_spec(text)) for text in arguments.estimators},
         **{name: vars(arguments)[name] for name in names},
