@@ -107,9 +107,9 @@ def test_what_a_device_can_do_is_asked_in_one_place(file):
 
 def test_the_whole_is_small():
     """13,000 lines; then nets and tables of one's own, more data, labels, ranks, graphs, checks,
-    predictions that are kept, quizzes, an app for a class.
+    predictions that are kept, quizzes, an app for a class, strangers, a doctor.
     """
-    assert sum(len(file.read_text().splitlines()) for file in FILES) < 21_700
+    assert sum(len(file.read_text().splitlines()) for file in FILES) < 22_100
 
 
 def test_nothing_touches_the_global_streams():

@@ -329,7 +329,7 @@ FILES = {
     "ragged.csv": (ROWS + b"c,3,4\n", "as CSV.*Expected 2 fields in line 4"),
     "cut.csv.gz": (gzip.compress(ROWS)[:-9], "as CSV: Compressed file ended"),
     "plain.csv.gz": (ROWS, "as CSV: Not a gzipped file"),
-    "bits.csv.gz": (gzip.compress(ROWS)[:12] + b"\xff" * 20, "as CSV: Error -3"),
+    "bits.csv.gz": (gzip.compress(ROWS)[:10] + b"\xff" * 20, "as CSV: Error -3"),
     "bad.parquet": (b"PAR1" + b"x" * 20 + b"PAR1", "as Parquet.*get it again"),
     "empty.parquet": (b"", "as Parquet"),
 }

@@ -2,6 +2,8 @@
 
 import argparse
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -74,3 +76,37 @@ def test_what_is_not_installed_is_a_sentence_at_start_up(tmp_path):
     )
     assert found.returncode == 1
     assert found.stderr.startswith(b"tabkit: cannot start: No module named 'entmax'. Remedy: in")
+
+
+def test_it_works_where_there_is_little(tmp_path):
+    """One core, no home, no UTF-8, a closed stderr; a path with a space and other letters."""
+    folder = tmp_path / "ein Ort für Züge"
+    folder.mkdir()
+    rows = "".join(f"{'ü' if i % 3 else 'b'},{i % 7},{i % 5}\n" for i in range(60))
+    (folder / "züge.csv").write_text(f"märke,power,mpg\n{rows}", encoding="utf-8")
+    bare = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+    bare |= {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    call = ["run", "--table", "züge.csv", "--categorical", "märke", "--continuous", "power,mpg"]
+    call += ["--steps", "2", "--encoder-steps", "2", "--out", "läufe/a b"]
+    found = subprocess.run(
+        ["sh", "-c", 'exec "$@" 2>&-', "sh", *one_core(), *PYTHON, *call],
+        cwd=folder,
+        env=bare,
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+    assert found.returncode == 0, found.stdout
+    assert found.stdout.isascii() and b"decoded loss" in found.stdout
+    assert "märke" in (folder / "läufe" / "a b" / "report.txt").read_text("utf-8")
+    assert "märke" in (folder / "läufe" / "a b" / "predicted.csv").read_text("utf-8")
+
+
+def one_core():
+    return ["taskset", "-c", "0"] if shutil.which("taskset") else []
+
+
+def test_a_pipe_that_is_closed_is_silent():
+    piped = f"{shlex.join(PYTHON)} doctor | head -1; test ${{PIPESTATUS[0]}} = 141"
+    found = subprocess.run(["bash", "-c", piped], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert found.stdout.startswith("ok   Python")

@@ -1,6 +1,7 @@
 """What several commands share: kinds of arguments, estimators by name."""
 
 import argparse
+import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from textwrap import shorten
 import torch
 
 from tabkit import estimators
+from tabkit.schema.values import has_surrogate
 
 MOST = 10**9  # steps, rows, processes
 ESTIMATORS = {
@@ -17,6 +19,11 @@ ESTIMATORS = {
     "help": f"any of {', '.join(estimators.names())}; knobs such as softmax:tau=0.25, schedules "
     "such as gumbel_softmax:tau=cosine/2/0.25; with any, entropy_penalty=0.1, label_weight=0.01",
 }
+
+
+def a_text(text: str) -> str:
+    """A name as a table has it: UTF-8, also where Python took the terminal's letters for ascii."""
+    return os.fsencode(text).decode() if has_surrogate(text) else text
 
 
 def whole(text: str, low: int, high: int) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tabkit import decoders
-from tabkit.commands.arguments import a_device, open_folder
+from tabkit.commands.arguments import a_device, a_text, open_folder
 from tabkit.commands.writing import escape_argument, number, write_file
 from tabkit.data.reading import Table, read_file, read_table
 from tabkit.nets import SquaredDistance, encode_rows
@@ -35,7 +35,12 @@ def table_arguments(add: Callable[..., object]) -> None:
     for name, what in ASSIGNED.items():
         add(f"--{name}", type=assigned, default={}, metavar="A=X,B=Y", help=what)
     add("--signal", type=words, metavar="A,B", help="what net0 sees (outcomes and continuous)")
-    add("--split", metavar="COLUMN", help="a column that says train, validation or test")
+    add(
+        "--split",
+        type=a_text,
+        metavar="COLUMN",
+        help="a column that says train, validation or test",
+    )
 
 
 def run_arguments(add: Callable[..., object]) -> None:
@@ -57,12 +62,12 @@ def apply_arguments(add: Callable[..., object]) -> None:
 
 def words(text: str) -> list[str]:
     """``"a,b"`` -> ``["a", "b"]``."""
-    return text.split(",")
+    return a_text(text).split(",")
 
 
 def assigned(text: str) -> dict[str, str]:
     """``"a=x,b=y"`` -> ``{"a": "x", "b": "y"}``."""
-    parts = [part.partition("=") for part in text.split(",")]
+    parts = [part.partition("=") for part in a_text(text).split(",")]
     if not all(name and value for name, _, value in parts):
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form A=X,B=Y")
     return {name: value for name, _, value in parts}
