@@ -109,7 +109,7 @@ def test_the_whole_is_small():
     """13,000 lines; then nets and tables of one's own, more data, labels, ranks, graphs, checks,
     predictions that are kept, quizzes, an app for a class, strangers, a doctor.
     """
-    assert sum(len(file.read_text().splitlines()) for file in FILES) < 22_100
+    assert sum(len(file.read_text().splitlines()) for file in FILES) < 22_200
 
 
 def test_nothing_touches_the_global_streams():
