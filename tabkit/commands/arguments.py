@@ -54,14 +54,13 @@ def a_seed(text: str) -> int:
     return whole(text, 0, 2**32 - 1)
 
 
-def a_device(text: str) -> str:
-    """A device that torch knows and this machine has."""
+def check_device(text: str) -> None:
+    """Raises ValueError unless torch knows the device and this machine has it."""
     try:
         torch.ones(1, device=text).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         why = shorten(str(error), 150)
-        raise argparse.ArgumentTypeError(f"{text!r} is no device here, take cpu: {why}") from error
-    return text
+        raise ValueError(f"--device: {text!r} is no device here, take cpu: {why}") from error
 
 
 def open_folder(folder: Path) -> Path:

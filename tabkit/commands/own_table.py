@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tabkit import decoders
-from tabkit.commands.arguments import a_device, a_text, open_folder
+from tabkit.commands.arguments import a_text, check_device, open_folder
 from tabkit.commands.writing import escape_argument, number, write_file
 from tabkit.data.reading import Table, read_file, read_table
 from tabkit.nets import SquaredDistance, encode_rows
@@ -57,7 +57,7 @@ def apply_arguments(add: Callable[..., object]) -> None:
     add("--signal", type=Path, required=True, metavar="FILE", help="new rows, CSV or Parquet")
     add("--out", type=Path, required=True, metavar="FILE", help="what is predicted for them")
     escape_argument(add)
-    add("--device", type=a_device, default="cpu", help="where the nets work, such as cuda (cpu)")
+    add("--device", default="cpu", help="where the nets work, such as cuda (cpu)")
 
 
 def words(text: str) -> list[str]:
@@ -113,6 +113,7 @@ def table_job(
 
 def apply_job(arguments: argparse.Namespace) -> int:
     """Predict new rows by a saved run of your own table, from a file that holds their signal."""
+    check_device(arguments.device)
     open_folder(arguments.out.parent)
     run = Run.load(arguments.run, device=arguments.device)
     found = run.predict(read_file(arguments.signal))

@@ -17,8 +17,8 @@ from tabkit import compare, decoders, plots
 from tabkit.commands import own_table
 from tabkit.commands.arguments import (
     ESTIMATORS,
-    a_device,
     a_seed,
+    check_device,
     check_unique,
     open_folder,
     positive,
@@ -44,7 +44,7 @@ def run_arguments(add: Callable[..., object]) -> None:
     add("--encoder-steps", type=positive, default=1500, help="training steps of net1 (1500)")
     add("--data", choices=list(DATA_ROWS), default="flights", help="which table (flights)")
     add("--rows", type=positive, help="use a random subset of so many rows")
-    add("--device", type=a_device, default="cpu", help="where the nets work, such as cuda (cpu)")
+    add("--device", default="cpu", help="where the nets work, such as cuda (cpu)")
     out = "run folder (runs/DATE-TIME if not given); an interrupted run in it is picked up"
     add("--out", type=Path, help=out)
     own_table.run_arguments(add)
@@ -57,6 +57,7 @@ def main_job(arguments: argparse.Namespace) -> int:
 
     With --table, on a table of your own, through one estimator, for `apply` to predict new rows.
     """
+    check_device(arguments.device)
     if arguments.table is not None:
         return own_table.table_job(arguments, run_folder)
     arguments.estimators = arguments.estimators or list(DEFAULT_ESTIMATORS)
