@@ -10,6 +10,7 @@ from importlib.metadata import version
 import lazy_loader
 
 import tabkit.openmp
+import tabkit.terminal
 from tabkit import decoders, estimators, fast, simplex
 from tabkit.data import Dataset, adult, bikeshare, census, flights, from_frame, planted, read_table
 from tabkit.decoders import decode
@@ -27,6 +28,7 @@ __getattr__, _later, _ = lazy_loader.attach(
     submodules=["commands", "compare", "inspection", "lesson", "plots", "ruler", "runs", "widgets"],
     submod_attrs={"compare": ["recommend"]},
 )
+tabkit.terminal.imported()
 
 __all__ = [
     "DataError",

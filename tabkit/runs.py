@@ -1,5 +1,6 @@
 """`Run`: two trained nets with all that predicts new rows, which can be saved."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from tabkit.data.preparing import Preparation
 from tabkit.decoders import decode
 from tabkit.nets import RowEncoder, RowPredictor, freeze
 from tabkit.schema import DataError, Rows, Scale, Schema
-from tabkit.schema.saving import plain_scale, plain_schema, scale_of, schema_of
+from tabkit.schema.saving import loads, plain_scale, plain_schema, scale_of, schema_of
 from tabkit.train import fit_encoder, fit_predictor
 
 FILE, KIND, REMEDY = "run.safetensors", "run", "train it again"
@@ -109,7 +110,7 @@ class Run:
             "prepare": asdict(self.prepare),
             **{name: getattr(self, name) for name in ("estimator", "decoder", "nets")},
         }
-        store.write(folder / FILE, KIND, {"facts": facts, "weights": weights})
+        store.write(folder / FILE, KIND, {"facts": json.dumps(facts), "weights": weights})
 
     def _trained(self) -> dict[str, RowEncoder | RowPredictor]:
         return {"net1": self.net1, "net0": self.net0}
@@ -123,7 +124,7 @@ class Run:
         file = folder / FILE
         try:
             saved, _ = store.read(file, KIND, REMEDY, device=device)
-            return cls._of(saved["facts"], saved["weights"], device)
+            return cls._of(loads(saved["facts"]), saved["weights"], device)
         except FileNotFoundError as error:
             raise DataError(f"{folder} holds no saved run", "name the folder of one") from error
         except store.FileError:

@@ -88,18 +88,39 @@ def test_bad_arguments_are_refused_in_words(arguments, said, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("argument", ["--steps", "--encoder-steps", "--rows"])
-def test_numbers_below_one_are_refused(argument, capsys):
+@pytest.mark.parametrize("number", ["0", "-1", "1e99", "1" * 5000, "", "ten"])
+def test_numbers_out_of_range_are_refused(argument, number, capsys):
     with pytest.raises(SystemExit) as stop:
-        cli.main(["run", argument, "0"])
+        cli.main(["run", argument, number])
     assert stop.value.code == 2
-    assert f"{argument}: must be at least 1" in capsys.readouterr().err
+    assert f"{argument}: must be a whole number from 1 to" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", ["-1", "99999999999999999999"])
 def test_seeds_out_of_range_are_refused(number, capsys):
     with pytest.raises(SystemExit):
         cli.main(["run", "--seeds", number])
-    assert "must lie in 0 to 2**32 - 1" in capsys.readouterr().err
+    assert "must be a whole number from 0 to 4,294,967,295" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("device", ["gpu", "meta", "cuda:99", ""])
+def test_a_device_that_is_not_here_is_refused(device, capsys):
+    assert cli.main(["run", "--device", device]) == 2
+    assert f"--device: {device!r} is no device here, take cpu" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["run", "compare", "recommend"])
+def test_a_folder_that_cannot_be_is_refused_before_anything_trains(command, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    call = [command, "--encoder-steps", "999999", "--out", str(tmp_path / "file" / "x")]
+    assert cli.main(call) == 2
+    assert "file/x lies in a file, or is one: name a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["run", "recommend"])
+def test_a_table_without_a_name_is_none(command, capsys):
+    assert cli.main([command, "--table", ""]) == 2
+    assert "neither CSV nor Parquet" in capsys.readouterr().err
 
 
 def test_a_folder_of_another_run_is_not_overwritten(folder, capsys):

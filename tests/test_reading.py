@@ -1,6 +1,7 @@
 """`read_table` proposes, asks and is corrected; each remedy that it names works when followed."""
 
 import datetime as dt
+import gzip
 import re
 from decimal import Decimal
 from pathlib import Path
@@ -314,3 +315,29 @@ def test_a_column_looks_like(values, kind, why):
 def test_numbers_called_an_id_are_one():
     frame = pd.DataFrame({"userid": np.arange(60) * 7, "x": np.arange(60) * 7})
     assert kinds(read_table(frame)) == {"userid": "drop", "x": "continuous"}
+
+
+ROWS = b"make,power\na,1\nb,2\n"
+FILES = {
+    "latin.csv": (
+        ROWS.replace(b"a,1", b"\xfc,1"),
+        "as CSV: 'utf-8' codec.*save it as CSV in UTF-8",
+    ),
+    "utf16.csv": (ROWS.decode().encode("utf-16"), "as CSV: 'utf-8' codec"),
+    "excel.csv": (b"PK\x03\x04\x14\x00\xb8\xff", "as CSV.*a spreadsheet's own file is none"),
+    "empty.csv": (b"", "as CSV: No columns"),
+    "ragged.csv": (ROWS + b"c,3,4\n", "as CSV.*Expected 2 fields in line 4"),
+    "cut.csv.gz": (gzip.compress(ROWS)[:-9], "as CSV: Compressed file ended"),
+    "plain.csv.gz": (ROWS, "as CSV: Not a gzipped file"),
+    "bits.csv.gz": (gzip.compress(ROWS)[:10] + b"\xff" * 20, "as CSV: Error -3"),
+    "bad.parquet": (b"PAR1" + b"x" * 20 + b"PAR1", "as Parquet.*get it again"),
+    "empty.parquet": (b"", "as Parquet"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_is_not_what_its_name_says_is_refused_with_its_name(name, tmp_path):
+    content, says = FILES[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=f"(?s){name} cannot be read {says}"):
+        read_table(tmp_path / name)

@@ -40,7 +40,7 @@ def folder(tmp_path_factory, file):
 
 
 def test_the_run_folder_holds_all_that_predicts(folder):
-    facts = store.read(folder / FILE, KIND)[0]["facts"]
+    facts = json.loads(store.read(folder / FILE, KIND)[0]["facts"])
     assert facts["estimator"] == "softmax"
     assert [c["name"] for c in facts["signal"]] == ["delay", "wind", "sold_days"]
     assert "sold: dates" in (folder / "report.txt").read_text()
@@ -136,8 +136,9 @@ class Bomb:
 def forged(file, change):
     """Writes the run's file again, sealed, with another content."""
     content, _ = store.read(file, KIND)
+    content["facts"] = json.loads(content["facts"])
     change(content)
-    store.write(file, KIND, content)
+    store.write(file, KIND, content | {"facts": json.dumps(content["facts"])})
 
 
 def test_loading_runs_no_code_and_says_what_is_damaged(own, tmp_path):

@@ -93,6 +93,7 @@ def ask(server, path="/", *, method="GET", body="", read=True, ip="127.0.0.1", *
     connection.request(method, path, body=body, headers=named)
     answer = connection.getresponse()
     text = answer.read().decode() if read else ""
+    answer.close()
     connection.close()
     return SimpleNamespace(status=answer.status, text=text, headers=answer.headers)
 

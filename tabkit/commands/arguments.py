@@ -1,10 +1,18 @@
 """What several commands share: kinds of arguments, estimators by name."""
 
 import argparse
+import os
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
+from textwrap import shorten
+
+import torch
 
 from tabkit import estimators
+from tabkit.schema.values import has_surrogate
 
+MOST = 10**9  # steps, rows, processes
 ESTIMATORS = {
     "nargs": "+",
     "metavar": "NAME[:KNOB=VALUE,...]",
@@ -13,12 +21,27 @@ ESTIMATORS = {
 }
 
 
+def a_text(text: str) -> str:
+    """A name as a table has it: UTF-8, also where Python took the terminal's letters for ascii."""
+    return os.fsencode(text).decode() if has_surrogate(text) else text
+
+
+def whole(text: str, low: int, high: int) -> int:
+    """A whole number in a range."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = low - 1
+    if not low <= number <= high:
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number from {low:,} to {high:,}, not {shorten(text, 40)!r}"
+        )
+    return number
+
+
 def positive(text: str) -> int:
     """A whole number of at least 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
-    return number
+    return whole(text, 1, MOST)
 
 
 def processes(text: str) -> int:
@@ -28,10 +51,27 @@ def processes(text: str) -> int:
 
 def a_seed(text: str) -> int:
     """A whole number from 0 to 2**32 - 1."""
-    number = int(text)
-    if not 0 <= number < 2**32:
-        raise argparse.ArgumentTypeError(f"must lie in 0 to 2**32 - 1, not {number}")
-    return number
+    return whole(text, 0, 2**32 - 1)
+
+
+def check_device(text: str) -> None:
+    """Raises ValueError unless torch knows the device and this machine has it."""
+    try:
+        torch.ones(1, device=text).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        why = shorten(str(error), 150)
+        raise ValueError(f"--device: {text!r} is no device here, take cpu: {why}") from error
+
+
+def open_folder(folder: Path) -> Path:
+    """Makes a folder, and raises OSError if nothing can be written there: before hours of work."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise NotADirectoryError(f"{folder} lies in a file, or is one: name a folder") from None
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(b"tabkit")
+    return folder
 
 
 def check_unique(**options: Sequence[object]) -> None:

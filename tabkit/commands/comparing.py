@@ -8,7 +8,14 @@ from pathlib import Path
 import pandas as pd
 
 from tabkit import compare, plots, store
-from tabkit.commands.arguments import ESTIMATORS, a_seed, check_unique, positive, processes
+from tabkit.commands.arguments import (
+    ESTIMATORS,
+    a_seed,
+    check_unique,
+    open_folder,
+    positive,
+    processes,
+)
 from tabkit.compare.comparison import DATA_ROWS, QUICK, QUICK_ROWS, RANKED, whole
 from tabkit.compare.kinds import KINDS
 from tabkit.compare.sweeping import BUDGETS
@@ -55,6 +62,7 @@ def comparison_job(arguments: argparse.Namespace) -> int:
         cells = whole(seeds, **axes, **sizes)
     else:
         cells = compare.cells(chosen, seeds, **axes, **sizes)
+    open_folder(arguments.out)
     print(f"{len(cells)} cells; finished ones are kept in {arguments.out}", flush=True)
     with backend(arguments.scheduler):
         results = compare.sweep(cells, arguments.out, jobs=arguments.jobs)

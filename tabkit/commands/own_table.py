@@ -4,11 +4,10 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
-
 from tabkit import decoders, runs, store
+from tabkit.commands.arguments import a_text, check_device, open_folder
+from tabkit.commands.writing import escape_argument, number, write_file
 from tabkit.data.reading import Table, read_file, read_table
-from tabkit.extras import imports_for
 from tabkit.nets import SquaredDistance, encode_rows
 from tabkit.runs import Run
 
@@ -36,7 +35,12 @@ def table_arguments(add: Callable[..., object]) -> None:
     for name, what in ASSIGNED.items():
         add(f"--{name}", type=assigned, default={}, metavar="A=X,B=Y", help=what)
     add("--signal", type=words, metavar="A,B", help="what net0 sees (outcomes and continuous)")
-    add("--split", metavar="COLUMN", help="a column that says train, validation or test")
+    add(
+        "--split",
+        type=a_text,
+        metavar="COLUMN",
+        help="a column that says train, validation or test",
+    )
 
 
 def run_arguments(add: Callable[..., object]) -> None:
@@ -44,6 +48,7 @@ def run_arguments(add: Callable[..., object]) -> None:
     table_arguments(add)
     add("--fixed", type=assigned, default={}, metavar="A=X,B=Y", help=FIXED)
     add("--decoder", choices=decoders.names(), default="search", help="of the rows (search)")
+    escape_argument(add)
 
 
 def apply_arguments(add: Callable[..., object]) -> None:
@@ -51,28 +56,21 @@ def apply_arguments(add: Callable[..., object]) -> None:
     add("run", type=Path, help="folder of a run of your own table")
     add("--signal", type=Path, required=True, metavar="FILE", help="new rows, CSV or Parquet")
     add("--out", type=Path, required=True, metavar="FILE", help="what is predicted for them")
+    escape_argument(add)
     add("--device", default="cpu", help="where the nets work, such as cuda (cpu)")
 
 
 def words(text: str) -> list[str]:
     """``"a,b"`` -> ``["a", "b"]``."""
-    return text.split(",")
+    return a_text(text).split(",")
 
 
 def assigned(text: str) -> dict[str, str]:
     """``"a=x,b=y"`` -> ``{"a": "x", "b": "y"}``."""
-    parts = [part.partition("=") for part in text.split(",")]
+    parts = [part.partition("=") for part in a_text(text).split(",")]
     if not all(name and value for name, _, value in parts):
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form A=X,B=Y")
     return {name: value for name, _, value in parts}
-
-
-def number(text: str) -> str | float:
-    """A text as a number, where it reads as one."""
-    try:
-        return float(text)
-    except ValueError:
-        return text
 
 
 def table_of(arguments: argparse.Namespace) -> Table:
@@ -84,7 +82,7 @@ def table_of(arguments: argparse.Namespace) -> Table:
 
 
 def table_job(
-    arguments: argparse.Namespace, open_folder: Callable[[argparse.Namespace], Path]
+    arguments: argparse.Namespace, folder_of: Callable[[argparse.Namespace], Path]
 ) -> int:
     """Trains net1 and net0 on a table of one's own; keeps them with all that predicts new rows."""
     arguments.estimators = arguments.estimators or ["softmax"]
@@ -96,7 +94,7 @@ def table_job(
     numbers = {spec.name for spec in data.schema.continuous}
     fixed = {n: number(v) if n in numbers else v for n, v in arguments.fixed.items()}
     data.schema.fix(fixed)  # refused before a folder is made
-    folder = open_folder(arguments)
+    folder = folder_of(arguments)
     options = {n: getattr(arguments, n) for n in ("decoder", "steps", "encoder_steps", "device")}
     options |= {"estimator": arguments.estimators[0], "seed": arguments.seeds[0], "fixed": fixed}
     if (folder / runs.FILE).exists():
@@ -108,7 +106,7 @@ def table_job(
         checkpoint.unlink(missing_ok=True)  # another call of the same run may have been faster
     store.write_whole(folder / "report.txt", lambda file: file.write_text(f"{table}\n", "utf-8"))
     rows = run.rows(data.signal[data.test])
-    write_file(run.schema.decode(rows), folder / "predicted.csv")
+    write_file(run.schema.decode(rows), folder / "predicted.csv", escape=arguments.escape)
     target = encode_rows(run.net1, data.rows[data.test])
     loss = SquaredDistance(run.net1, rows.continuous, target)(rows.codes).mean().item()
     print(f"decoded loss of {len(rows):,} test rows, by {run.decoder}: {loss:.3f}")
@@ -118,17 +116,10 @@ def table_job(
 
 def apply_job(arguments: argparse.Namespace) -> int:
     """Predict new rows by a saved run of your own table, from a file that holds their signal."""
+    check_device(arguments.device)
+    open_folder(arguments.out.parent)
     run = Run.load(arguments.run, device=arguments.device)
     found = run.predict(read_file(arguments.signal))
-    write_file(found, arguments.out)
+    write_file(found, arguments.out, escape=arguments.escape)
     print(f"{len(found):,} rows in {arguments.out}")
     return 0
-
-
-def write_file(frame: pd.DataFrame, path: Path) -> None:
-    """A frame as CSV, or as Parquet if the file is called so."""
-    if path.suffix.lower() in (".parquet", ".pq"):
-        with imports_for("parquet files"):
-            store.write_whole(path, frame.to_parquet)
-    else:
-        store.write_table(frame, path, index=False)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tabkit import compare, plots, store
 from tabkit.commands import own_table
-from tabkit.commands.arguments import ESTIMATORS, a_seed, check_unique, positive
+from tabkit.commands.arguments import ESTIMATORS, a_seed, check_unique, open_folder, positive
 from tabkit.nets import RowEncoder, freeze
 from tabkit.train import fit_encoder
 
@@ -31,19 +31,19 @@ def recommend_job(arguments: argparse.Namespace) -> int:
     chosen, seed = arguments.estimators, arguments.seed
     check_unique(estimators=chosen or ())
     compare.check_budget(arguments.minutes, chosen or ())  # before net1 trains
-    if arguments.table and arguments.rows:
+    if arguments.table is not None and arguments.rows:
         raise ValueError("--rows takes a subset of the flights, not of --table")
-    if arguments.table:
+    if arguments.table is not None:
         table = own_table.table_of(arguments)
         print(table)
         dataset = table.data()
     else:
         dataset = compare.load_data("flights", arguments.rows or 0)
+    open_folder(arguments.out)
     net1 = RowEncoder(dataset.schema, seed=seed)
     fit_encoder(net1, dataset, steps=arguments.encoder_steps, seed=seed).run("net1")
     options = {"estimators": chosen, "seed": seed}
     found = compare.recommend(freeze(net1), dataset, arguments.minutes, **options)
-    arguments.out.mkdir(parents=True, exist_ok=True)
     short = {"index": False, "float_format": "%.5g"}
     store.write_table(found.table, arguments.out / "recommendation.csv", **short)
     plots.recommendation(found).save(arguments.out / "recommendation.png")

@@ -13,7 +13,14 @@ from typing import Any
 
 from tabkit import compare, decoders, plots, store
 from tabkit.commands import own_table
-from tabkit.commands.arguments import ESTIMATORS, a_seed, check_unique, positive
+from tabkit.commands.arguments import (
+    ESTIMATORS,
+    a_seed,
+    check_device,
+    check_unique,
+    open_folder,
+    positive,
+)
 from tabkit.compare.comparison import DATA_ROWS
 from tabkit.data import Dataset
 from tabkit.nets import RowEncoder, freeze
@@ -48,14 +55,15 @@ def main_job(arguments: argparse.Namespace) -> int:
 
     With --table, on a table of your own, through one estimator, for `apply` to predict new rows.
     """
-    if arguments.table:
-        return own_table.table_job(arguments, open_folder)
+    check_device(arguments.device)
+    if arguments.table is not None:
+        return own_table.table_job(arguments, run_folder)
     arguments.estimators = arguments.estimators or list(DEFAULT_ESTIMATORS)
     check_unique(estimators=arguments.estimators, seeds=arguments.seeds)
     for text in arguments.estimators:
         check_schedules(*compare.parse_spec(text), arguments.steps)  # before anything trains
     dataset = compare.load_data(arguments.data, arguments.rows or DATA_ROWS[arguments.data])
-    folder = open_folder(arguments)
+    folder = run_folder(arguments)
     print(f"{len(dataset):,} rows of {arguments.data}; results in {folder}")
     decoded = min(DECODED, len(dataset.test))
     trained, random_rows = [], []
@@ -78,7 +86,7 @@ def main_job(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def open_folder(arguments: argparse.Namespace) -> Path:
+def run_folder(arguments: argparse.Namespace) -> Path:
     """The run folder with its configuration: a new one, or that of the same run, interrupted.
 
     Raises FileExistsError if it holds anything else, so that no result is overwritten.
@@ -88,7 +96,7 @@ def open_folder(arguments: argparse.Namespace) -> Path:
     if file.exists():
         if store.read(file, "configuration", "name another folder with --out") == chosen:
             return folder
-    elif not folder.exists() or all(f.name.startswith(store.PARTIAL) for f in folder.iterdir()):
+    elif all(f.name.startswith(store.PARTIAL) for f in open_folder(folder).iterdir()):
         store.write(file, "configuration", chosen[0])
         return folder
     raise FileExistsError(f"{folder} holds another run: name another folder with --out")
@@ -97,7 +105,7 @@ def open_folder(arguments: argparse.Namespace) -> Path:
 def configuration(arguments: argparse.Namespace) -> tuple[dict[str, Any], dict[str, str | int]]:
     """All arguments, defaults included, and what else decides the result: plain values."""
     names = ("data", "seeds", "steps", "encoder_steps", "rows", "device")
-    names += own_table.KEPT if arguments.table else ()
+    names += own_table.KEPT if arguments.table is not None else ()
     resolved = {
         "estimators": {text: repr(compare.parse_spec(text)) for text in arguments.estimators},
         **{name: vars(arguments)[name] for name in names},

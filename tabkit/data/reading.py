@@ -1,8 +1,10 @@
 """`read_table`: a file or a frame, what its columns look like, and how a person corrects that."""
 
+import gzip
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -39,6 +41,13 @@ ANSWERS = {
     "signal": ("median", "drop"),
 }
 GAPS = ("category", "median", "drop")
+CSV = ("CSV", partial(pd.read_csv, keep_default_na=False, na_values=[""]))
+PARQUET = ("Parquet", pd.read_parquet)
+READERS = dict.fromkeys([".csv", ".gz", ".txt"], CSV) | dict.fromkeys([".parquet", ".pq"], PARQUET)
+WHOLE = {
+    "CSV": "save it as CSV in UTF-8, with a line of names; a spreadsheet's own file is none",
+    "Parquet": "get it again: it is not whole, or of another kind",
+}
 
 
 def read_table(source: Any, *, name: str | None = None, **choices: Any) -> "Table":
@@ -78,13 +87,19 @@ def read_table(source: Any, *, name: str | None = None, **choices: Any) -> "Tabl
 
 
 def read_file(path: Path) -> pd.DataFrame:
-    """A CSV or Parquet file as it is: only an empty cell is missing."""
-    if path.suffix.lower() in (".parquet", ".pq"):
-        with imports_for("parquet files"):
-            return pd.read_parquet(path)
-    if path.suffix.lower() not in (".csv", ".gz", ".txt"):
+    """A CSV or Parquet file as it is: only an empty cell is missing.
+
+    Raises DataError if the file is not what its name says, and OSError if there is none.
+    """
+    if path.suffix.lower() not in READERS:
         raise DataError(f"{path} is neither CSV nor Parquet", "read it, and pass the frame")
-    return pd.read_csv(path, keep_default_na=False, na_values=[""])
+    kind, read = READERS[path.suffix.lower()]
+    try:
+        with imports_for("parquet files"):
+            return read(path)
+    except (ValueError, OverflowError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        why = shorten(str(error), 200)
+        raise DataError(f"{path} cannot be read as {kind}: {why}", WHOLE[kind]) from error
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -13,6 +13,7 @@ from tabkit.schema.values import (
     category_counts,
     check_cardinality,
     check_categorical_values,
+    check_text,
     check_varied,
     continuous_values,
     plain,
@@ -66,6 +67,7 @@ class Categorical:
                 "infer the schema from a frame",
                 column=self.name,
             )
+        check_text(self.categories, self.name)
         self._check_labels()
         if not self._holds_its_categories():
             raise DataError(
@@ -212,7 +214,7 @@ class Continuous:
     Raises
     ------
     DataError
-        If the mean is not finite, or the standard deviation not finite and above 0.
+        If the mean is not finite, the standard deviation not finite and above 0, or the range none.
     """
 
     name: str
@@ -227,6 +229,12 @@ class Continuous:
             raise DataError(
                 f"cannot be standardised by mean {self.mean} and standard deviation {self.std}",
                 "give the column another unit, so that float64 holds the squares of its values",
+                column=self.name,
+            )
+        if not self.lowest <= self.highest or np.inf in (self.lowest, -self.highest):
+            raise DataError(
+                f"has no values from {self.lowest} to {self.highest}",
+                "give lowest and highest of the column, or neither",
                 column=self.name,
             )
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tabkit.extras import imports_for
 from tabkit.schema.errors import DataError
-from tabkit.schema.values import plain
+from tabkit.schema.values import check_text, plain
 
 
 def as_frame(table: Any) -> pd.DataFrame:
@@ -102,7 +102,8 @@ def list_names(names: Iterable[Any], role: str) -> list[Any]:
 
 def check_names(names: Iterable[Any], problem: str, remedy: str) -> None:
     """Names are strings, each given once."""
-    met = set()
+    met, names = set(), list(names)
+    check_text(names)
     for name in names:
         if not isinstance(name, str):
             raise DataError(

@@ -1,5 +1,7 @@
 """A raw column: what its values are, and every check that they can be what the schema says."""
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ MAX_WHOLE = 2**53  # beyond, float64 holds no longer every whole number
 KINDS = ("string", "integer", "boolean")
 WHOLE_COLUMN = {"b": "boolean", "i": "integer", "u": "integer"}  # what numpy's own dtypes hold
 DATES = ("datetime64", "datetime", "date")
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def value_kind(column: pd.Series) -> str:
@@ -199,3 +202,19 @@ def category_counts(column: pd.Series) -> pd.Series:
     """Rows of each category that occurs, in the column's own order, or sorted."""
     counts = column.value_counts(sort=False)
     return counts[counts > 0].sort_index()
+
+
+def has_surrogate(value: Any) -> bool:
+    """Whether it is text with half a character, which no encoding can write."""
+    return isinstance(value, str) and SURROGATE.search(value) is not None
+
+
+def check_text(texts: Iterable[Any], column: str | None = None) -> None:
+    """Refuses text that no file could hold: categories of `column`, or names of columns."""
+    for text in filter(has_surrogate, texts):
+        raise DataError(
+            "is text with half a character (a surrogate), which no file can hold",
+            "read the table again, in its own encoding",
+            column=column or text,
+            value=text,
+        )
