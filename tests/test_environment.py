@@ -214,10 +214,6 @@ USES = {
     "two-sample tests": ([], "tabkit.compare.two_sample(None, None)"),
     "widgets": ([], "tabkit.widgets.Explorer"),
     "other frames": (["pyarrow"], POLARS),
-    "saved runs": (
-        ["safetensors"],
-        "import pathlib\ntabkit.runs.Run.load(pathlib.Path('nowhere'))",
-    ),
     "the app": (["voila"], "import tabkit.widgets.__main__\ntabkit.widgets.__main__.main([])"),
     "a Dask cluster": (["distributed"], CLUSTER),
 }

@@ -70,7 +70,7 @@ def test_the_job_is_done_on_every_table_and_says_what_decoding_costs(data, tmp_p
     ("arguments", "said"),
     [
         (["--estimators", "softmx"], "no estimator is called 'softmx'"),
-        (["--estimators", "softmax:tau=-1"], "above 0"),
+        (["--estimators", "softmax:tau=-1"], "from 1e-30"),
         (["--estimators", "softmax:temp=1"], "no knob 'temp'"),
         (["--estimators", "softmax:tau=cold"], "tau must be a number, not 'cold'"),
         (["--estimators", "softmax:tau="], "tau must be a number"),
@@ -151,7 +151,7 @@ def test_a_full_disk_is_a_sentence_and_the_same_call_goes_on(tmp_path, monkeypat
     with monkeypatch.context() as full:
         full.setattr(store.os, "fsync", Mock(side_effect=OSError(errno.ENOSPC, "disk is full")))
         assert run(out) == 2
-        assert "disk is full: " in capsys.readouterr().err
+        assert "configuration.json: disk is full" in capsys.readouterr().err
         assert not any(out.iterdir())
     out.joinpath(f"{store.PARTIAL}killed-while-it-was-written").touch()
     assert run(out) == 0

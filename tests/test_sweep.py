@@ -112,13 +112,13 @@ def test_equal_evaluations_are_equal_and_batches_do_not_get_tiny(evaluations):
     ("changed", "said"),
     [
         ({"estimator": "softmx"}, "no estimator is called"),
-        ({"estimator": "softmax:tau=0"}, "above 0"),
+        ({"estimator": "softmax:tau=0"}, "from 1e-30"),
         ({"budget": "minutes"}, "budget must be one of steps, evaluations"),
         ({"data": "trains"}, "census or planted"),
         ({"net": "transformer"}, "net must be one of plain, deep, ft_transformer"),
         ({"steps": 0}, "steps must be at least 1"),
         ({"batch": 0}, "batch must be at least 1"),
-        ({"estimator": "softmax:tau=cosine/1/-1"}, "above 0"),
+        ({"estimator": "softmax:tau=cosine/1/-1"}, "from 1e-30"),
         ({"estimator": "exact"}, "more than limit"),
     ],
 )

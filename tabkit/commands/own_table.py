@@ -7,7 +7,8 @@ from pathlib import Path
 from tabkit import decoders, runs, store
 from tabkit.commands.arguments import a_text, check_device, open_folder
 from tabkit.commands.writing import escape_argument, number, write_file
-from tabkit.data.reading import Table, read_file, read_table
+from tabkit.data.files import read_file
+from tabkit.data.reading import Table, read_table
 from tabkit.nets import SquaredDistance, encode_rows
 from tabkit.runs import Run
 

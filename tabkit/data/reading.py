@@ -1,10 +1,8 @@
 """`read_table`: a file or a frame, what its columns look like, and how a person corrects that."""
 
-import gzip
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -13,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tabkit.data.dataset import Dataset, from_frame
+from tabkit.data.files import read_file
 from tabkit.data.looking import ASK, Look, look_at
 from tabkit.data.preparing import (
     PARTS_OF_DATES,
@@ -23,7 +22,6 @@ from tabkit.data.preparing import (
     check_dates,
 )
 from tabkit.data.splits import Splits, chosen_split
-from tabkit.extras import imports_for
 from tabkit.schema import (
     DataError,
     as_frame,
@@ -41,13 +39,6 @@ ANSWERS = {
     "signal": ("median", "drop"),
 }
 GAPS = ("category", "median", "drop")
-CSV = ("CSV", partial(pd.read_csv, keep_default_na=False, na_values=[""]))
-PARQUET = ("Parquet", pd.read_parquet)
-READERS = dict.fromkeys([".csv", ".gz", ".txt"], CSV) | dict.fromkeys([".parquet", ".pq"], PARQUET)
-WHOLE = {
-    "CSV": "save it as CSV in UTF-8, with a line of names; a spreadsheet's own file is none",
-    "Parquet": "get it again: it is not whole, or of another kind",
-}
 
 
 def read_table(source: Any, *, name: str | None = None, **choices: Any) -> "Table":
@@ -84,22 +75,6 @@ def read_table(source: Any, *, name: str | None = None, **choices: Any) -> "Tabl
     frame = as_frame(source) if path is None else read_file(path)
     check_frame(frame, list(frame.columns))
     return Table(frame, name or (path.stem if path else "table")).but(**choices)
-
-
-def read_file(path: Path) -> pd.DataFrame:
-    """A CSV or Parquet file as it is: only an empty cell is missing.
-
-    Raises DataError if the file is not what its name says, and OSError if there is none.
-    """
-    if path.suffix.lower() not in READERS:
-        raise DataError(f"{path} is neither CSV nor Parquet", "read it, and pass the frame")
-    kind, read = READERS[path.suffix.lower()]
-    try:
-        with imports_for("parquet files"):
-            return read(path)
-    except (ValueError, OverflowError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        why = shorten(str(error), 200)
-        raise DataError(f"{path} cannot be read as {kind}: {why}", WHOLE[kind]) from error
 
 
 @dataclass(frozen=True, eq=False, repr=False)

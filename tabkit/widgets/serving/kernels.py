@@ -36,8 +36,8 @@ class Bounded(AsyncMappingKernelManager):
             self.starting.remove(name)
 
     def track_message_type(self, message_type: str) -> bool:
-        """A training tells its page how it goes; that alone does not keep a kernel."""
-        return message_type != "comm_msg" and super().track_message_type(message_type)
+        """What a kernel says does not keep it, such as how a training goes: only its page does."""
+        return False
 
     def notify_disconnect(self, kernel_id: str) -> None:
         """From now on the page has its time to come back."""
