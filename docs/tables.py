@@ -354,6 +354,14 @@ def fast_table() -> str:
     return table(["file", "the formula", "where the faster one pays"], rows())
 
 
+def torture_table() -> str:
+    """What `make torture` found: kind by kind, all that it counted and measured."""
+    found = pd.read_csv(RESULTS / "torture.csv", dtype=str)
+    words = found["what"].str.replace("_", " ")
+    rows = zip(found["kind"], words, found["figure"], strict=True)
+    return table(["kind", "what", "figure"], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "answer": answer_table,
     "estimators": estimators_table,
@@ -372,6 +380,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "gpu_steps": gpu_steps_table,
     "inputs": inputs_table,
     "fast": fast_table,
+    "torture": torture_table,
 }
 
 

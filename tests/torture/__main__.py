@@ -12,6 +12,11 @@ import pandas as pd
 KINDS = ("files", "numbers", "strangers", "repetition", "interruptions", "app")
 
 
+def short(figure: object) -> object:
+    """A number with three digits."""
+    return f"{figure:.3g}" if isinstance(figure, float) else figure
+
+
 def main() -> int:
     """Runs the kinds that are named; all if none is."""
     asked = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
@@ -28,7 +33,7 @@ def main() -> int:
         found[kind] = figures | {"minutes": round((time.perf_counter() - started) / 60, 1)}
         print(kind, json.dumps(found[kind], indent=1), flush=True)
     table = pd.DataFrame(
-        [(kind, what, figure) for kind, of in found.items() for what, figure in of.items()],
+        [(kind, what, short(figure)) for kind, of in found.items() for what, figure in of.items()],
         columns=["kind", "what", "figure"],
     )
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
