@@ -100,6 +100,7 @@ JOBS = {
 ON_A_GPU = ("steps", "fits", "search", "job", "memory", "inputs", "exchanges")
 ON_A_GPU = (*(f"gpu_{name}.csv" for name in ON_A_GPU), "many_categories_cuda.csv")
 ON_A_GPU += ("many_categories_cuda.json",)
+BY_HAND = (*ON_A_GPU, "torture.csv")  # make torture TORTURE="--out benchmarks/results/torture.csv"
 
 
 def commit() -> str:

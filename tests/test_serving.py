@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from types import SimpleNamespace
 from urllib.parse import quote
 
@@ -88,13 +89,11 @@ def classroom(tmp_path_factory):
 
 def ask(server, path="/", *, method="GET", body="", read=True, ip="127.0.0.1", **headers):
     """The answer's status, text and headers; without `read`, who asks leaves at its first word."""
-    connection = http.client.HTTPConnection(ip, server.port, timeout=60)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    connection.request(method, path, body=body, headers=named)
-    answer = connection.getresponse()
-    text = answer.read().decode() if read else ""
-    answer.close()
-    connection.close()
+    with closing(http.client.HTTPConnection(ip, server.port, timeout=60)) as connection:
+        connection.request(method, path, body=body, headers=named)
+        with connection.getresponse() as answer:
+            text = answer.read().decode() if read else ""
     return SimpleNamespace(status=answer.status, text=text, headers=answer.headers)
 
 
@@ -258,7 +257,10 @@ def test_it_ends_with_all_its_processes_while_pages_are_open_and_start(tmp_path,
         wait_for(server, 2)
         processes = psutil.Process(server.process.pid).children(recursive=True)
         server.process.send_signal(told)
-        ended = server.process.wait(60)
+        try:
+            ended = server.process.wait(60)
+        finally:
+            server.process.kill()  # lest whoever comes waits for ever
         coming.exception()
     assert ended == (-told if told == signal.SIGKILL else 0)
     assert "Traceback" not in server.log.read_text()

@@ -53,7 +53,7 @@ def test_the_living_widget_folds_its_own_twin_and_no_other(widget, outputs):
     (_, twin), sheet = outputs, widget.children[-1].value
     assert f".tabkit-twin-{widget.model_id}{{display:none}}" in sheet
     assert f'<div class="tabkit-twin-{widget.model_id}">' in twin.data["text/html"]
-    assert "<style" not in twin.data["text/html"]
+    assert "display:none" not in twin.data["text/html"]
 
 
 def test_an_exported_page_without_state_shows_the_twin(outputs):

@@ -249,6 +249,8 @@ class Notebook(Watched):
     def show(self, cells):
         """Runs these cells, which then are all that there are; the kernel goes on."""
         self.page.evaluate(SHOW, cells)
+        settled(self.page)
+        self.errors.clear()  # Lab's own, of outputs that were taken away while they were drawn
         self.run()
         return self
 

@@ -21,7 +21,7 @@ from traitlets.config import Config
 from voila.app import Voila
 
 from tabkit.widgets.serving.access import Foreign, Refused, Token, addresses, hosts_of
-from tabkit.widgets.serving.kernels import Bounded
+from tabkit.widgets.serving.kernels import PATIENCE, Bounded
 
 __all__ = ["serve"]
 
@@ -82,10 +82,10 @@ class App(Voila):
         """No kernel is left, and no task that would miss it."""
         logging.disable()  # pages that miss their kernels
         others = asyncio.all_tasks() - {asyncio.current_task()}
-        await self.kernel_manager.end()
+        await asyncio.wait([asyncio.ensure_future(self.kernel_manager.end())], timeout=PATIENCE)
         for task in others:
             task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.wait(others, timeout=1)  # some wait on for a kernel that is gone
         shutil.rmtree(self.connection_dir)
 
 
