@@ -249,8 +249,6 @@ class Notebook(Watched):
     def show(self, cells):
         """Runs these cells, which then are all that there are; the kernel goes on."""
         self.page.evaluate(SHOW, cells)
-        settled(self.page)
-        self.errors.clear()  # Lab's own, of outputs that were taken away while they were drawn
         self.run()
         return self
 
@@ -268,6 +266,8 @@ class Notebook(Watched):
         change = "name => jupyterapp.commands.execute('apputils:change-theme', {theme: name})"
         self.page.evaluate(change, name)
         self.page.locator(f"body[data-jp-theme-light={light}]").wait_for(state="attached")
+        # Lab's logo fades over the page; a next change meanwhile would be an error of Lab's own.
+        self.page.locator("#jupyterlab-splash").wait_for(state="detached")
 
     def evaluate(self, code):
         """What an expression is in the kernel, as `repr`."""

@@ -100,20 +100,17 @@ def test_a_net_by_hand_says_what_it_lacks(notebook):
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
-def test_the_picture_follows_the_theme(notebook, widget, theme):
+def test_the_picture_follows_the_theme_and_so_does_the_paper_of_a_still_one(
+    notebook, widget, theme
+):
     notebook.set_theme(theme)
     text, ground = widget.picture.evaluate(LIGHTNESS)
     assert (text > 0.8, ground < 0.2) == (theme == "dark",) * 2
     assert (text < 0.2, ground > 0.8) == (theme == "light",) * 2
-
-
-@pytest.mark.parametrize("theme", ["dark", "light"])
-def test_the_paper_of_a_still_figure_has_the_themes_colour(notebook, theme):
-    notebook.set_theme(theme)
     figure = notebook.page.locator("img.tabkit-figure:visible")
-    ground = figure.evaluate("f => getComputedStyle(f).getPropertyValue('--jp-layout-color0')")
+    paper = figure.evaluate("f => getComputedStyle(f).getPropertyValue('--jp-layout-color0')")
     picture = Image.open(io.BytesIO(figure.screenshot())).convert("RGB")
-    np.testing.assert_allclose(picture.getpixel((3, 3)), ImageColor.getrgb(ground.strip()), atol=4)
+    np.testing.assert_allclose(picture.getpixel((3, 3)), ImageColor.getrgb(paper.strip()), atol=4)
 
 
 def test_the_picture_grows_with_the_cell(notebook, widget):

@@ -51,7 +51,7 @@ class Job:
 
     def start(self, out: Path) -> subprocess.Popen:
         """A process of its own group, whose workers get the signals, too."""
-        words = [word.format(out=out) for word in self.command]
+        words = [word.replace("{out}", str(out)) for word in self.command]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         env = os.environ | SETTINGS
         return subprocess.Popen(words, env=env, cwd=ROOT, start_new_session=True, **pipes)
@@ -140,7 +140,8 @@ def wrongs(job: Job, how: str, process: subprocess.Popen) -> list[str]:
     found = [f"{len(left)} processes stay"] if left else []
     if left:
         os.killpg(process.pid, signal.SIGKILL)
-    expected = {"interrupted": (130, 0), "full disk": (2, 0)}.get(how, (-signal.SIGKILL, 0))
+    early = -signal.SIGINT  # before Python is there to hear of it
+    expected = {"interrupted": (130, 0, early), "full disk": (2, 0)}.get(how, (-signal.SIGKILL, 0))
     if job.name == "fit":  # a script of the user's: Python tells him where
         return found
     if process.returncode not in expected:

@@ -85,7 +85,8 @@ class App(Voila):
         await asyncio.wait([asyncio.ensure_future(self.kernel_manager.end())], timeout=PATIENCE)
         for task in others:
             task.cancel()
-        await asyncio.wait(others, timeout=1)  # some wait on for a kernel that is gone
+        if others:
+            await asyncio.wait(others, timeout=1)  # some wait on for a kernel that is gone
         shutil.rmtree(self.connection_dir)
 
 
