@@ -133,6 +133,10 @@ def disturb(process: subprocess.Popen, how: str) -> None:
 
 def wrongs(job: Job, how: str, process: subprocess.Popen) -> list[str]:
     """What a disturbed process did that it may not; its end is waited for."""
+    if how == "killed alone":  # joblib's workers do not hear of it, and idle for five minutes
+        process.wait()
+        for one in descendants(process.pid):
+            os.kill(one, signal.SIGKILL)
     told = process.communicate(timeout=300)[1]
     until = time.monotonic() + LEFT
     while (left := descendants(process.pid)) and time.monotonic() < until:
