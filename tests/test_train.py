@@ -582,3 +582,33 @@ def test_on_another_number_of_threads_the_first_losses_are_nearly_the_same(datas
         found.append(losses(fit_encoder(net1, dataset, steps=60, batch=512)))
     torch.set_num_threads(before)
     assert found[0] == pytest.approx(found[1], rel=1e-3)
+
+
+def test_a_checkpoint_of_other_versions_or_threads_is_refused_while_steps_are_left(
+    dataset, tmp_path, monkeypatch
+):
+    file, options = tmp_path / "loop.safetensors", {"steps": 6, "batch": 32}
+    first = fit_encoder(small_encoder(dataset), dataset, checkpoint=file, **options)
+    next(first)
+    first.close()
+    now = store.made_by()
+
+    def again():
+        return len(fit_encoder(small_encoder(dataset), dataset, checkpoint=file, **options).run())
+
+    for changed in ({"torch": "1.0"}, {"tabkit": "0.0"}, {"threads": 99}):
+        monkeypatch.setattr(store, "made_by", lambda changed=changed: now | changed)
+        with pytest.raises(store.FileError, match=next(iter(changed))):
+            again()
+    monkeypatch.setattr(store, "made_by", lambda: now)
+    assert again() == 6
+    monkeypatch.setattr(store, "made_by", lambda: now | {"threads": 99})
+    assert again() == 6  # nothing is left to compute
+
+
+def test_where_no_checkpoint_can_be_kept_no_step_is_taken(dataset, tmp_path):
+    (tmp_path / "file").touch()
+    fit = fit_encoder(small_encoder(dataset), dataset, steps=2, checkpoint=tmp_path / "file" / "a")
+    with pytest.raises(OSError, match="file"):
+        next(fit)
+    assert fit.records == []

@@ -47,7 +47,7 @@ class Job:
     name: str
     command: Sequence[str]
     files: Sequence[str]
-    timed: bool = False  # its result hangs on the clock: it must be there, and whole
+    timed: bool = False  # its result hangs on the clock: that it ends well is all that is asked
 
     def start(self, out: Path) -> subprocess.Popen:
         """A process of its own group, whose workers get the signals, too."""
