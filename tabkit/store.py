@@ -24,6 +24,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from tabkit.extras import DISTRIBUTION
+from tabkit.schema.saving import unique_keys
 
 FORMAT = 1
 VERSION = version(DISTRIBUTION)
@@ -110,7 +111,7 @@ def read(
             tensors = from_bytes(whole)
             size = int.from_bytes(whole[:8], "little")
             text = json.loads(whole[8 : 8 + size])["__metadata__"]["tabkit"]
-        found = json.loads(text, object_pairs_hook=_once)
+        found = json.loads(text, object_pairs_hook=unique_keys)
         for key, here in {"kind": kind, "format": FORMAT}.items():
             if found[key] != here:
                 raise FileError(file, f"has {key} {found[key]!r}, not {here!r}", remedy)
@@ -170,14 +171,6 @@ def digest(*tensors: Tensor) -> str:
 
 def _digest(whole: bytes) -> str:
     return hashlib.blake2b(whole, digest_size=16).hexdigest()
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object, in which no key stands twice."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key stands twice")
-    return found
 
 
 def _plain(value: Any, tensors: dict[str, Tensor]) -> Any:

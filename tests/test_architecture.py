@@ -16,9 +16,9 @@ from tabkit import compare
 PACKAGE = Path(__file__).parents[1] / "tabkit"
 FLOORS = {
     **dict.fromkeys(["devices", "extras", "openmp", "terminal"], 0),
-    **dict.fromkeys(["simplex", "schema", "store"], 1),
-    **dict.fromkeys(["data", "fast", "objective"], 2),
-    **dict.fromkeys(["capture", "embedding"], 3),
+    **dict.fromkeys(["simplex", "schema"], 1),
+    **dict.fromkeys(["fast", "objective", "store"], 2),
+    **dict.fromkeys(["capture", "data", "embedding"], 3),
     **dict.fromkeys(["estimators", "soften"], 4),
     "nets": 5,
     **dict.fromkeys(["decoders", "train"], 6),

@@ -71,7 +71,7 @@ def sealed_again(whole):
     ("old", "new", "told"),
     [
         (b'"format": 1', b'"format": 2', "has format 2, not 1"),
-        (b'"steps": 3', b'"steps": 3, "steps": 4', "a key stands twice"),
+        (b'"steps": 3', b'"steps": 3, "steps": 4', "'steps' is there twice"),
         (b'"steps": 3', b'"steps": "tensor:7"', "is damaged: '7'"),
         (b'"content"', b'"contents"', "is damaged: 'content'"),
         (b'"steps": 3', b'"steps": ' + b"[" * 100_000 + b"]" * 100_000, "is damaged"),

@@ -60,7 +60,7 @@ def loads(text: str | bytes) -> Any:
     if len(text) > LONGEST:
         raise ValueError(f"{len(text):,} characters of JSON are more than {LONGEST:,}")
     text = text.decode() if isinstance(text, bytes) else text
-    hooks = {"parse_constant": _finite, "parse_float": _finite, "object_pairs_hook": _unique}
+    hooks = {"parse_constant": _finite, "parse_float": _finite, "object_pairs_hook": unique_keys}
     try:
         found = json.loads(text, **hooks)
     except RecursionError:
@@ -75,7 +75,7 @@ def _finite(text: str) -> float:
     return number
 
 
-def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+def unique_keys(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     """Of two equal keys one reader takes the first, and another the last."""
     found = {}
     for key, value in pairs:
