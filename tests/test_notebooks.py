@@ -3,6 +3,7 @@
 In the quick mode: whether their claims hold is asked by `make claims`, from more seeds than one.
 """
 
+import ast
 import os
 import sys
 from pathlib import Path
@@ -77,6 +78,13 @@ def test_cells_are_short(source):
     assert sum(n <= 10 for n in lengths) >= 0.9 * len(lengths)
     assert max(lengths) <= 20
     assert len(notebook.cells) <= 45
+
+
+def test_no_cell_prints_every_step_of_a_training(notebook):
+    for cell in (c for c in notebook.cells if c.cell_type == "code"):
+        match ast.parse(cell.source).body:
+            case [*_, ast.Expr(ast.Call(ast.Attribute(attr="run")))]:
+                pytest.fail(f"give what .run() returns a name:\n{cell.source}")
 
 
 def test_prose_keeps_pace_with_code(notebook):

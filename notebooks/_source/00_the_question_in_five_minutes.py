@@ -177,7 +177,7 @@ print(second.compare(ways[2] if apart < -0.05 else ways[0] if apart > 0.05 else 
 seed = SEED + 1
 again = tabkit.bikeshare(seed=seed)
 other = RowEncoder(again.schema, seed=seed)
-fit_encoder(other, again, steps=short(300), batch=1024, seed=seed).run("another net1")
+steps = fit_encoder(other, again, steps=short(300), batch=1024, seed=seed).run("another net1")
 
 # %%
 moved = compare.train_and_score(
