@@ -202,6 +202,8 @@ def test_who_has_the_socket_of_a_page_cannot_run_code(server, page, tmp_path):
             if told["header"]["msg_type"] == "kernel_info_reply":
                 break
         socket.close()
+        while await socket.read_message() is not None:
+            pass  # until the server has closed its end too: nothing outlives the loop
 
     asyncio.run(asyncio.wait_for(talk(), 60))
     assert not (tmp_path / "ran").exists()
