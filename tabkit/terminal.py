@@ -1,5 +1,7 @@
 """How a command ends: in a sentence on stderr and an exit code, not in a traceback.
 
+And which numbers it takes.
+
 Python imports tabkit, and with it torch, before it comes to ``__main__``. So this module comes
 before torch, and for ``python -m tabkit`` it sees to the seconds in which a Ctrl-C, or something
 that is not installed, would end in a page of other people's code.
@@ -14,10 +16,12 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import shorten
 from types import TracebackType
 
 FAULT, REFUSED, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141  # the last two are what a shell says
 CAUSED = (ValueError, ArithmeticError, OSError, ImportError, MemoryError, RuntimeError, EOFError)
+MOST = 10**9  # steps, rows, processes
 NO_MEMORY = "there is not enough memory: take fewer rows or smaller nets, or end other programs"
 
 
@@ -91,6 +95,24 @@ def ended(job: Callable[[], int], arguments: argparse.Namespace) -> int:
         return status
     finally:
         hold()
+
+
+def whole(text: str, low: int, high: int) -> int:
+    """A whole number in a range."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = low - 1
+    if not low <= number <= high:
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number from {low:,} to {high:,}, not {shorten(text, 40)!r}"
+        )
+    return number
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    return whole(text, 1, MOST)
 
 
 def open_streams() -> None:

@@ -74,7 +74,7 @@ def test_a_run_trains_the_net0_that_its_code_says(made, net1, dataset):
 
 def test_the_code_reproduces_the_state(made, net1, dataset):
     widget = made(estimator="softmax", schedule="cosine/2/0.25", tau=0.1, seed=7)
-    scope = {"widgets": widgets, "net1": net1, "dataset": dataset}
+    scope = {"widgets": widgets, "net1": net1, "data": dataset}
     again = eval(widget.code, scope)
     assert again.state == widget.state
     assert again.code == widget.code

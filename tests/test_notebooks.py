@@ -112,6 +112,12 @@ def place_of(cells, heading):
     return found
 
 
+COPIED = """from ipywidgets.widgets.widget import _instances
+from tabkit.widgets.explorer import Explorer
+for made in [one for one in _instances.values() if isinstance(one, Explorer)]:
+    assert eval(made.code).code == made.code"""
+
+
 def both_readers(source):
     """The lesson for who solves nothing, then for who solves all, in one: what lies before the
     exercises is the same for both, and is run once.
@@ -121,7 +127,8 @@ def both_readers(source):
     before = [c.source.replace("](../../", "](../") for c in solved.cells[:begin]]  # lies deeper
     assert [c.source for c in reader.cells[:begin]] == before
     undone = reader.cells[begin:]
-    solved.cells = [*solved.cells[:begin], *undone, *solved.cells[begin:]]
+    pasted = [nbformat.v4.new_code_cell(COPIED)] * ("widgets." in "".join(before))
+    solved.cells = [*solved.cells[:begin], *undone, *solved.cells[begin:], *pasted]
     for number, cell in enumerate(solved.cells):
         cell["id"] = f"cell-{number}"
     return solved, begin, begin + len(undone)
@@ -138,7 +145,9 @@ def checks_of(cells):
 
 @pytest.mark.parametrize("source", SOURCES, ids=names)
 def test_the_notebook_runs_top_to_bottom(source, tmp_path):
-    """With solutions every exercise is right, without them undone."""
+    """With solutions every exercise is right, without them undone; what a widget copies as code
+    makes the same widget in the notebook's next cell.
+    """
     notebook, undone, done = both_readers(source)
     resources = {"metadata": {"path": str(tmp_path)}}
     NotebookClient(notebook, timeout=TIMEOUT, resources=resources).execute(env=os.environ | QUICK)

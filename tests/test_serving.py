@@ -13,26 +13,16 @@ from contextlib import closing
 from types import SimpleNamespace
 from urllib.parse import quote
 
-import nbformat
 import psutil
 import pytest
-from browser.harness import Server, free_port
+from browser.harness import PAGES, free_port
+from browser.harness import light as start
 from tornado.websocket import websocket_connect
 
 from tabkit.widgets import __main__ as app
 from tabkit.widgets import serving
 from tabkit.widgets.serving import access, kernels
 
-PAGES = 2
-CELL = "import os"
-LIGHT = """
-from pathlib import Path
-from tabkit.widgets import serving
-from tabkit.widgets.serving import kernels
-kernels.PATIENCE = 5
-serving.KERNELS |= {culling}
-serving.serve(Path({notebook!r}), {ip!r}, {port}, pages={pages}, browser=False)
-"""
 TRAINS = """
 import threading, time, ipywidgets
 def go():
@@ -58,17 +48,6 @@ SOCKET = {
     "Sec-WebSocket-Version": "13",
     "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
 }
-
-
-def start(folder, *, ip="127.0.0.1", cell=CELL, **culling):
-    """A server like the app's, whose page is a light one."""
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-    nbformat.write(notebook, folder / "light.ipynb")
-    found = {"notebook": str(folder / "light.ipynb"), "ip": ip, "port": free_port()}
-    code = LIGHT.format(culling=culling, pages=PAGES, **found)
-    words = [sys.executable, "-c", code]
-    return Server(words, folder, found["port"], ready="/voila/static/voila.js")
 
 
 @pytest.fixture(scope="module")
@@ -241,6 +220,21 @@ def test_a_token_opens_nothing_to_another_site(classroom):
     assert classroom.kernels == []
 
 
+def test_where_browsers_do_not_tell_what_for_a_page_must_be_our_own_or_bring_the_token(classroom):
+    """To another machine's server over plain http they send no Sec-Fetch headers."""
+    page = ask(classroom, f"/?token={classroom.token}", Referer="http://school.example/lesson")
+    assert page.status == 200
+    host = f"127.0.0.1:{classroom.port}"
+    own = {"Cookie": cookie_of(page), "Host": host}
+    for referer in (f"http://{host}0/", "http://127.0.0.1:1/", "http://school.example/"):
+        for path in ("/", "/?token=", "/?token=wrong", channels(page)):
+            assert ask(classroom, path, Referer=referer, **own).status == 403
+    assert ask(classroom, "/voila/static/voila.js", Referer=f"http://{host}/", **own).status == 200
+    assert len(classroom.kernels) == 1
+    assert leave(classroom, page).status == 204
+    wait_for(classroom, 0)
+
+
 def test_every_address_of_the_machine_is_printed_and_works(classroom):
     printed = re.findall(r"http://([\w.:]+)/\?token", classroom.log.read_text())
     assert f"127.0.0.1:{classroom.port}" in printed
@@ -278,7 +272,7 @@ def test_it_ends_in_a_word_while_nets_are_made(tmp_path):
         assert process.stdout.readline() == "begun\n"
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
-    assert (process.returncode, said) == (0, "ended before it served\n")
+    assert (process.returncode, said) == (130, "tabkit: interrupted\n")
 
 
 @pytest.mark.parametrize(("ip", "why"), [("127.0.0.1", "in use"), ("192.0.2.1", "requested")])

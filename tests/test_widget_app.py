@@ -72,7 +72,7 @@ def test_the_gradient_tab_shows_a_gradient_that_its_code_reproduces(dataset, net
     assert "variance 0.00" not in explorer.picture.value
     for name, value in {"tau": 1.4125375446227544, "draws": 60, "row": 1, "column": 1}.items():
         explorer.controls[name].value = value
-    names = {"net0": net0, "net1": net1, "dataset": dataset, "problem_of": app.problem_of}
+    names = {"net0": net0, "net1": net1, "data": dataset, "problem_of": app.problem_of}
     exec(shown_code(explorer.main.children[-1]), names)
     assert doubts.doubtful(net0, net1, dataset)[0] in explorer.main.children[-2].value
     again = eval(explorer.code, names | {"widgets": app.widgets})
@@ -273,5 +273,27 @@ def test_the_command_line_trains_behind_the_readers_net_and_serves_it(mine, tmp_
     assert f"'net': '{mine}:nets'" in served[0]
     assert kept == [app.NET0]
     assert not (tmp_path / "runs").exists()
-    with pytest.raises(ModuleNotFoundError, match="no_such_module"):
-        server.main(["--net", "no_such_module:nets", *port])
+
+
+def test_what_a_reader_can_cause_is_a_sentence_and_2(mine, tmp_path, monkeypatch, capsys):
+    """That is nothing served; his own error is told with its kind, and shown if he asks."""
+    monkeypatch.setattr(serving, "serve", lambda *_, **__: pytest.fail("served"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broken.py").write_text("def nets():\n    return {}['price']\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    port = ["--port", str(free_port())]
+    for net, said in [
+        ("no_such_module:nets", "ModuleNotFoundError: No module named 'no_such_module'"),
+        (f"{mine}:no_such_function", "AttributeError"),
+        ("broken:nets", "broken:nets: KeyError: 'price'"),
+    ]:
+        assert server.main(["--net", net, *port]) == 2
+        told = capsys.readouterr().err
+        assert said in told
+        assert "Traceback" not in told
+    server.main(["--net", "broken:nets", "--debug", *port])
+    assert "return {}['price']" in capsys.readouterr().err
+    for options in (["--pages", "0"], ["--steps", "-5"], ["--rows", "many"], ["--ip", "here"]):
+        with pytest.raises(SystemExit) as ended:
+            server.main(options)
+        assert ended.value.code == 2

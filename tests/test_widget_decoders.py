@@ -107,10 +107,8 @@ def test_code_reset_and_twin(made, dataset, net0, net1, limit):
     before = widget.picture.value
     widget.controls["row"].value = 5
     widget.controls["estimator"].value = "gumbel_softmax"
-    names = {"widgets": widgets, "net0": net0, "net1": net1, "dataset": dataset, "limit": limit}
-    assert widget.code.startswith(
-        "widgets.decoder_explorer(net0, net1, dataset, limit=limit, row=5"
-    )
+    names = {"widgets": widgets, "net0": net0, "net1": net1, "data": dataset, "limit": limit}
+    assert widget.code.startswith("widgets.decoder_explorer(net0, net1, data, limit=limit, row=5")
     assert eval(widget.code, names).state == widget.state
     twin = widget.twin()
     assert list(twin.table) == ["true", *BY]

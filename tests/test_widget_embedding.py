@@ -306,7 +306,7 @@ def test_reset_brings_back_the_start(net1, dataset):
 
 def test_the_code_reproduces_the_state(widget, net1, dataset):
     choose(widget, column="c01", view="table", category="2", other="1", share=0.6, row=3)
-    again = eval(widget.code, {"widgets": widgets, "net1": net1, "dataset": dataset})
+    again = eval(widget.code, {"widgets": widgets, "net1": net1, "data": dataset})
     assert again.state == widget.state
     assert labels(again) == labels(widget)
 

@@ -264,7 +264,7 @@ def test_reset_brings_back_the_start(dataset, net1):
 def test_the_code_reproduces_the_state(widget, dataset, net1):
     choose(widget, row=3, column="c01", category="2")
     names = {"widgets": widgets, "net0": predictor(dataset, net1), "net1": net1}
-    again = eval(widget.code, names | {"dataset": dataset})
+    again = eval(widget.code, names | {"data": dataset})
     assert again.state == widget.state
     assert again.picture.value == widget.picture.value
 

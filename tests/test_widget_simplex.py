@@ -116,7 +116,7 @@ def test_logits_by_hand_and_bad_ones(widget, dataset):
 def test_the_code_reproduces_the_state(widget, net0, net1, dataset):
     widget.controls["relaxation"].value = "gumbel_softmax"
     widget.controls["tau"].value, widget.controls["seed"].value = 0.5, 7
-    names = {"widgets": widgets, "net0": net0, "net1": net1, "dataset": dataset}
+    names = {"widgets": widgets, "net0": net0, "net1": net1, "data": dataset}
     again = eval(widget.code, names)
     assert again.state == widget.state
     assert words(again) == words(widget)
@@ -125,7 +125,7 @@ def test_the_code_reproduces_the_state(widget, net0, net1, dataset):
 def test_the_code_says_tau_to_the_last_digit_that_counts(widget, net0, net1, dataset):
     widget.controls["tau"].value = 10**0.25
     assert "tau=1.77827941004," in widget.code
-    names = {"widgets": widgets, "net0": net0, "net1": net1, "dataset": dataset}
+    names = {"widgets": widgets, "net0": net0, "net1": net1, "data": dataset}
     assert drawn(eval(widget.code, names)) == drawn(widget)
 
 

@@ -251,7 +251,8 @@ print(f"relaxed {cold.test.relaxed:.2f}, decoded {cold.test.decoded:.2f}, gap {c
 # the cloud of Gumbel-softmax parts and goes into the corners, as often as the softmax says.*)
 
 # %%
-triangle = widgets.simplex_explorer(trained["softmax"].net0, net1, data, column="origin")
+net0 = trained["softmax"].net0
+triangle = widgets.simplex_explorer(net0, net1, data, column="origin")
 triangle
 
 # %% [markdown]

@@ -183,9 +183,10 @@ costs.unstack(0).rename(columns=units).sort_values(units["seconds"]).round(1)
 # to one place.*)
 
 # %%
-limit = compare.fit_limit(net1, data, steps=short(600), seed=SEED)
-limit.run("limit")
-widgets.decoder_explorer(net0, net1, data, limit=limit.modules["limit"])
+fit = compare.fit_limit(net1, data, steps=short(600), seed=SEED)
+fit.run("limit")
+limit = fit.modules["limit"]
+widgets.decoder_explorer(net0, net1, data, limit=limit)
 
 # %% [markdown]
 # A row by hand: what net0 makes of each column, how far the decoded row lies from the true one, and

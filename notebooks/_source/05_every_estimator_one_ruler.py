@@ -274,7 +274,8 @@ often.pivot(index="estimator", columns="budget", values="test_decoded").round(2)
 # does the variance, or neither? Then try `gumbel_rao` in its place.
 
 # %%
-dial = widgets.gradient_explorer(toy_logits, toy_objective, toy.schema.cardinalities)
+logits, objective, cardinalities = toy_logits, toy_objective, toy.schema.cardinalities
+dial = widgets.gradient_explorer(logits, objective, cardinalities)
 dial
 
 # %%

@@ -1,6 +1,5 @@
 """What several commands share: kinds of arguments, estimators by name."""
 
-import argparse
 import os
 import tempfile
 from collections.abc import Sequence
@@ -11,8 +10,8 @@ import torch
 
 from tabkit import estimators
 from tabkit.schema.values import has_surrogate
+from tabkit.terminal import positive, whole
 
-MOST = 10**9  # steps, rows, processes
 ESTIMATORS = {
     "nargs": "+",
     "metavar": "NAME[:KNOB=VALUE,...]",
@@ -24,24 +23,6 @@ ESTIMATORS = {
 def a_text(text: str) -> str:
     """A name as a table has it: UTF-8, also where Python took the terminal's letters for ascii."""
     return os.fsencode(text).decode() if has_surrogate(text) else text
-
-
-def whole(text: str, low: int, high: int) -> int:
-    """A whole number in a range."""
-    try:
-        number = int(text)
-    except ValueError:
-        number = low - 1
-    if not low <= number <= high:
-        raise argparse.ArgumentTypeError(
-            f"must be a whole number from {low:,} to {high:,}, not {shorten(text, 40)!r}"
-        )
-    return number
-
-
-def positive(text: str) -> int:
-    """A whole number of at least 1."""
-    return whole(text, 1, MOST)
 
 
 def processes(text: str) -> int:

@@ -15,6 +15,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from tabkit import terminal
 from tabkit.extras import need
 
 CELL = """import sys
@@ -34,15 +35,22 @@ def parser() -> argparse.ArgumentParser:
     where += "another machine needs the token that is printed (127.0.0.1: nobody can)"
     found.add_argument("--ip", type=ip_address, default="127.0.0.1", help=where)
     found.add_argument("--no-browser", action="store_true", help="only serve")
-    found.add_argument("--pages", type=int, default=4, help="open at the same time, at most (4)")
+    found.add_argument(
+        "--pages", type=terminal.positive, default=4, help="open at the same time, at most (4)"
+    )
     nets = {"type": Path, "default": Path("runs/app"), "help": "of the trained nets (runs/app)"}
     found.add_argument("--folder", **nets)
     own = "your nets in place of those: a function that returns (net0 or None, net1, data)"
     found.add_argument("--net", default="", metavar="MODULE:FUNCTION", help=own)
+    found.add_argument("--debug", action="store_true", help="show where an error is raised")
     sizes = found.add_argument_group("for a quick look, with a folder of its own")
-    sizes.add_argument("--rows", type=int, default=0, help="a random subset of so many flights")
-    sizes.add_argument("--encoder-steps", type=int, default=1500, help="of net1 (1500)")
-    sizes.add_argument("--steps", type=int, default=1000, help="of net0 (1000)")
+    sizes.add_argument(
+        "--rows", type=terminal.positive, default=0, help="a random subset of so many flights"
+    )
+    sizes.add_argument(
+        "--encoder-steps", type=terminal.positive, default=1500, help="of net1 (1500)"
+    )
+    sizes.add_argument("--steps", type=terminal.positive, default=1000, help="of net0 (1000)")
     return found
 
 
@@ -59,45 +67,42 @@ def write_page(folder: Path, nets: Path, options: dict[str, Any]) -> Path:
     return path
 
 
-def taken(ip: str, port: int) -> str:
-    """Why nothing can listen there, and what to do; empty if it can."""
+def check_free(ip: str, port: int) -> None:
+    """Raises ValueError, which says what to do, if nothing can listen there."""
     family = socket.AF_INET6 if ":" in ip else socket.AF_INET
     try:
         socket.create_server((ip, port), family=family).close()
     except (OSError, OverflowError) as error:
-        return TAKEN.format(ip=ip, port=port, why=str(error).split(" (while")[0].rstrip("."))
-    return ""
+        why = str(error).split(" (while")[0].rstrip(".")
+        raise ValueError(TAKEN.format(ip=ip, port=port, why=why)) from error
 
 
-def prepare_and_serve(arguments: argparse.Namespace) -> None:
-    """Trains what is missing, then serves."""
+def prepare_and_serve(arguments: argparse.Namespace) -> int:
+    """Trains what is missing, which may be the rest of a training, then serves."""
+    need("the app")
+    check_free(str(arguments.ip), arguments.port)
     options = {name: getattr(arguments, name) for name in ("net", "rows", "encoder_steps", "steps")}
     with tempfile.TemporaryDirectory() as folder:
         # What is trained behind a net of the reader's is kept while the server lives.
         nets = Path(folder) / "nets" if arguments.net else arguments.folder
-        if not (nets / "net0_softmax.pt").exists():
-            from tabkit.widgets.app import ready_nets  # noqa: PLC0415 - heavy, and rarely needed
+        from tabkit.widgets.app import ready_nets  # noqa: PLC0415 - slow to import, as serving is
 
-            ready_nets(nets, **options)
+        ready_nets(nets, **options)
         notebook = write_page(Path(folder), nets, options)
         chosen = {"pages": arguments.pages, "browser": not arguments.no_browser}
-        from tabkit.widgets import serving  # noqa: PLC0415 - when the nets are ready
+        from tabkit.widgets import serving  # noqa: PLC0415
 
         serving.serve(notebook, str(arguments.ip), arguments.port, **chosen)
+    return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns 0 when it is interrupted, which is how it ends; 2 if nothing can listen there."""
+    """Returns 0 when its server is interrupted, which is how it ends.
+
+    130 if that comes before it serves; 2 if it cannot serve.
+    """
     arguments = parser().parse_args(argv)
-    need("the app")
-    if why := taken(str(arguments.ip), arguments.port):
-        print(f"python -m tabkit.widgets: {why}", file=sys.stderr)
-        return 2
-    try:
-        prepare_and_serve(arguments)
-    except KeyboardInterrupt:
-        print("ended before it served", file=sys.stderr)
-    return 0
+    return terminal.ended(lambda: prepare_and_serve(arguments), arguments)
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ def decoder_explorer(
         found, many = decoded(row, estimator), means.wait(estimator)
         return Twin(plots.decoded(known(row, many, found), many, count), found.labels)
 
-    given = ["net0", "net1", "dataset"] + ["limit=limit"] * (limit is not None)
+    given = ["net0", "net1", "data"] + ["limit=limit"] * (limit is not None)
     widget = Explorer("decoder_explorer", given, controls, show, height=430, still=still)
     means.tell = widget.update
     widget.update()  # the means may have come before anyone could be told

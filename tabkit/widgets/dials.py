@@ -87,7 +87,7 @@ def simplex_explorer(
         table = pd.DataFrame(rows, dtype=float).T.round(2).dropna(axis=1)
         return Twin(plots.simplexes(found, labels, truth=truth), table)
 
-    given = ("net0", "net1", "dataset")
+    given = ("net0", "net1", "data")
     return Explorer("simplex_explorer", given, controls, show, height=290, still=still)
 
 

@@ -84,7 +84,7 @@ def embedding_explorer(
                 controls[key].options = labels
                 controls[key].value = label
 
-    given = ("net1", "dataset")
+    given = ("net1", "data")
     options = {"height": HEIGHT + 12, "adjust": adjust, "still": explored.still}
     widget = Explorer("embedding_explorer", given, controls, explored.show, **options)
     explored.umaps.tell = widget.update

@@ -73,7 +73,7 @@ def row_explorer(
         best = found.best.rename(columns={"category": "best overruled by"})
         return Twin(row_twin(found), found.columns.join(best).round(3))
 
-    given, options = ("net0", "net1", "dataset"), {"adjust": adjust, "still": still}
+    given, options = ("net0", "net1", "data"), {"adjust": adjust, "still": still}
     return Explorer("row_explorer", given, controls, show, height=COLUMNS + WORDS, **options)
 
 

@@ -58,13 +58,22 @@ STARTUP = 180  # seconds; only a server that never answers meets it
 NETS = """
 from tabkit import RowEncoder, RowPredictor, estimators, fit_encoder, fit_predictor, flights
 from tabkit import freeze, widgets
-dataset = flights(rows=5_000, held_out=500)
-net1 = RowEncoder(dataset.schema)
-for _ in fit_encoder(net1, dataset, steps=50, batch=512, checkpoint="net1.safetensors"): pass
+data = flights(rows=5_000, held_out=500)
+net1 = RowEncoder(data.schema)
+for _ in fit_encoder(net1, data, steps=50, batch=512, checkpoint="net1.safetensors"): pass
 net1 = freeze(net1)
-net0 = RowPredictor(dataset.signal.shape[1], net1)
+net0 = RowPredictor(data.signal.shape[1], net1)
 softmax = estimators.make("softmax")
-for _ in fit_predictor(net0, net1, dataset, softmax, steps=50, checkpoint="net0.safetensors"): pass
+for _ in fit_predictor(net0, net1, data, softmax, steps=50, checkpoint="net0.safetensors"): pass
+"""
+
+LIGHT = """
+from pathlib import Path
+from tabkit.widgets import serving
+from tabkit.widgets.serving import kernels
+kernels.PATIENCE = 5
+serving.KERNELS |= {culling}
+serving.serve(Path({notebook!r}), {ip!r}, {port}, pages={pages}, browser=False)
 """
 
 # All code cells have run, or the errors of those that failed: from the model, not from the page.
@@ -191,6 +200,17 @@ def app(folder):
     command = [sys.executable, "-m", "tabkit.widgets", "--no-browser", "--port", str(port)]
     words = [*command, "--pages", str(PAGES), *SMALL]
     return Server(words, folder, port, ready="/voila/static/voila.js")
+
+
+def light(folder, *, ip="127.0.0.1", cell="import os", **culling):
+    """A server like the app's, whose page is a light one."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(notebook, folder / "light.ipynb")
+    found = {"notebook": str(folder / "light.ipynb"), "ip": ip, "port": free_port()}
+    code = LIGHT.format(culling=culling, pages=PAGES, **found)
+    words = [sys.executable, "-c", code]
+    return Server(words, folder, found["port"], ready="/voila/static/voila.js")
 
 
 class Watched:

@@ -1,12 +1,14 @@
 """The app: the widgets as one dashboard, served by Voila on loopback."""
 
+import re
 import time
 
 import psutil
 import pytest
 
-from browser.harness import PAGES, expect
+from browser.harness import PAGES, expect, free_port, light
 from browser.widget import report
+from tabkit.widgets.serving import access
 
 TABS = {
     "simplex": "simplex_explorer",
@@ -15,6 +17,22 @@ TABS = {
     "embedding": "embedding_explorer",
     "row": "row_explorer",
 }
+
+
+TURNED = """
+import ipywidgets
+dial, said = ipywidgets.IntSlider(description="dial"), ipywidgets.Label("not turned")
+dial.observe(lambda turned: setattr(said, "value", f"turned to {turned['new']}"), "value")
+ipywidgets.VBox([dial, said])
+"""
+OPENS = """url => new Promise(done => {
+    const socket = new WebSocket(url);
+    socket.onopen = () => done(true);
+    socket.onerror = () => done(false);
+})"""
+ASKS = (
+    """origin => fetch(origin, {credentials: 'include', mode: 'no-cors'}).then(() => 1, () => 0)"""
+)
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +125,33 @@ def test_kernels_and_their_memory_go_with_their_pages(app, server, open_page):
     now = memory(server)
     report(f"app, MiB: {kept:.0f} with one page, {held:.0f} with {PAGES}, {now:.0f} after")
     assert now - kept < (held - kept) / 4
+
+
+def test_a_class_comes_in_by_the_token_and_another_site_never(open_page, tmp_path):
+    """By an address that other machines have, where there is one."""
+    server = light(tmp_path, ip="0.0.0.0", cell=TURNED)
+    try:
+        printed = re.findall(r"(http://[\w.:]+)/\?token=([\w-]+)", server.log.read_text())
+        origin, token = next((a for a in printed if "127.0.0.1" not in a[0]), printed[0])
+        refused = open_page(origin).page
+        expect(refused.get_by_text(access.ASKED)).to_be_visible()
+        assert server.kernels == []
+        own = open_page(f"{origin}/?token={token}").page
+        own.get_by_role("slider").press("ArrowRight")
+        expect(own.get_by_text("turned to 1")).to_be_visible()
+        kernel = re.search(r'"kernelId": "([\w-]+)"', own.content())[1]
+        socket = f"{origin.replace('http', 'ws')}/api/kernels/{kernel}/channels"
+        assert own.evaluate(OPENS, socket)
+        other = own.context.new_page()  # of another port here: this reader's cookies come along
+        elsewhere = f"{origin.rpartition(':')[0]}:{free_port()}/"
+        other.route(elsewhere, lambda route: route.fulfill(body="<p>hello</p>"))
+        other.goto(elsewhere)
+        assert not other.evaluate(OPENS, socket)
+        other.evaluate(ASKS, origin)  # what comes back no script of the page can read
+        assert len(server.kernels) == 1
+        other.close()
+        own.close(run_before_unload=True)
+        _, left = psutil.wait_procs(server.kernels, timeout=30)
+        assert left == []
+    finally:
+        server.stop()

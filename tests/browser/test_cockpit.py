@@ -7,8 +7,8 @@ import pytest
 from browser.harness import NETS, expect
 
 COCKPIT = """
-clean = dataset.signal.clone()
-cockpit = widgets.training_cockpit(net1, dataset, batch=64, steps=5000)
+clean = data.signal.clone()
+cockpit = widgets.training_cockpit(net1, data, batch=64, steps=5000)
 cockpit
 """
 
@@ -176,11 +176,11 @@ def test_two_runs_stay_side_by_side(widget):
 
 
 def test_an_error_in_the_thread_is_said_and_recovered_from(widget, notebook):
-    notebook.evaluate("dataset.signal.fill_(float('nan')) is None")
+    notebook.evaluate("data.signal.fill_(float('nan')) is None")
     press(widget, "start")
     expect(widget.alert).to_contain_text("FloatingPointError: step 1: a logit is NaN")
     expect(widget.root.get_by_role("row").nth(1)).to_contain_text("failed")
-    notebook.evaluate("dataset.signal.copy_(clean) is None")
+    notebook.evaluate("data.signal.copy_(clean) is None")
     press(widget, "start")
     expect(widget.alert).to_have_count(0)
     grows(widget)

@@ -12,10 +12,10 @@ from browser.harness import NETS, expect
 
 MADE = """
 from tabkit import compare, inspection
-limit = compare.fit_limit(net1, dataset, steps=30)
+limit = compare.fit_limit(net1, data, steps=30)
 for _ in limit: pass
 limit = limit.modules["limit"]
-widget = widgets.decoder_explorer(net0, net1, dataset, limit=limit)
+widget = widgets.decoder_explorer(net0, net1, data, limit=limit)
 widget
 """
 BARE = """
@@ -23,7 +23,7 @@ from types import SimpleNamespace
 class Bare:
     cardinalities, continuous_features = net1.cardinalities, net1.continuous_features
     def __call__(self, *given): return net1(*given)
-widgets.decoder_explorer(net0, Bare(), dataset, limit=limit)
+widgets.decoder_explorer(net0, Bare(), data, limit=limit)
 """
 STILL = """
 from tabkit import plots
@@ -58,7 +58,7 @@ def test_rows_to_both_ends_and_beyond(notebook, widget):
         widget.type("row", typed)
         widget.until(f"row={row},")
         losses = notebook.evaluate(
-            f"inspection.decoded_row(net0, net1, dataset, {row}).losses.round(3).tolist()"
+            f"inspection.decoded_row(net0, net1, data, {row}).losses.round(3).tolist()"
         )
         for name, loss in zip(
             ("mixture", "argmax", "table"), re.findall(r"[\d.]+", losses), strict=False

@@ -6,7 +6,7 @@ import pytest
 
 from browser.harness import NETS, expect
 
-MADE = "widget = widgets.embedding_explorer(net1, dataset)\nwidget"
+MADE = "widget = widgets.embedding_explorer(net1, data)\nwidget"
 ASK = "from tabkit import compare, inspection\nfrom tabkit.widgets.embedding import Later"
 
 
@@ -25,8 +25,8 @@ def widget(notebook):
 
 def walked(notebook, share, row=0):
     """What the kernel says of the mixture at a share."""
-    ends = "*map(dataset.schema.categorical[5].labels.index, (s['category'], s['other']))"
-    rows = f"dataset.rows[dataset.test[{row}:{row + 1}]]"
+    ends = "*map(data.schema.categorical[5].labels.index, (s['category'], s['other']))"
+    rows = f"data.rows[data.test[{row}:{row + 1}]]"
     path = f"inspection.walk(net1, {rows}, 5, {ends}, points=101)"
     found = notebook.evaluate(
         f"[{path}.iloc[{round(100 * share)}].tolist() for s in [widget.state]]"
@@ -84,7 +84,7 @@ def test_category_and_other_are_marked_and_listed(notebook, widget):
         words = widget.after(lambda option=option: widget.choose("category", option))
         widget.until(f"category='{option}'")
         near = notebook.evaluate(
-            "inspection.nearest(inspection.category_vectors(net1, dataset, 'dest', "
+            "inspection.nearest(inspection.category_vectors(net1, data, 'dest', "
             f"view='first_layer'), {option!r}, k=6)['neighbour'].tolist()"
         )
         names = re.findall(r"'([^']*)'", near)

@@ -5,10 +5,10 @@ import pytest
 from browser.harness import NETS, expect
 
 SHOWN = {
-    "simplex_explorer": ("net0, net1, dataset", "relaxation"),
-    "row_explorer": ("net0, net1, dataset", "category"),
-    "training_cockpit": ("net1, dataset", "estimator"),
-    "embedding_explorer": ("net1, dataset", "projection"),
+    "simplex_explorer": ("net0, net1, data", "relaxation"),
+    "row_explorer": ("net0, net1, data", "category"),
+    "training_cockpit": ("net1, data", "estimator"),
+    "embedding_explorer": ("net1, data", "projection"),
 }
 CELLS = "() => jupyterapp.shell.currentWidget.content.model.cells.length"
 

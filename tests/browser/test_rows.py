@@ -6,7 +6,7 @@ import pytest
 
 from browser.harness import NETS, expect
 
-MADE = "widget = widgets.row_explorer(net0, net1, dataset)\nwidget"
+MADE = "widget = widgets.row_explorer(net0, net1, data)\nwidget"
 FOUND = "from tabkit.inspection.rows import predicted_row"
 
 
@@ -25,7 +25,7 @@ def widget(notebook):
 
 
 def asked(notebook, row, rest):
-    return notebook.evaluate(f"predicted_row(net0, net1, dataset, {row}).{rest}")
+    return notebook.evaluate(f"predicted_row(net0, net1, data, {row}).{rest}")
 
 
 def test_rows_to_both_ends(notebook, widget):
@@ -70,11 +70,11 @@ def test_another_column_offers_its_own_categories_by_keyboard(notebook, widget):
     select = widget.control("column").locator("select")
     select.focus()
     select.press("End")
-    names = notebook.evaluate("[c.name for c in dataset.schema.categorical]")
+    names = notebook.evaluate("[c.name for c in data.schema.categorical]")
     last = re.findall(r"'([^']*)'", names)[-1]
     expect(select).to_have_value(last)
     widget.until(f"column='{last}'")
-    labels = re.findall(r"'([^']*)'", notebook.evaluate("dataset.schema.categorical[-1].labels"))
+    labels = re.findall(r"'([^']*)'", notebook.evaluate("data.schema.categorical[-1].labels"))
     expect(widget.control("category").locator("option")).to_have_count(len(labels) + 1)
     select.press("Home")
     widget.until("column='month'")

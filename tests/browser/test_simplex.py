@@ -10,7 +10,7 @@ LOGITS = [1.0, 0.0, 2.0]
 MIX = """
 import torch
 from tabkit import compare, estimators, inspection
-column = [c.name for c in dataset.schema.categorical].index("origin")
+column = [c.name for c in data.schema.categorical].index("origin")
 def shares(logits, name, **knobs):
     drawn = estimators.make(name, **knobs)
     table = net1.embedding.tables[column].weight.detach()
@@ -20,7 +20,7 @@ def shares(logits, name, **knobs):
 
 @pytest.fixture(scope="module")
 def notebook(open_notebook):
-    cells = [NETS + MIX, "it = widgets.simplex_explorer(net0, net1, dataset)\nit"]
+    cells = [NETS + MIX, "it = widgets.simplex_explorer(net0, net1, data)\nit"]
     return open_notebook(cells)
 
 
@@ -94,7 +94,7 @@ def test_every_column_is_shown_with_its_categories(notebook, widget):
     options = widget.control("column").locator("option").all_inner_texts()
     for name in (options[-1], options[0]):
         widget.choose("column", name)
-        width = notebook.evaluate(f"dataset.schema.cardinalities[{options.index(name)}]")
+        width = notebook.evaluate(f"data.schema.cardinalities[{options.index(name)}]")
         widget.until(f"column={name!r}")
         assert widget.words.startswith(f"Simplex of {width} categories")
 

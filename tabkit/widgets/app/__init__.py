@@ -31,10 +31,10 @@ from tabkit import widgets
 from tabkit.inspection import problem_of
 from tabkit.widgets.app import ready_nets
 
-net0, net1, dataset = ready_nets(Path({folder!r}), {chosen})"""
+net0, net1, data = ready_nets(Path({folder!r}), {chosen})"""
 TITLE = "What should net0 hand to net1?"
 THEMES = '<a href="?theme=light">light</a> <a href="?theme=dark">dark</a>'
-PROBLEM = "logits, objective, cardinalities, labels = problem_of(net0, net1, dataset, {!r})"
+PROBLEM = "logits, objective, cardinalities, labels = problem_of(net0, net1, data, {!r})"
 
 
 class Lazy(ipywidgets.VBox):

@@ -71,9 +71,12 @@ def by_hand(dataset: Dataset, Z: int = 8) -> ByHand:
 def nets_of(path: str) -> tuple[Any, Any, Dataset]:
     """What the reader's function ``module:function`` returns: net0 or None, a frozen net1, data.
 
-    Raises ValueError if it returns anything else, or if net1 is of other columns.
+    Raises ValueError if it cannot be called, returns anything else, or if net1 is of other columns.
     """
-    found = pkgutil.resolve_name(path)()
+    try:
+        found = pkgutil.resolve_name(path)()
+    except Exception as error:
+        raise ValueError(f"{path}: {type(error).__name__}: {error}") from error
     if not (isinstance(found, tuple) and len(found) == 3 and isinstance(found[2], Dataset)):
         said = f"{path} must return (net0 or None, net1, data), as tabkit.read_table makes data"
         raise ValueError(f"{said}; it returned {type(found).__name__}")

@@ -84,7 +84,7 @@ class Cockpit(Explorer):
         self.add_button("stop", "end the run and keep it", self.halt)
         self.note, self.status, self.table = (ipywidgets.HTML() for _ in range(3))
         self.note.layout.min_height = self.status.layout.min_height = "1.6em"
-        given, options = ("net1", "dataset"), {"adjust": self.steer, "still": self.stand_still}
+        given, options = ("net1", "data"), {"adjust": self.steer, "still": self.stand_still}
         super().__init__("training_cockpit", given, controls, self.checked, height=340, **options)
         self.buttons_row.children = [self.reset_button, *self.buttons.values()]
         lines = (self.note, self.status, self.table)

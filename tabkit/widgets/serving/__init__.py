@@ -69,7 +69,7 @@ class App(Voila):
         signal.signal(signal.SIGINT, self._handle_signal_stop)
 
     def init_handlers(self) -> list[Any]:
-        return [(Foreign(hosts_of(self.ip)), Refused), *super().init_handlers()]
+        return [(Foreign(hosts_of(self.ip), self.token), Refused), *super().init_handlers()]
 
     def listen(self) -> None:
         self.app.listen(self.port, self.ip)

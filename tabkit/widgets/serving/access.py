@@ -42,17 +42,24 @@ class Token(VoilaIdentityProvider):
 class Foreign(Matcher):
     """Matches what comes by a name that is not the server's, or from a page of another site.
 
-    That may want something as its image, frame or socket; a link leads here.
+    That may want something as its image, frame or socket; a link leads here. Over plain http a
+    browser does not tell another machine's server what it wants it as (no ``Sec-Fetch-*``): there
+    the page that it comes from must be our own, or it brings the token.
     """
 
-    def __init__(self, hosts: set[str]) -> None:
-        self.hosts = hosts
+    def __init__(self, hosts: set[str], token: str) -> None:
+        self.hosts, self.token = hosts, token.encode()
 
     def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
         here, asked = f"{request.protocol}://{request.host}", request.headers
-        linked = (asked.get("Sec-Fetch-Mode"), asked.get("Sec-Fetch-Dest"))
-        own = asked.get("Sec-Fetch-Site", "none") in {"none", "same-origin"}
-        welcome = own or linked == ("navigate", "document")
+        if "Sec-Fetch-Site" in asked:
+            linked = (asked.get("Sec-Fetch-Mode"), asked.get("Sec-Fetch-Dest"))
+            own = asked["Sec-Fetch-Site"] in {"none", "same-origin"}
+            welcome = own or linked == ("navigate", "document")
+        else:
+            (brought,) = request.query_arguments.get("token", [b""])[:1]
+            welcome = f"{asked.get('Referer', here)}/".startswith(f"{here}/")
+            welcome |= bool(self.token) and compare_digest(brought, self.token)
         same = request.host_name in self.hosts and asked.get("Origin", here) == here
         return None if welcome and same else {}
 
