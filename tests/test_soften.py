@@ -148,6 +148,28 @@ FOLLOWED = {
         [functional.embedding(q[:, c], s.hot @ s.square) for c in range(C)], 1
     ),
     "sorted afterwards": lambda s, q: s.embeddings(q).sort(dim=1).values,
+    "torch's own embedding": lambda s, q: torch.cat(
+        [torch.embedding(t.weight, q[:, c]) for c, t in enumerate(s.tables)], 1
+    ),
+    "bags of one code each": lambda s, q: torch.cat(
+        [functional.embedding_bag(q[:, c], t.weight, torch.arange(len(q)), mode="sum")
+         for c, t in enumerate(s.tables)], 1
+    ),
+    "bags that end where the last offset says": lambda s, q: torch.cat(
+        [functional.embedding_bag(
+            q[:, c], t.weight, torch.arange(len(q) + 1), mode="mean", include_last_offset=True
+        ) for c, t in enumerate(s.tables)], 1
+    ),
+    "whole numbers by index_select": lambda s, q: s.wide(
+        s.shuffle.index_select(0, (q + s.starts).flatten()).view_as(q)
+    ).flatten(1),
+    "whole numbers by gather": lambda s, q: s.wide(
+        s.shuffle.expand(len(q), F).gather(1, q + s.starts)
+    ).flatten(1),
+    "whole numbers by take_along_dim": lambda s, q: s.wide(
+        torch.take_along_dim(s.shuffle.expand(len(q), F), q + s.starts, 1)
+    ).flatten(1),
+    "whole numbers by take": lambda s, q: s.wide(s.shuffle.take(q + s.starts)).flatten(1),
     "a lookup of its own": lambda s, q: s.embeddings(q) + s.bins(torch.tensor([1])).repeat(1, C),
 }  # fmt: skip
 
@@ -305,6 +327,44 @@ REFUSED = {
         lambda s, q: functional.embedding_bag(q, s.padded.weight, mode="max").repeat(1, C),
         "takes a maximum",
     ),
+    "bags of several codes": (
+        lambda s, q: functional.embedding_bag(
+            (q + s.starts).flatten(), s.wide.weight, C * torch.arange(len(q)), mode="sum"
+        ).repeat(1, C),
+        "do not hold one code each",
+    ),
+    "a bag with weights": (
+        lambda s, q: functional.embedding_bag(
+            q, s.padded.weight, mode="sum", per_sample_weights=torch.ones(q.shape).double()
+        ).repeat(1, C),
+        "per_sample_weights",
+    ),
+    "a bag that leaves a code out": (
+        lambda s, q: functional.embedding_bag(q, s.padded.weight, padding_idx=0).repeat(1, C),
+        "padding_idx",
+    ),
+    "take_along_dim of all that there is": (
+        lambda s, q: s.embeddings(q) + torch.take_along_dim(s.hot, q[:, 0])[:, None],
+        "take_along_dim without dim",
+    ),
+    "a scatter of many axes": (
+        lambda s, q: (
+            torch.zeros(len(q), 7, C).double().scatter(1, q[:, None], 1.0).sum(1).repeat(1, 3)
+        ),
+        "only one code a row",
+    ),
+    "a scatter of whole numbers": (
+        lambda s, q: (
+            s.embeddings(q)
+            + (torch.zeros(len(q), 7).long().scatter_(1, q[:, :1], 1) @ torch.arange(7))[:, None]
+        ),
+        "past the 4 lookups",
+    ),
+    "an index as long as there are other codes": (
+        lambda s, q: s.embeddings(q) + s.wide(q[:, 0].unique()).mean(0).repeat(C),
+        "does not follow the rows",
+    ),
+    "no numbers": (lambda s, q: s.embeddings(q) * float("nan"), "its output is NaN"),
     "one_hot without a width": (
         lambda s, q: s.embeddings(q) + functional.one_hot(q[:, 1])[:, :1],
         "as wide as the largest code",
@@ -542,6 +602,45 @@ def test_a_call_that_changes_the_net_is_refused():
     net.forward = forward
     with pytest.raises(NotFollowed, match="changes 'calls'"):
         soften(net, rows_of(99), K)
+
+
+def test_a_net_that_returns_fewer_rows_is_refused():
+    net = net_of(lambda s, q: s.embeddings(q))
+    net.forward = lambda q, x: net.body(torch.cat([net.read(q), x], dim=1))[1:]
+    with pytest.raises(NotFollowed, match=r"returns \(98, 2\) for 99 rows, not one each"):
+        soften(net, rows_of(99), K)
+
+
+def test_a_net_that_fails_on_codes_that_no_row_has_is_refused():
+    net, rows = net_of(lambda s, q: s.embeddings(q.where(q != 6, 99))), rows_of(300)
+    rows.codes.clamp_(max=5)
+    with pytest.raises(NotFollowed, match="fails on some codes.*out of range"):
+        soften(net, rows, K)
+
+
+@pytest.mark.parametrize(
+    ("read", "message"),
+    [
+        (lambda s, q: s.embeddings(q) + s.wide(q).sum(1).repeat(1, C), "looks up otherwise"),
+        (lambda s, q: torch.cat([s.embeddings(q)[:, :9], s.tables[0](q[:, 0])], 1), "otherwise"),
+        (lambda s, q: s.tables[0](q[:, 0]).repeat(1, C), "makes 1 lookups, not 4"),
+        (lambda s, q: s.bag(q + s.starts).repeat(1, C), "looks up otherwise"),
+    ],
+)
+def test_a_net_that_looks_up_more_or_less_than_it_did_is_refused(softened, read, message):
+    softened.net.read = read.__get__(softened.net)
+    with pytest.raises(NotFollowed, match=message):
+        softened(points(6), rows_of(6).continuous)
+
+
+def test_what_a_net_has_not_is_told_where_it_is_asked_for():
+    soft, x = soften(frozen("one-hot"), rows_of(99), K), rows_of(6).continuous
+    with pytest.raises(TypeError, match="one table a column: 'column 0' is read by one_hot"):
+        soft.embedded(torch.zeros(6, 3 * C).double(), x)
+    with pytest.raises(TypeError, match=r"needs net1\.first_layer: 'column 0' is read by one_hot"):
+        soft.behind(torch.zeros(6, 8).double())
+    with pytest.raises(ValueError, match="no categorical column"):
+        soften(frozen(), Rows(torch.zeros(9, 0).long(), rows_of(9).continuous), [])
 
 
 def test_no_rows_give_no_rows(softened):

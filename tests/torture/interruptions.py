@@ -1,6 +1,7 @@
 """Jobs killed, interrupted and out of disk at random moments, then called again until they end.
 
 What they have kept in the end must be, bit for bit, what the same jobs keep that nobody disturbs.
+Each job has a random sequence of its own, so that they can be tortured beside each other.
 """
 
 import os
@@ -14,6 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,11 +99,11 @@ def jobs(folder: Path) -> list[Job]:
     few = ["--steps", "60", "--encoder-steps", "60"]
     apply = [*TABKIT, "apply", str(saved), "--signal", str(table), "--out", "{out}/rows.csv"]
     recommend = [*TABKIT, "recommend", *columns, "--encoder-steps", "50", "--minutes", "0.1"]
-    return [
+    return [  # the longest first
+        Job("sweep", [*compare, *few], ["sweep/*.csv", "sweep/net1/*"]),
         Job("run", [*run], ["run/*.csv", "run/*.safetensors"]),
         Job("run --table", [*own, "{out}/run"], ["run/run.safetensors", "run/predicted.csv"]),
         Job("fit", [sys.executable, "-c", FIT, "{out}"], ["*.safetensors"]),
-        Job("sweep", [*compare, *few], ["sweep/*.csv", "sweep/net1/*"]),
         Job("apply", apply, ["rows.csv"]),
         Job("recommend", [*recommend, "--out", "{out}/found"], [], timed=True),
     ]
@@ -153,10 +155,25 @@ def wrongs(job: Job, how: str, process: subprocess.Popen) -> list[str]:
     return found + ([f"a traceback: {told}"] if "Traceback" in told else [])
 
 
+def plan_of(job: Job, number: int, count: int, draw: random.Random) -> list[str]:
+    """The job's share of all disturbances, in random order."""
+    kills, interrupts, full = (share(n, number, count) for n in (KILLS, INTERRUPTS, FULL_DISKS))
+    alone = kills // 2 if job.name == "sweep" else 0
+    plan = ["killed"] * (kills - alone) + ["killed alone"] * alone
+    plan += ["interrupted"] * interrupts + ["full disk"] * full
+    draw.shuffle(plan)
+    return plan
+
+
+def share(whole: int, number: int, count: int) -> int:
+    """A part of a whole that is cut into nearly equal ones."""
+    return whole // count + (number < whole % count)
+
+
 def tortured(job: Job, folder: Path, plan: Sequence[str], draw: random.Random) -> Counter:
     """The job under a plan of disturbances, and what came of it."""
     reference, told = folder / "reference", Counter()
-    reference.mkdir()
+    reference.mkdir(parents=True)
     started = time.monotonic()
     assert job.start(reference).communicate() is not None
     lasts, expected = time.monotonic() - started, job.kept(reference)
@@ -205,25 +222,17 @@ def finished(job: Job, out: Path, expected: dict[str, object]) -> Counter:
     return Counter({"ends compared": 1, "failures": len(found)})
 
 
-def shared(whole: int, jobs: int) -> list[int]:
-    """So many in nearly equal parts."""
-    return [whole // jobs + (one < whole % jobs) for one in range(jobs)]
-
-
 def run(seed: int = 0, minutes: float = 8) -> dict[str, int | float | str]:
-    """All jobs, each under its share of kills, interrupts and full disks, in random order."""
-    draw, told = random.Random(seed), Counter()
-    with tempfile.TemporaryDirectory() as place:
+    """All jobs, as many at once as there are cores."""
+
+    def one(number: int) -> Counter:
+        job, draw = found[number], random.Random(f"{seed}/{found[number].name}")
+        plan = plan_of(job, number, len(found), draw)
+        return tortured(job, Path(place) / str(number), plan, draw)
+
+    with tempfile.TemporaryDirectory() as place, ThreadPoolExecutor(os.cpu_count()) as pool:
         found = jobs(Path(place))
-        parts = zip(*(shared(n, len(found)) for n in (KILLS, INTERRUPTS, FULL_DISKS)), strict=True)
-        for job, (kills, interrupts, full) in zip(found, parts, strict=True):
-            alone = kills // 2 if job.name == "sweep" else 0
-            plan = ["killed"] * (kills - alone) + ["killed alone"] * alone
-            plan += ["interrupted"] * interrupts + ["full disk"] * full
-            draw.shuffle(plan)
-            folder = Path(place) / job.name.replace(" ", "")
-            folder.mkdir()
-            told += tortured(job, folder, plan, draw)
+        told = sum(pool.map(one, range(len(found))), Counter())
     return {"jobs": len(found), "failures": 0} | told
 
 
