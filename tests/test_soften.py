@@ -614,7 +614,7 @@ def test_a_net_that_returns_fewer_rows_is_refused():
 def test_a_net_that_fails_on_codes_that_no_row_has_is_refused():
     net, rows = net_of(lambda s, q: s.embeddings(q.where(q != 6, 99))), rows_of(300)
     rows.codes.clamp_(max=5)
-    with pytest.raises(NotFollowed, match="fails on some codes.*out of range"):
+    with pytest.raises(NotFollowed, match=r"fails on some codes.*out of range"):
         soften(net, rows, K)
 
 
