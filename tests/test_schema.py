@@ -327,6 +327,11 @@ def test_a_categorical_column_refuses(name):
         infer(values)
 
 
+def test_so_many_categories_are_still_categories():
+    assert infer([*range(1000)] * 3).cardinalities == (1000,)
+    assert infer([*range(20), 0]).cardinalities == (20,)
+
+
 BAD_OTHER = [
     (["a", "a"], 0, 0, "a", "constant"),
     (["a", "b"], 5, 0, "a", "fewer than 5 rows"),
@@ -382,6 +387,16 @@ def test_bad_rows_are_counted_in_the_frame_not_in_scale_on(temp, scale_on, row):
         Schema.infer(FRAME.assign(temp=temp), **KINDS, scale_on=scale_on)
     with refused(says="scale_on"):
         Schema.infer(FRAME, **KINDS, scale_on=[])
+
+
+def test_a_constant_says_whether_it_is_one_everywhere():
+    where = "constant in the rows that set the scale (for training), which"
+    for temp, scale_on, says in [
+        ([5] * 4, [0, 1], "constant, which"),
+        ([5, 5, 1, 2], [0, 1], where),
+    ]:
+        with refused("temp", 0, 5.0, says):
+            Schema.infer(FRAME.assign(temp=temp), **KINDS, scale_on=scale_on)
 
 
 # ---- bad frames
@@ -828,7 +843,7 @@ def test_the_schema_names_the_column_of_a_bad_code():
         SCHEMA.check_codes(codes)
 
 
-@pytest.mark.parametrize("widths", [(), (0,), (3, -1), (2.5,), ("3",)])
+@pytest.mark.parametrize("widths", [(), (0,), (3, -1), (2.5,), ("3",), (True, 3)])
 def test_cardinalities_are_whole_and_positive(widths):
     with pytest.raises((ValueError, TypeCheckError)):
         check_cardinalities(widths)
