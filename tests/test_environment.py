@@ -204,6 +204,10 @@ with tabkit.commands.backend("nowhere:1"): pass"""
 POLARS = "import polars\ntabkit.Schema.infer(polars.DataFrame({'a': [1, 2]}), categorical=['a'])"
 TRANSFORMER = """schema = tabkit.planted(200, categorical=2, continuous=1).schema
 tabkit.compare.kinds.net1_of("ft_transformer", schema, 0)"""
+APP = """
+from tabkit.widgets import __main__ as app
+app.prepare_and_serve(app.parser().parse_args([]))
+"""
 USES = {
     "an FT-Transformer": ([], TRANSFORMER),
     "inspection": ([], "tabkit.inspection.nearest"),
@@ -214,7 +218,7 @@ USES = {
     "two-sample tests": ([], "tabkit.compare.two_sample(None, None)"),
     "widgets": ([], "tabkit.widgets.Explorer"),
     "other frames": (["pyarrow"], POLARS),
-    "the app": (["voila"], "import tabkit.widgets.__main__\ntabkit.widgets.__main__.main([])"),
+    "the app": (["voila"], APP),
     "a Dask cluster": (["distributed"], CLUSTER),
 }
 
