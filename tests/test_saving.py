@@ -24,6 +24,10 @@ def test_plain_values_come_back(value):
     assert loads(json.dumps(value, ensure_ascii=False).encode()) == value
 
 
+def test_as_much_as_is_allowed_is_read():
+    assert loads(" " * (LONGEST - 1) + "1") == 1
+
+
 def nested(depth):
     """Lists and objects by turns, the innermost an empty list."""
     text = "[]"

@@ -332,6 +332,18 @@ def test_so_many_categories_are_still_categories():
     assert infer([*range(20), 0]).cardinalities == (20,)
 
 
+def test_the_remedy_for_rare_categories_leaves_those_of_ten_rows_alone():
+    values = [f"id{i}" for i in range(40)] + ["often"] * 12
+    with refused("c", 0, "id0", "with other={'c': 10}"):
+        infer(values)
+
+
+def test_a_number_stays_in_the_range_unless_told():
+    column = Continuous("temp", mean=39.5, std=0.5, lowest=38.0, highest=41.5)
+    assert column.decode(np.array([-9.0, 9.0])).tolist() == [38.0, 41.5]
+    assert column.decode(np.array([-9.0, 9.0]), clip=False).tolist() == [35.0, 44.0]
+
+
 BAD_OTHER = [
     (["a", "a"], 0, 0, "a", "constant"),
     (["a", "b"], 5, 0, "a", "fewer than 5 rows"),
