@@ -4,6 +4,7 @@ What they have kept in the end must be, bit for bit, what the same jobs keep tha
 Each job has a random sequence of its own, so that they can be tortured beside each other.
 """
 
+import ctypes
 import os
 import random
 import resource
@@ -20,11 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from jupyter_client.manager import start_new_kernel
 
 from tabkit import store
 
 ROOT = Path(__file__).parents[2]
-KILLS, INTERRUPTS, FULL_DISKS = 50, 20, 10
+KILLS, INTERRUPTS, FULL_DISKS, RESTARTS = 50, 20, 10, 5
+DROP, DAC_OVERRIDE = 24, 1  # of prctl: what lets root write where nobody may
 SETTINGS = {"OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "1000", "PYTHONPATH": str(ROOT)}
 TABKIT = [sys.executable, "-m", "tabkit"]
 FIT = """
@@ -51,12 +54,14 @@ class Job:
     files: Sequence[str]
     timed: bool = False  # its result hangs on the clock: that it ends well is all that is asked
 
-    def start(self, out: Path) -> subprocess.Popen:
+    def start(self, out: Path, **options: object) -> subprocess.Popen:
         """A process of its own group, whose workers get the signals, too."""
         words = [word.replace("{out}", str(out)) for word in self.command]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         env = os.environ | SETTINGS
-        return subprocess.Popen(words, env=env, cwd=ROOT, start_new_session=True, **pipes)
+        return subprocess.Popen(
+            words, env=env, cwd=ROOT, start_new_session=True, **pipes, **options
+        )
 
     def kept(self, out: Path) -> dict[str, object]:
         """What is there in the end, but for the seconds that it took."""
@@ -193,7 +198,10 @@ def tortured(job: Job, folder: Path, plan: Sequence[str], draw: random.Random) -
             told += finished(job, out, expected)
             shutil.rmtree(out)
             out = folder / str(len(plan))
-    return told + together(job, folder / "together", expected)
+    told += together(job, folder / "together", expected) + denied(job, folder / "denied")
+    return told + (
+        restarted(folder, job, expected, lasts, draw) if job.name == "fit" else Counter()
+    )
 
 
 def together(job: Job, out: Path, expected: dict[str, object]) -> Counter:
@@ -207,6 +215,47 @@ def together(job: Job, out: Path, expected: dict[str, object]) -> Counter:
     for text in wrong:
         print(f"{job.name}, two at once: {text}")
     return Counter({"two at once": 1, "failures": len(wrong)})
+
+
+def denied(job: Job, out: Path) -> Counter:
+    """A folder that may be read only: nothing is left there, and a sentence says so."""
+    out.mkdir()
+    out.chmod(0o555)
+    process = job.start(
+        out, preexec_fn=lambda: ctypes.CDLL(None).prctl(DROP, DAC_OVERRIDE, 0, 0, 0)
+    )
+    told = process.communicate(timeout=300)[1]
+    as_said = process.returncode == 2 and "Traceback" not in told
+    wrong = (
+        [*out.iterdir()] or "Permission denied" not in told or not (as_said or job.name == "fit")
+    )
+    if wrong:
+        print(f"{job.name}, in a folder that may be read only: {process.returncode}, {told}")
+    return Counter({"read-only folders": 1, "failures": bool(wrong)})
+
+
+def restarted(
+    folder: Path, job: Job, expected: dict[str, object], lasts: float, draw: random.Random
+) -> Counter:
+    """The script in a notebook's kernel, which is restarted while it trains."""
+    out = folder / "kernel"
+    out.mkdir()
+    code = f"import sys\nsys.argv = ['', {str(out)!r}]\n{FIT}"
+    manager, client = start_new_kernel(env=os.environ | SETTINGS, cwd=ROOT, **QUIET)
+    try:
+        for _ in range(RESTARTS):
+            client.execute(code)
+            time.sleep(draw.uniform(0.2, 0.8) * lasts)
+            manager.restart_kernel(now=True)
+            client.wait_for_ready(timeout=120)
+        reply = client.execute(code, reply=True, timeout=300)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    wrong = reply["content"]["status"] != "ok" or job.kept(out) != expected
+    if wrong:
+        print(f"{job.name}, in a kernel that is restarted: {reply['content']}")
+    return Counter({"kernels restarted": RESTARTS, "failures": int(wrong)})
 
 
 def finished(job: Job, out: Path, expected: dict[str, object]) -> Counter:
