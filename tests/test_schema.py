@@ -28,6 +28,7 @@ from tabkit.schema import (
     check_names,
     check_simplex,
 )
+from tabkit.schema.frames import check_frame
 
 FRAME = pd.DataFrame(
     {"port": ["JFK", "EWR", "JFK", "LGA"], "month": [1, 2, 12, 1], "temp": [39.0, 41.5, 40.0, 38.0]}
@@ -336,6 +337,19 @@ def test_the_remedy_for_rare_categories_leaves_those_of_ten_rows_alone():
     values = [f"id{i}" for i in range(40)] + ["often"] * 12
     with refused("c", 0, "id0", "with other={'c': 10}"):
         infer(values)
+
+
+def test_the_label_of_rare_categories_is_no_value_where_none_are_rare():
+    schema = infer([1, 2, 1, 2])
+    with refused("c", 1, "(other)"):
+        schema.encode(pd.DataFrame({"c": objects(1, "(other)")}))
+
+
+def test_where_more_columns_may_be_there_only_those_asked_for_must_be_there_once():
+    frame = pd.DataFrame([[1, 2, 3]], columns=["c", "note", "note"])
+    check_frame(frame, ["c"], exactly=False)
+    with refused("note", says="the name of two columns"):
+        check_frame(frame, ["c", "note"], exactly=False)
 
 
 def test_a_number_stays_in_the_range_unless_told():
