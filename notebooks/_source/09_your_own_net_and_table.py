@@ -180,7 +180,7 @@ guess = predict(
 )
 
 # %%
-found = tabkit.recommend(net1, data, minutes=short(1, 0.2), seed=SEED)
+found = tabkit.recommend(net1, data, minutes=short(1, 0.5), seed=SEED)
 print(found)
 
 # %%
