@@ -137,6 +137,9 @@ FOLLOWED = {
     "a token before the codes": lambda s, q: s.wide(
         torch.cat([torch.full_like(q[:, :1], 18), q[:, 1:] + s.starts[1:]], 1)
     ).flatten(1) + s.tables[0](q[:, 0]).repeat(1, C),
+    "a token among the codes, where there is no table": lambda s, q: s.hot.T[
+        :, torch.cat([torch.full_like(q[:, :1], 6), q], 1)
+    ].movedim(0, 2)[:, :C].flatten(1) + s.tables[3](q[:, 3]).repeat(1, C),
     "two reads of a column": lambda s, q: s.embeddings(q) + s.wide(q + s.starts).flatten(1),
     "a product of two reads": lambda s, q: s.embeddings(q) * s.wide(q + s.starts).flatten(1),
     "a factorisation machine": lambda s, q: (
@@ -297,6 +300,10 @@ REFUSED = {
     ),
     "a one-hot compared beside its mixture": (
         lambda s, q: s.embeddings(q) + beside(functional.one_hot(q[:, 0], 5)),
+        "jumps",
+    ),
+    "the same where all numbers are small": (
+        lambda s, q: 1e-3 * (s.embeddings(q) + beside(functional.one_hot(q[:, 0], 5))),
         "jumps",
     ),
     "codes as numbers": (
