@@ -19,6 +19,7 @@ from torch.nn import functional
 import tabkit
 from tabkit import NotFollowed, Rows, freeze, soften
 from tabkit.simplex import blocks, one_hot
+from tabkit.soften.probing import Probe
 
 K, N = (5, 3, 7, 4), 2
 C, F = len(K), sum(K)
@@ -131,6 +132,7 @@ FOLLOWED = {
     "W[0, :, codes]": lambda s, q: torch.cat(
         [s.stacked.mT[c, :, q[:, c]].T for c in range(C)], 1
     ),
+    "W[list, :, codes]": lambda s, q: s.stacked.mT[list(range(C)), :, q].flatten(1),
     "of each row's own, as many as rows": lambda s, q: torch.cat(
         [s.hot.expand(len(q), 7, 3)[torch.arange(len(q)), q[:, c]] for c in range(C)], 1
     ),
@@ -616,6 +618,17 @@ def test_a_net_that_returns_fewer_rows_is_refused():
     net.forward = lambda q, x: net.body(torch.cat([net.read(q), x], dim=1))[1:]
     with pytest.raises(NotFollowed, match=r"returns \(98, 2\) for 99 rows, not one each"):
         soften(net, rows_of(99), K)
+
+
+def test_what_is_tried_in_place_of_a_code_is_another_one_wherever_there_is_another():
+    K = (1, 2, 3, 50)
+    probe = Probe(nn.Identity(), lambda *_: None, "abcd", K, torch.zeros(300, 0))
+    codes = rows_of(300, cardinalities=K).codes
+    others = probe.others(codes)
+    assert torch.equal(others == codes, torch.tensor([True, False, False, False]).expand(300, 4))
+    assert ((others >= 0) & (others < torch.tensor(K))).all()
+    every = probe.every(51)
+    assert [len(every[:, c].unique()) for c in range(4)] == [1, 2, 3, 50]
 
 
 def test_a_net_that_fails_on_codes_that_no_row_has_is_refused():
