@@ -107,6 +107,9 @@ FOLLOWED = {
         [s.hot.T.expand(len(q), 3, 7).gather(2, q[:, c, None, None].expand(-1, 3, 1))[:, :, 0]
          for c in range(C)], 1
     ),
+    "gather of each row's own, of all columns": lambda s, q: s.hot.T.expand(len(q), 3, 7).gather(
+        2, q[:, None].expand(-1, 3, -1)
+    ).flatten(1),
     "take_along_dim": lambda s, q: torch.cat(
         [torch.take_along_dim(s.hot, q[:, c, None], 0) for c in range(C)], 1
     ),
@@ -663,6 +666,35 @@ def test_what_a_net_has_not_is_told_where_it_is_asked_for():
         soften(frozen(), Rows(torch.zeros(9, 0).long(), rows_of(9).continuous), [])
 
 
+class Twice(torch.autograd.Function):
+    """A way back of its own, that is not the function's."""
+
+    @staticmethod
+    def forward(context, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(context, slope):
+        return 2 * slope
+
+
+class Never(Twice):
+    @staticmethod
+    def backward(context, slope):
+        raise RuntimeError("there is no way back")
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [(Twice, "the gradient is not the slope"), (Never, "the way back fails, there is no way back")],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_gradient_of_its_own_that_is_not_the_slope_is_refused(part, message, dtype):
+    net = net_of(lambda s, q: part.apply(s.embeddings(q))).to(dtype)
+    with pytest.raises(NotFollowed, match=message):
+        soften(net, rows_of(300, dtype=dtype), K)
+
+
 def test_no_rows_give_no_rows(softened):
     assert softened(points(0), torch.zeros(0, N).double()).shape == (0, 2)
 
@@ -702,6 +734,13 @@ def test_a_column_that_has_not_one_table_is_told_where_one_is_needed(name, why):
     data = tabkit.planted(60, categorical=2, continuous=1)
     with pytest.raises(TypeError, match=why):
         tabkit.RowPredictor(data.signal.shape[1], soft, head="embedding")
+
+
+def test_the_first_layer_need_not_be_the_first_linear_one():
+    net = net_of(lambda s, q: s.embeddings(q), made={"aside": nn.Linear(N, 3)})
+    net.forward = lambda q, x: (net.aside(x), net.body(torch.cat([net.read(q), x], dim=1)))[1]
+    soft = soften(net, rows_of(99), K)
+    assert torch.equal(soft.first_layer.weight, net.body[0].weight)
 
 
 def test_something_that_passes_the_first_layer_by_forbids_it():
