@@ -327,6 +327,12 @@ REFUSED = {
         lambda s, q: s.embeddings(q) + s.wide(q[:, 0] * 3 + q[:, 1]).repeat(1, C),
         "columns 'column 0' and 'column 1' meet",
     ),
+    "crossed columns beside one that is not": (
+        lambda s, q: (
+            s.wide(torch.stack([q[:, 3], q[:, 0] * 3 + q[:, 1]], 1)).repeat(1, 2, 1).flatten(1)
+        ),
+        "columns 'column 0' and 'column 1' meet",
+    ),
     "a branch on codes": (branch, "branches on codes.*test_soften.py"),
     "a lookup under no_grad": (unseen, "no gradient comes back"),
     "a lookup detached": (lambda s, q: s.embeddings(q).detach(), "no gradient comes back"),
@@ -741,6 +747,16 @@ def test_the_first_layer_need_not_be_the_first_linear_one():
     net.forward = lambda q, x: (net.aside(x), net.body(torch.cat([net.read(q), x], dim=1)))[1]
     soft = soften(net, rows_of(99), K)
     assert torch.equal(soft.first_layer.weight, net.body[0].weight)
+
+
+def test_a_first_layer_without_bias_has_none():
+    net = net_of(lambda s, q: s.embeddings(q))
+    net.body[0] = freeze(nn.Linear(3 * C + N, 8, bias=False).double())
+    soft = soften(net, rows_of(99), K)
+    assert soft.first_layer.bias is None
+    x = rows_of(6).continuous
+    hidden = soft.first_layer(torch.cat([soft.embedding(points(6)), x], dim=1))
+    torch.testing.assert_close(soft.behind(hidden), net.mixed(points(6), x))
 
 
 def test_something_that_passes_the_first_layer_by_forbids_it():
