@@ -57,6 +57,18 @@ def test_a_dask_cluster_gives_what_one_process_gives(cells, finished, tmp_path):
     same(finished[1][:3], found)
 
 
+def test_weights_go_to_workers_as_a_plain_dict(cells, tmp_path, monkeypatch):
+    """joblib hands any other to Dask by its keys, so that all cells would get the first net's."""
+    given, real = [], MODULE.parallel
+    monkeypatch.setattr(
+        MODULE,
+        "parallel",
+        lambda task, calls, *a, **k: given.append(calls) or real(task, calls, *a, **k),
+    )
+    sweep(cells[:3], tmp_path, jobs=1, progress=False)
+    assert {type(call[1]) for call in given[-1]} == {dict}
+
+
 def test_finished_cells_are_not_trained_again(cells, finished, monkeypatch):
     folder, results = finished
     trained = []

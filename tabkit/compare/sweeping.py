@@ -151,7 +151,8 @@ def sweep(
     records = kept({cell: (file, cell.identity()) for cell, file in files.items()}, "cell")
     missing, run = [cell for cell in cells if cell not in records], {"jobs": jobs, "bar": progress}
     nets = trained_encoders(missing, folder / "net1", load, encoder, **run)
-    calls = [(cell, nets[cell.net1], load, encoder) for cell in missing]
+    # A plain dict: Dask would scatter any other by its keys, and those are the same for all nets.
+    calls = [(cell, dict(nets[cell.net1]), load, encoder) for cell in missing]
     for cell, record in parallel(run_cell, calls, "net0", len(cells), **run):
         store.write(files[cell], "cell", {"identity": cell.identity(), "cell": record})
         records[cell] = record

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from tabkit.schema import DATES, looks_like_an_identifier, plain, value_kind
+from tabkit.schema import DATES, looks_like_an_identifier, plain, value_counts, value_kind
 
 FEW = 20  # different numbers: they may be categories
 MOSTLY = 0.8  # of a text's values are numbers: it may be numbers
@@ -42,10 +42,9 @@ def look_at(column: pd.Series, named: str | None = None) -> Look:
     """Looks at a column; what it was `named`, it is."""
     name, missing = str(column.name), int(column.isna().sum())
     try:
-        counts = column.value_counts()
+        counts = value_counts(column)
     except TypeError:  # lists, dicts
         counts = column.dropna().astype(str).value_counts()
-    counts = counts[counts > 0]
     kind, why, remedy = (named, "as you said", "") if named else proposal(column, counts)
     doubts = tuple(suspicious(counts)) if kind != "drop" else ()
     return Look(name, kind, why, len(counts), missing, doubts, remedy)

@@ -17,6 +17,13 @@ from tabkit.schema.fixed import Fixed
 from tabkit.schema.frames import as_frame, check_frame, check_names, list_names, missing_column
 from tabkit.schema.scale import Scale, in_units, numbers_of, rescaled
 from tabkit.schema.table import Rows, Schema
-from tabkit.schema.values import DATES, MAX_WHOLE, looks_like_an_identifier, plain, value_kind
+from tabkit.schema.values import (
+    DATES,
+    MAX_WHOLE,
+    looks_like_an_identifier,
+    plain,
+    value_counts,
+    value_kind,
+)
 
 __all__ = ["Categorical", "Continuous", "DataError", "Fixed", "Rows", "Schema"]

@@ -1,6 +1,7 @@
 """A raw column: what its values are, and every check that they can be what the schema says."""
 
 import re
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -200,8 +201,15 @@ def plain(value: Any) -> Any:
 
 def category_counts(column: pd.Series) -> pd.Series:
     """Rows of each category that occurs, in the column's own order, or sorted."""
-    counts = column.value_counts(sort=False)
-    return counts[counts > 0].sort_index()
+    return value_counts(column, sort=False).sort_index()
+
+
+def value_counts(column: pd.Series, *, sort: bool = True) -> pd.Series:
+    """Rows of each value that occurs; before its version 3 pandas guesses other dtypes for them."""
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):
+        counts = column.value_counts(sort=sort)
+    counts = counts[counts > 0]
+    return counts.set_axis(counts.index.astype(object)) if column.dtype == object else counts
 
 
 def has_surrogate(value: Any) -> bool:
