@@ -35,7 +35,7 @@ help:
 	@echo "make bench      what it costs, as ratios: tables in runs/ (BENCH=--help)"
 	@echo "make bench-gpu  the same on a GPU, where torch sees one: some minutes (BENCH=--help)"
 	@echo "make tables     every kept table again, hours; picked up (TABLES='starts joint' for these)"
-	@echo "make torture    files damaged, jobs killed, numbers at the edge, a class of ten: 20 minutes"
+	@echo "make torture    files damaged, jobs killed, numbers at the edge, a class of ten: 15 minutes"
 	@echo "make docs       the pages, the API and the course (not run) as a site: docs/_build/index.html"
 	@echo "make html       the same with the course run: build/html/index.html (HTML=--quick)"
 	@echo "make notebooks  regenerate the notebooks from notebooks/_source"
