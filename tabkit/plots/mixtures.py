@@ -118,8 +118,9 @@ def row_twin(row: PredictedRow) -> Picture:
 def _draw_shares(ax: Axes, shares: pd.Series, column: pd.Series) -> None:
     true = [k for k, label in enumerate(shares.index) if label == column["true"]]
     share_bars(ax, shares.rename(cut), true=true[0] if true else None, room=FEW)
-    verdict = "hit" if column["hit"] else f"missed: {cut(column['true'])}"
-    ax.set_title(literal(f"{cut(column.name)}: {verdict}"), fontsize=8.5, loc="left")
+    verdict = "hit" if column["hit"] else f"missed: {column['true']}"
+    title = cut(f"{cut(column.name)}: {verdict}", 34)  # more would leave the sheet
+    ax.set_title(literal(title), fontsize=8.5, loc="left", x=-0.5)
     ax.tick_params(labelsize=7.5)
 
 
