@@ -32,7 +32,8 @@ def doctor_job(arguments: argparse.Namespace) -> int:
             status = status or int(bool(remedy) and what in NEEDED)
             said = f"{found}. {remedy}" if remedy else found
             begin = f"{'look' if remedy else 'ok':5}{what:10}"
-            print(textwrap.fill(said, 100, initial_indent=begin, subsequent_indent=" " * 15))
+            indents = {"initial_indent": begin, "subsequent_indent": " " * 15}
+            print(textwrap.fill(said, 100, break_on_hyphens=False, **indents))  # names stay whole
     return status
 
 
