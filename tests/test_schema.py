@@ -331,6 +331,8 @@ def test_a_categorical_column_refuses(name):
 def test_so_many_categories_are_still_categories():
     assert infer([*range(1000)] * 3).cardinalities == (1000,)
     assert infer([*range(20), 0]).cardinalities == (20,)
+    with refused("c", 0, 0, "21 categories in 41 rows"):
+        infer([*range(21), *range(20)])
 
 
 def test_the_remedy_for_rare_categories_leaves_those_of_ten_rows_alone():

@@ -124,6 +124,10 @@ FOLLOWED = {
         [torch.zeros(len(q), 7).double().scatter(1, q[:, c, None], torch.ones(len(q), 1).double())
          @ s.hot for c in range(C)], 1
     ),
+    "a scatter over what is there": lambda s, q: torch.cat(
+        [s.shares.repeat(len(q), 2)[:, :7].scatter(1, q[:, c, None], 2.0) @ s.hot
+         for c in range(C)], 1
+    ),
     "codes + 1 with a padding row": lambda s, q: s.padded(q + 1).flatten(1),
     "a buffer between": lambda s, q: s.wide(s.shuffle[q + s.starts]).flatten(1),
     "rare ones hashed together": lambda s, q: s.wide(q % 2 + s.starts).flatten(1),
@@ -589,9 +593,10 @@ def test_a_part_past_the_first_layer_that_few_numbers_show_forbids_it():
     assert soft.first_layer is None
 
 
-def test_a_small_leak_in_a_net_of_narrow_floats_is_no_rounding():
+@pytest.mark.parametrize("leak", [1e-4, 1e-6])
+def test_a_small_leak_in_a_net_of_narrow_floats_is_no_rounding(leak):
     net = freeze(Net().float())
-    net.read = (lambda s, q: s.embeddings(q) + q[:, :1] * 1e-4).__get__(net)
+    net.read = (lambda s, q: s.embeddings(q) + q[:, :1] * leak).__get__(net)
     with pytest.raises(NotFollowed, match="past the 4 lookups"):
         soften(net, rows_of(300, dtype=torch.float32), K)
 
@@ -770,6 +775,10 @@ def test_something_that_passes_the_first_layer_by_forbids_it():
 BAD = {
     "no module": (lambda: abs, rows_of(9), K, TypeError, "Module"),
     "it trains": (lambda: Net().double(), rows_of(9), K, NotFollowed, "tabkit.freeze"),
+    "a part of it is in training mode": (
+        lambda: freeze(Net().double()).apply(nn.Module.train), rows_of(9), K, NotFollowed,
+        "still trains: a module of it is in training mode",
+    ),
     "other columns": (frozen, rows_of(9), K[:3], ValueError, r"codes \(B, 3\)"),
     "a code too large": (frozen, rows_of(99), (5, 3, 6, 4), ValueError, "lies in 0 to 5"),
     "no rows": (frozen, rows_of(9)[:0], K, ValueError, "at least 1"),
