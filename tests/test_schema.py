@@ -4,6 +4,7 @@ import ast
 import pickle
 import re
 from contextlib import contextmanager
+from dataclasses import FrozenInstanceError
 from decimal import Decimal
 
 import numpy as np
@@ -333,6 +334,13 @@ def test_so_many_categories_are_still_categories():
     assert infer([*range(20), 0]).cardinalities == (20,)
     with refused("c", 0, 0, "21 categories in 41 rows"):
         infer([*range(21), *range(20)])
+
+
+@pytest.mark.parametrize("one", [SCHEMA, SCHEMA.encode(FRAME), SCHEMA.fix({"port": "JFK"})])
+def test_what_is_known_of_a_table_cannot_be_set_anew(one):
+    for name in vars(one):
+        with pytest.raises(FrozenInstanceError):
+            setattr(one, name, None)
 
 
 def test_the_remedy_for_rare_categories_leaves_those_of_ten_rows_alone():

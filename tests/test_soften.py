@@ -143,6 +143,10 @@ FOLLOWED = {
     "of each row's own, as many as rows": lambda s, q: torch.cat(
         [s.hot.expand(len(q), 7, 3)[torch.arange(len(q)), q[:, c]] for c in range(C)], 1
     ),
+    "of each row's own, behind an axis": lambda s, q: torch.cat(
+        [s.hot.T[:, None].expand(3, len(q), 7)[:, torch.arange(len(q)), q[:, c]].T
+         for c in range(C)], 1
+    ),
     "a token before the codes": lambda s, q: s.wide(
         torch.cat([torch.full_like(q[:, :1], 18), q[:, 1:] + s.starts[1:]], 1)
     ).flatten(1) + s.tables[0](q[:, 0]).repeat(1, C),
