@@ -30,9 +30,7 @@ OPENS = """url => new Promise(done => {
     socket.onopen = () => done(true);
     socket.onerror = () => done(false);
 })"""
-ASKS = (
-    """origin => fetch(origin, {credentials: 'include', mode: 'no-cors'}).then(() => 1, () => 0)"""
-)
+ASKS = "url => fetch(url, {credentials: 'include', mode: 'no-cors'}).then(() => 1, () => 0)"
 
 
 @pytest.fixture(scope="module")
