@@ -63,6 +63,14 @@ JOBS = {
         (f"-m tabkit compare --estimators {' '.join(RANKED)} --nets plain deep --out OUT",),
         {"comparison.csv": "everywhere.csv", "cells.csv": "everywhere_cells.csv"},
     ),
+    "transformers": Job(  # first one seed, then all: what is measured by then is picked up
+        tuple(
+            f"-m tabkit compare --estimators {' '.join(RANKED)} --nets ft_transformer "
+            f"--seeds {seeds} --out OUT"
+            for seeds in ("0", "0 1 2")
+        ),
+        {"comparison.csv": "transformers.csv", "cells.csv": "transformers_cells.csv"},
+    ),
     "starts": script("starts", "starts.csv"),
     "frontier": script("frontier", "frontier.csv"),
     "joint": script("joint", "joint.csv"),
