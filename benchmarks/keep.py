@@ -67,7 +67,7 @@ JOBS = {
         tuple(
             f"-m tabkit compare --estimators {' '.join(RANKED)} --nets ft_transformer "
             f"--seeds {seeds} --out OUT"
-            for seeds in ("0", "0 1 2")
+            for seeds in ("0", "0 1 2", "0 1 2 3 4")
         ),
         {"comparison.csv": "transformers.csv", "cells.csv": "transformers_cells.csv"},
     ),
