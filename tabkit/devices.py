@@ -1,5 +1,8 @@
 """What a device can do, asked in one place: no other module compares a device's type."""
 
+from functools import lru_cache
+from importlib.util import find_spec
+
 import torch
 
 
@@ -21,6 +24,12 @@ def shares_memory(device: torch.device) -> bool:
 def is_gpu(device: torch.device) -> bool:
     """Whether a kernel's launch costs more than what a small one computes: on CUDA."""
     return device.type == "cuda"
+
+
+@lru_cache(maxsize=8)
+def has_triton(device: torch.device) -> bool:
+    """Whether kernels of our own run there: on CUDA, where torch has brought Triton along."""
+    return device.type == "cuda" and find_spec("triton") is not None
 
 
 def wait(device: torch.device) -> None:

@@ -228,7 +228,9 @@ class Never:
 BROKEN = (
     (columns, "simplex"),
     (columns, "_StraightThrough"),
-    (padded, "pad"),
+    (columns, "_PulledBack"),
+    (padded, "relaxed"),
+    (padded, "moved"),
     (products, "simplex"),
     (linear, "_Heads"),
 )
@@ -244,6 +246,7 @@ def pairs():
         "embed": lambda x: fast.embed(x, TABLES),
         "jacobian_product": lambda x: fast.jacobian_product(x, 2 * x, C),
         "heads": lambda x: fast.heads(x, weight, bias, 3)[0],
+        "pulled_back": lambda x: fast.pulled_back(2 * x, x, lambda v: 3 * v),
         "straight_through": lambda x: fast.straight_through(2 * x, x),
     }
     return {name: pair_ways(function, normal(6, F)) for name, function in chosen.items()}

@@ -108,9 +108,9 @@ def test_what_a_device_can_do_is_asked_in_one_place(file):
 def test_the_whole_is_small():
     """13,000 lines; then nets and tables of one's own, more data, labels, ranks, graphs, checks,
     predictions that are kept, quizzes, an app for a class, on a network, files that are sealed,
-    strangers, a doctor.
+    strangers, a doctor, kernels of our own.
     """
-    assert sum(len(file.read_text().splitlines()) for file in FILES) < 23_000
+    assert sum(len(file.read_text().splitlines()) for file in FILES) < 23_300
 
 
 def test_nothing_touches_the_global_streams():

@@ -30,6 +30,7 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 EXTRAS = PROJECT["project"]["optional-dependencies"]
 BASE = PROJECT["project"]["dependencies"]
 PARTS = {name: extra for name, extra in EXTRAS.items() if name != "all"}
+OURS = {"docs", "kernels", "test"}  # extras for who works on tabkit
 WANTED = [
     *BASE,
     *(requirement for extra in PARTS.values() for requirement in extra),
@@ -74,7 +75,7 @@ def test_conda_installs_by_pip_what_make_installs():
 def test_all_is_every_part_but_what_only_this_repository_needs():
     (everything,) = map(Requirement, EXTRAS["all"])
     assert everything.name == DISTRIBUTION
-    assert everything.extras == {*PARTS} - {"docs", "test"}
+    assert everything.extras == {*PARTS} - OURS
 
 
 def test_binder_builds_the_same_within_the_declared_ranges():
@@ -109,7 +110,7 @@ def made_by_make():
 def test_this_environment_holds_the_pinned_versions():
     """Packages that only another platform or build needs have no pin, and are free."""
     found = {canonicalize_name(d.metadata["Name"]): d.version for d in distributions()}
-    assert {canonicalize_name(Requirement(text).name) for text in WANTED} <= set(found)
+    assert {canonicalize_name(Requirement(text).name) for text in WANTED} - {"triton"} <= set(found)
     for name in set(found) & set(PINS):
         assert found[name].split("+")[0] == PINS[name], name
 
@@ -137,7 +138,7 @@ def test_what_is_missed_is_brought_by_the_extra_that_is_named():
     for extra, modules in NEEDS.values():
         assert projects(PROJECTS.get(m, m) for m in modules) <= projects(EXTRAS[extra])
     missed = projects(PROJECTS.get(m, m) for _, modules in NEEDS.values() for m in modules)
-    parts = set().union(*(projects(PARTS[name]) for name in PARTS if name not in {"docs", "test"}))
+    parts = set().union(*(projects(PARTS[name]) for name in PARTS if name not in OURS))
     assert parts - missed == {"jupyterlab"}  # for the notebooks alone
 
 
@@ -152,7 +153,7 @@ def test_every_import_is_declared():
     """What comes along with the lab (IPython, say) is imported by what needs the lab only."""
     needed = [module for _, modules in NEEDS.values() for module in modules]
     lab = ["IPython", "jupyter_client", "jupyter_server", "nbformat", "tornado"]
-    lab += ["traitlets"]
+    lab += ["traitlets", "triton"]  # the last comes along with torch for CUDA
     known = {*sys.stdlib_module_names, "tabkit", *needed, *lab}
     brought = packages_distributions()
     for file in (ROOT / "tabkit").rglob("*.py"):

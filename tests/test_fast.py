@@ -91,6 +91,12 @@ def cases(pair, C, rows):
             yield [values.round()], lambda f, x: f(x, C)  # full of ties
         case "jacobian_product":
             yield [values, normal(rows, F, seed=1)], lambda f, p, v: f(p, v, C)
+        case "pulled_back":
+            p = values.abs()
+            yield (
+                [values],
+                lambda f, x: f(2 * x, x, lambda v: simplex.jacobian_product(p.to(v), v, C)) * x,
+            )
         case "straight_through":
             yield [values], lambda f, x: f(2 * x, x) * x  # no gradient flows to the first
         case "embed" | "diagonal":
@@ -164,7 +170,9 @@ def test_the_fast_one_refuses_blocks_that_do_not_sum_to_the_row(pair):
         pair.fast(normal(2, 8), *more)
 
 
-@pytest.mark.parametrize("name", sorted({*BLOCKWISE, "heads", "straight_through"} - {"diagonal"}))
+@pytest.mark.parametrize(
+    "name", sorted({*BLOCKWISE, "heads", "straight_through", "pulled_back"} - {"diagonal"})
+)
 def test_what_torch_compiles_exports_or_transforms_is_plain(name, plain_torch):
     """There the fast ones are forced, and broken: without torch at work, they raise."""
     found = dict(plain_torch["fast"][name])

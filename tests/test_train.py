@@ -29,6 +29,7 @@ from tabkit import (
 )
 from tabkit.train import Cosine, Distances, Predicting, encoder, encoder_loss, watch
 from tabkit.train import fit as train_fit
+from tabkit.train.checkpoint import digest_of_data
 from tabkit.train.encoder import row_distances
 
 
@@ -159,6 +160,7 @@ def test_an_interrupt_loses_no_step(dataset, kind, tmp_path, monkeypatch):
 
 def test_a_killed_run_picks_up_from_its_last_regular_save(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(train_fit, "CHECKPOINT_EVERY", 4)
+    monkeypatch.setattr(train_fit, "CHECKPOINT_APART", 0)
     make = loops(dataset)["predictor"]
     expected = comparable(make(steps=12)[0])
     file = tmp_path / "loop.pt"
@@ -169,6 +171,28 @@ def test_a_killed_run_picks_up_from_its_last_regular_save(dataset, tmp_path, mon
     file.write_bytes(saved)
     assert len(store.read(file, "checkpoint")[0]["records"]) == 4
     assert comparable(make(steps=12, checkpoint=file)[0]) == expected
+
+
+def test_saves_are_not_nearer_to_each_other_than_a_second(dataset, tmp_path, monkeypatch):
+    now, file = iter(range(10_000)), tmp_path / "loop.pt"
+    monkeypatch.setattr(train_fit, "CHECKPOINT_EVERY", 2)
+    monkeypatch.setattr(train_fit.time, "perf_counter", lambda: next(now) / 10_000)
+    saved = []
+    monkeypatch.setattr(train_fit.Fit, "_save", lambda fit, moment: saved.append(len(fit.records)))
+    make = loops(dataset)["predictor"]
+    make(steps=9, checkpoint=file)[0].run()
+    assert saved == [9]
+    monkeypatch.setattr(train_fit.time, "perf_counter", lambda: float(next(now)))
+    make(steps=9, checkpoint=file)[0].run()
+    assert saved == [9, 2, 4, 6, 8, 9]
+
+
+def test_data_that_torch_changed_in_place_are_other_data(dataset):
+    changed = moved(dataset)
+    before = digest_of_data(changed)
+    assert digest_of_data(changed) == before != digest_of_data(dataset)
+    changed.rows.continuous.copy_(dataset.rows.continuous)
+    assert digest_of_data(changed) == digest_of_data(dataset)
 
 
 def test_an_abandoned_loop_does_not_overwrite_a_newer_checkpoint(dataset, tmp_path):

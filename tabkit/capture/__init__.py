@@ -7,9 +7,9 @@ lies in tensors at fixed places (`Steps`), and Adam takes its rates from there, 
 """
 
 from tabkit.capture.adam import update
-from tabkit.capture.graph import Graph
+from tabkit.capture.graph import Graph, Repeated
 from tabkit.capture.ledger import Ledger
 from tabkit.capture.reads import Reads
 from tabkit.capture.steps import TYPES, Steps
 
-__all__ = ["TYPES", "Graph", "Ledger", "Reads", "Steps", "update"]
+__all__ = ["TYPES", "Graph", "Ledger", "Reads", "Repeated", "Steps", "update"]

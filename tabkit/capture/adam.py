@@ -38,8 +38,7 @@ def rates(optimizer: Adam, parameters: Sequence[nn.Parameter]) -> list[float]:
     """
     (group,) = optimizer.param_groups
     beta1, beta2 = group["betas"]
-    for p in parameters:
-        optimizer.state[p]["step"] += 1
+    torch._foreach_add_([optimizer.state[p]["step"] for p in parameters], 1)
     count = optimizer.state[parameters[0]]["step"].item()
     size = -group["lr"] / (1 - beta1**count)
     return [beta1, 1 - beta1, 1 / (size * (1 - beta2**count) ** 0.5), group["eps"] / size]

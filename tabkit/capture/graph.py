@@ -1,9 +1,11 @@
-"""`Graph`: a function of tensors at fixed places, captured once and started as a whole."""
+"""A function of tensors at fixed places, captured once and started as a whole."""
 
 from collections.abc import Callable, Sequence
 
 import torch
+from torch import Tensor
 
+from tabkit.capture.reads import Reads
 from tabkit.devices import captures
 
 
@@ -50,3 +52,30 @@ def aside(function: Callable[[], None], device: torch.device) -> None:
         function()
     torch.cuda.current_stream(device).wait_stream(stream)
     return None
+
+
+class Repeated:
+    """A function of tensors at fixed places to a number: first run, then started as a graph.
+
+    If it asked the device for something when it was run first, it is run each time.
+    """
+
+    def __init__(self, function: Callable[[], Tensor], device: torch.device) -> None:
+        self._function, self._device = function, device
+        self._reads: list[str] | None = None
+        self._graph: Graph | None = None
+
+    def __call__(self) -> Tensor:
+        if self._reads is None:
+            with Reads() as reads:
+                aside(self._run, self._device)
+            self._reads = reads.found
+        elif self._reads:
+            self._run()
+        else:
+            self._graph = self._graph or Graph(self._run, self._device)
+            self._graph()
+        return self._result.clone()
+
+    def _run(self) -> None:
+        self._result = self._function()

@@ -46,6 +46,8 @@ class Steps:
 
     Attributes
     ----------
+    inputs : list of Tensor
+        The places of what was drawn, on the device.
     reads : list of str
         What the second step asked the device for. If there is any, no graph is captured.
     """
@@ -67,18 +69,21 @@ class Steps:
         self._device, dtype = self._parameters[0].device, self._parameters[0].dtype
         adam.prepared(optimizer, self._parameters)
         self._numbers = torch.zeros(adam.RATES + KNOBS, dtype=dtype, device=self._device)
-        self._inputs: list[Tensor] = []
+        self.inputs: list[Tensor] = []
         self._moving: dict[str, Tensor] = {}
         self._fixed: dict[str, Any] | None = None
         self._graph: Graph | None = None
         self._warm, self._watch = WARM, watch
         self.reads: list[str] = []
 
-    def take(self, drawn: Sequence[Tensor]) -> None:
-        """One step, on what was drawn for it."""
-        self._inputs = self._inputs or [torch.empty_like(d, device=self._device) for d in drawn]
-        for place, values in zip(self._inputs, drawn, strict=True):
+    def put(self, drawn: Sequence[Tensor]) -> None:
+        """Sends what was drawn for the next step to its places."""
+        self.inputs = self.inputs or [torch.empty_like(d, device=self._device) for d in drawn]
+        for place, values in zip(self.inputs, drawn, strict=True):
             _put(place, values)
+
+    def take(self) -> None:
+        """One step, on what was put there."""
         self._turn()
         moving = [] if self._knobs is None else [self._knobs.knobs[name] for name in self._moving]
         numbers = [*adam.rates(self._optimizer, self._parameters), *moving]
@@ -131,7 +136,7 @@ class Steps:
         for p in self._parameters:
             p.grad = None
         total = None
-        for loss, share in self._losses(*self._inputs):
+        for loss, share in self._losses(*self.inputs):
             part = loss if share == 1 else loss * share
             part.backward()
             total = part.detach() if total is None else total + part.detach()

@@ -81,7 +81,9 @@ class Handed:
     @property
     def objective(self) -> Objective:
         """What a search lowers."""
-        return self.wanted or SquaredDistance(self.net1, self.continuous, self.output)
+        if self.wanted is not None:
+            return self.wanted
+        return SquaredDistance(nets.folded(self.net1), self.continuous, self.output)
 
 
 @torch.no_grad()

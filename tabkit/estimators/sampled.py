@@ -5,7 +5,15 @@ from torch import Tensor
 
 from tabkit.estimators.door import Count, Logits, Noise, Positive, Simplex, Temperature, far_below
 from tabkit.estimators.registry import relaxation
-from tabkit.fast import argmax, gumbel_noise, jacobian_product, perturbed, softmax, straight_through
+from tabkit.fast import (
+    argmax,
+    gumbel_noise,
+    jacobian_product,
+    perturbed,
+    pulled_back,
+    softmax,
+    straight_through,
+)
 from tabkit.simplex import Cardinalities, each
 
 
@@ -46,9 +54,11 @@ def reinmax(
     """
     hard, p = drawn(logits, cardinalities, generator), softmax(logits, cardinalities).detach()
     q = (hard + softmax(logits, cardinalities, tau).detach()) / 2
-    step = logits - logits.detach()
-    moved = 2 * jacobian_product(q, step, cardinalities)
-    return hard + moved - jacobian_product(p, step, cardinalities) / 2
+
+    def pull(g: Simplex) -> Simplex:
+        return 2 * jacobian_product(q, g, cardinalities) - jacobian_product(p, g, cardinalities) / 2
+
+    return pulled_back(hard, logits, pull)
 
 
 @relaxation(

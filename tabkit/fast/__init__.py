@@ -24,6 +24,8 @@ embed = paired(
 heads = paired(linear.plain, linear.heads, linear.pays)
 straight_through = paired(simplex.straight_through, columns.straight_through, columns.passes)
 
+pulled_back = paired(simplex.pulled_back, columns.pulled_back, lambda *_: True)
+
 
 def _hard_softmax(values: Tensor, cardinalities: Sequence[int], tau: float = 1.0) -> Tensor:
     """Forward the vertex of each block's largest value, backward the softmax at temperature tau."""
@@ -34,4 +36,5 @@ hard_softmax = paired(_hard_softmax, padded.hard_softmax, padded.pays)
 jacobian_product = paired(simplex.jacobian_product, padded.jacobian_product, padded.pays_twice)
 
 __all__ = ["PAIRS", "argmax", "chosen", "eager", "embed", "gumbel_noise", "hard_softmax", "heads"]
-__all__ += ["jacobian_product", "look", "looks", "perturbed", "softmax", "straight_through", "use"]
+__all__ += ["jacobian_product", "look", "looks", "perturbed", "pulled_back"]
+__all__ += ["softmax", "straight_through", "use"]

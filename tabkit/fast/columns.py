@@ -1,14 +1,15 @@
-"""`simplex.softmax`, `simplex.argmax` and `simplex.straight_through`, of all columns at once.
+"""`softmax`, `argmax`, `straight_through` and `pulled_back` of `simplex`, of all columns at once.
 
 **Formula:** ``each(softmax, cardinalities, logits / tau)``, ``each(vertex, cardinalities, v)``,
-``hard.detach() + (soft - soft.detach())``.
+``hard.detach() + (soft - soft.detach())``, ``hard.detach() + pull(logits - logits.detach())``.
 **Faster:** the values are laid out feature by feature, (F, B). A block is then one piece of memory,
 each operation on it runs along B numbers in place of K, the results are written to their places,
-and all columns are one node of the graph. The sum and its difference are not worked out at all.
+and all columns are one node of the graph. The sums and their differences, which are 0, are not
+worked out at all.
 **Pays:** on a CPU, from some ten columns and some hundred rows on (`pays`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -63,6 +64,28 @@ def straight_through(
 ) -> Float[Tensor, "B F"]:
     """As `simplex.straight_through`."""
     return _StraightThrough.apply(hard, soft)
+
+
+def pulled_back(
+    hard: Float[Tensor, "B F"],
+    logits: Float[Tensor, "B F"],
+    pull: Callable[[Float[Tensor, "B F"]], Float[Tensor, "B F"]],
+) -> Float[Tensor, "B F"]:
+    """As `simplex.pulled_back`; it pays always."""
+    return _PulledBack.apply(hard, logits, pull)
+
+
+class _PulledBack(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, hard: Tensor, logits: Tensor, pull: Callable[[Tensor], Tensor]
+    ) -> Float[Tensor, "B F"]:
+        ctx.pull = pull
+        return hard.view_as(hard)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Float[Tensor, "B F"]) -> tuple[Tensor | None, ...]:
+        return None, ctx.pull(gradient), None
 
 
 class _StraightThrough(torch.autograd.Function):

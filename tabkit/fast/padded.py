@@ -3,14 +3,17 @@
 **Formula:** ``each(softmax, cardinalities, logits / tau)``, ``each(vertex, cardinalities, v)``,
 ``straight_through(argmax(v), softmax(v, tau))``,
 ``each(p * (v - (p * v).sum()), cardinalities, p, v)``.
-**Faster:** side by side as (C, largest K, B), all columns take the same few kernels, and the way
-back as few; along B the memory is read in one piece. On a GPU a small kernel's launch costs more
-than its arithmetic.
+**Faster:** by one kernel of our own (`fast.kernels`) where Triton is, which torch brings along for
+CUDA on Linux. Else side by side as (C, largest K, B): all columns take the same few kernels, and
+the way back as few; along B the memory is read in one piece. On a GPU a small kernel's launch costs
+more than its arithmetic.
 **Pays:** on CUDA, from two columns on.
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -18,7 +21,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from tabkit import simplex
-from tabkit.devices import is_gpu
+from tabkit.devices import has_triton, is_gpu
 from tabkit.fast.columns import over
 
 Cardinalities = tuple[int, ...]
@@ -45,7 +48,7 @@ def softmax(
 def argmax(values: Float[Tensor, "B F"], cardinalities: Sequence[int]) -> Float[Tensor, "B F"]:
     """As `simplex.argmax`; the result lies in memory feature by feature."""
     simplex.blocks(values, cardinalities)
-    return hot(pad(values, tuple(cardinalities)), values, tuple(cardinalities))
+    return relaxed(values, tuple(cardinalities), soft=False)[1]
 
 
 def hard_softmax(
@@ -61,7 +64,52 @@ def jacobian_product(
 ) -> Float[Tensor, "B F"]:
     """As `simplex.jacobian_product`."""
     simplex.blocks(v, cardinalities)
-    return _Product.apply(p, pad(p, tuple(cardinalities), 0.0), v, tuple(cardinalities))
+    return _Product.apply(p, v, tuple(cardinalities))
+
+
+def relaxed(
+    values: Float[Tensor, "B F"],
+    cardinalities: Cardinalities,
+    tau: simplex.Tau = 1.0,
+    *,
+    soft: bool = True,
+    hard: bool = True,
+) -> tuple[Float[Tensor, "B F"] | None, Float[Tensor, "B F"] | None]:
+    """Each block's softmax at temperature tau, and the vertex of its largest value, or one of both.
+
+    No gradient.
+    """
+    if own := kernels(values, cardinalities):
+        return own.relaxed(values.detach(), cardinalities, tau, soft=soft, hard=hard)
+    padded, vertices, shares = pad(values, cardinalities), None, None
+    if hard:
+        places = torch.arange(padded.shape[1], device=padded.device)[:, None]
+        found = torch.empty_like(padded)
+        torch.eq(padded.argmax(dim=1, keepdim=True), places, out=found)
+        vertices = unpad(found, cardinalities)
+    if soft:
+        torch.softmax(simplex.tempered(padded, tau, 1), 1, out=padded)
+        shares = unpad(padded, cardinalities)
+    return shares, vertices
+
+
+def moved(
+    p: Float[Tensor, "B F"], v: Float[Tensor, "B F"], cardinalities: Cardinalities
+) -> Float[Tensor, "B F"]:
+    """The Jacobian at p times v; no gradient."""
+    if own := kernels(v, cardinalities):
+        return own.product(p, v, cardinalities)
+    padded, slope = pad(p, cardinalities, 0.0), pad(v, cardinalities, 0.0)
+    back = torch.ops.aten._softmax_backward_data  # the kernel that torch's own softmax has
+    return unpad(back.out(slope, padded, 1, padded.dtype, grad_input=slope), cardinalities)
+
+
+def kernels(values: Tensor, cardinalities: Cardinalities) -> ModuleType | None:
+    """Those of our own, where they run and pay."""
+    if not has_triton(values.device):
+        return None
+    own = import_module("tabkit.fast.kernels")
+    return own if own.pays(values, cardinalities) else None
 
 
 def pad(
@@ -78,44 +126,25 @@ def unpad(padded: Float[Tensor, "C K B"], cardinalities: Cardinalities) -> Float
     return padded.flatten(0, 1).index_select(0, _padding(cardinalities, padded.device)[2]).T
 
 
-def hot(
-    padded: Float[Tensor, "C K B"], like: Float[Tensor, "B F"], cardinalities: Cardinalities
-) -> Float[Tensor, "B F"]:
-    """The vertices of the largest ones."""
-    places = torch.arange(padded.shape[1], device=padded.device)[:, None]
-    found = torch.empty_like(padded, dtype=like.dtype)
-    torch.eq(padded.argmax(dim=1, keepdim=True), places, out=found)
-    return unpad(found, cardinalities)
-
-
-def moved(
-    padded: Float[Tensor, "C K B"], v: Float[Tensor, "B F"], cardinalities: Cardinalities
-) -> Float[Tensor, "B F"]:
-    """The Jacobian at a padded point times v, by the kernel that torch's own softmax has."""
-    index = _padding(cardinalities, v.device)[0]
-    slope = v.T.index_select(0, index.reshape(-1)).reshape(padded.shape)
-    back = torch.ops.aten._softmax_backward_data
-    return unpad(back.out(slope, padded, 1, padded.dtype, grad_input=slope), cardinalities)
-
-
 class _Softmax(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, logits: Tensor, cardinalities: Cardinalities, tau: simplex.Tau
     ) -> Float[Tensor, "B F"]:
-        padded = pad(logits, cardinalities)
-        torch.softmax(simplex.tempered(padded, tau, 1), 1, out=padded)
-        shares = unpad(padded, cardinalities)
-        ctx.save_for_backward(padded, shares)
+        shares, _ = relaxed(logits, cardinalities, tau, hard=False)
+        ctx.save_for_backward(shares)
         ctx.cardinalities, ctx.tau = cardinalities, tau
         return shares
 
     @staticmethod
     def backward(ctx: Any, gradient: Float[Tensor, "B F"]) -> tuple[Tensor | None, ...]:
-        (padded, shares), K, tau = ctx.saved_tensors, ctx.cardinalities, ctx.tau
-        if torch.is_grad_enabled():  # the gradient is to be differentiated, too
-            return over(simplex.jacobian_product(shares, gradient, K), tau), None, None
-        return over(moved(padded, gradient, K), tau), None, None
+        (shares,), K, tau = ctx.saved_tensors, ctx.cardinalities, ctx.tau
+        again = torch.is_grad_enabled()  # the gradient is to be differentiated, too
+        return (
+            over((simplex.jacobian_product if again else moved)(shares, gradient, K), tau),
+            None,
+            None,
+        )
 
 
 class _HardSoftmax(torch.autograd.Function):
@@ -123,38 +152,39 @@ class _HardSoftmax(torch.autograd.Function):
     def forward(
         ctx: Any, values: Tensor, cardinalities: Cardinalities, tau: simplex.Tau
     ) -> Float[Tensor, "B F"]:
-        padded = pad(values, cardinalities)
-        vertices = hot(padded, values, cardinalities)
-        torch.softmax(simplex.tempered(padded, tau, 1), 1, out=padded)
-        ctx.save_for_backward(padded, values)
+        shares, vertices = relaxed(values, cardinalities, tau)
+        ctx.save_for_backward(shares, values)
         ctx.cardinalities, ctx.tau = cardinalities, tau
         return vertices
 
     @staticmethod
     def backward(ctx: Any, gradient: Float[Tensor, "B F"]) -> tuple[Tensor | None, ...]:
-        (padded, values), K, tau = ctx.saved_tensors, ctx.cardinalities, ctx.tau
+        (shares, values), K, tau = ctx.saved_tensors, ctx.cardinalities, ctx.tau
         if torch.is_grad_enabled():
             shares = simplex.softmax(values, K, tau)
             return over(simplex.jacobian_product(shares, gradient, K), tau), None, None
-        return over(moved(padded, gradient, K), tau), None, None
+        return over(moved(shares, gradient, K), tau), None, None
 
 
 class _Product(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, p: Tensor, padded: Tensor, v: Tensor, cardinalities: Cardinalities
+        ctx: Any, p: Tensor, v: Tensor, cardinalities: Cardinalities
     ) -> Float[Tensor, "B F"]:
-        ctx.save_for_backward(p, padded, v)
+        ctx.save_for_backward(p, v)
         ctx.cardinalities = cardinalities
-        return moved(padded, v, cardinalities)
+        return moved(p, v, cardinalities)
 
     @staticmethod
     def backward(ctx: Any, gradient: Float[Tensor, "B F"]) -> tuple[Tensor | None, ...]:
-        (p, padded, v), K = ctx.saved_tensors, ctx.cardinalities
-        again, (learns, _, moves, _) = torch.is_grad_enabled(), ctx.needs_input_grad
-        along = simplex.jacobian_product(p, gradient, K) if again else moved(padded, gradient, K)
-        by_p = simplex.each(_slope, K, p, v, gradient) if learns else None
-        return by_p, None, along if moves else None, None
+        (p, v), K = ctx.saved_tensors, ctx.cardinalities
+        again, (learns, moves, _) = torch.is_grad_enabled(), ctx.needs_input_grad
+        along = (simplex.jacobian_product if again else moved)(p, gradient, K)
+        return (
+            simplex.each(_slope, K, p, v, gradient) if learns else None,
+            along if moves else None,
+            None,
+        )
 
 
 def _slope(p: Tensor, v: Tensor, g: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from tabkit import fast
-from tabkit.capture import Ledger, Steps
+from tabkit.capture import Ledger, Repeated, Steps
 from tabkit.nets import dtype_of
 from tabkit.train.progress import Later, Step
 
@@ -37,14 +37,14 @@ class Captured:
         before, step, decoded = fit._moment(), len(fit.records) + 1, None
         try:
             fit._set_knobs(step)
-            drawn = fit._work.draw()
+            self._steps.put(fit._work.draw())
             if fit._work.due(step):
                 with fast.look(False):
-                    decoded = fit._work.decoded(*(part.to(fit.device) for part in drawn))
+                    decoded = self._decoded()
         except KeyboardInterrupt:
             fit._save(before)
             raise
-        self._steps.take(drawn)
+        self._steps.take()
         fit._rates.step()
         alone = self._steps.reads or fit._learnt
         looks = alone or step == fit.steps or step % LOOK_EVERY == 0
@@ -65,7 +65,8 @@ class Captured:
         dtype = dtype_of(next(iter(fit.modules.values())))
         ledger = Ledger(fit.steps, len(fit.records), fit.device, dtype)
         given = {"ledger": ledger, "generators": [fit.noise], "knobs": fit.estimator}
-        self._steps = Steps(fit._work.parts, fit._optimizer, **given)
+        taken = self._steps = Steps(fit._work.parts, fit._optimizer, **given)
+        self._decoded = Repeated(lambda: fit._work.decoded(*taken.inputs), fit.device)
         self._keep()
 
     def _keep(self) -> None:

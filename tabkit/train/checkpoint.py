@@ -5,11 +5,13 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
 
 from tabkit import store
+from tabkit.data import Dataset
 from tabkit.store import FileError, digest
 
 KIND, REMEDY = "checkpoint", "delete it or name another checkpoint"
@@ -90,6 +92,19 @@ class Checkpoint:
             return None
         stat = self.file.stat()
         return stat.st_ino, stat.st_mtime_ns
+
+
+_KNOWN: WeakKeyDictionary[Dataset, tuple[list[int], str]] = WeakKeyDictionary()
+
+
+def digest_of_data(data: Dataset) -> str:
+    """A short digest of all that trains; taken once, and again after torch changed it in place."""
+    rows = data.rows
+    every = (rows.codes, rows.continuous, data.outcomes, data.signal, data.train)
+    changes = [0 if tensor.is_inference() else tensor._version for tensor in every]
+    if _KNOWN.get(data, ([], ""))[0] != changes:
+        _KNOWN[data] = changes, digest(*every)
+    return _KNOWN[data][1]
 
 
 def digest_of(net: Any) -> str:

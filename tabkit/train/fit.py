@@ -5,7 +5,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import KW_ONLY, astuple, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, NamedTuple
 
 import torch
@@ -18,13 +18,12 @@ from tabkit.data import Dataset
 from tabkit.devices import captures
 from tabkit.estimators import Estimator
 from tabkit.nets import device_of, dtype_of
-from tabkit.store import digest
 from tabkit.train.captured import Captured
-from tabkit.train.checkpoint import Checkpoint, digest_of
+from tabkit.train.checkpoint import Checkpoint, digest_of, digest_of_data
 from tabkit.train.progress import Step, watch
 from tabkit.train.schedules import Schedule, apply_schedules
 
-CHECKPOINT_EVERY = 200  # steps
+CHECKPOINT_EVERY, CHECKPOINT_APART = 200, 1.0  # steps, and seconds at least
 
 
 class Part(NamedTuple):
@@ -52,10 +51,10 @@ class Fit:
     """A training that was asked for: iterate over it, a `Step` a step, or `run` it.
 
     Making one changes nothing; whoever takes steps from it may stop, plot or change a knob between
-    two of them. With a checkpoint, it saves every 200 steps, at the end, and when it is left or
-    interrupted; only an interrupt during the update itself falls back on the last save. From such
-    a file it picks up: it yields the steps that were done once more, then new ones, bitwise as if
-    it had never stopped.
+    two of them. With a checkpoint, it saves every 200 steps (unless it did so within a second), at
+    the end, and when it is left or interrupted; only an interrupt during the update itself falls
+    back on the last save. From such a file it picks up: it yields the steps that were done once
+    more, then new ones, bitwise as if it had never stopped.
 
     On CUDA the steps are those of the CPU's loop, but started as one graph (`tabkit.capture`), and
     nothing waits for them: a step's losses are read when somebody asks for one. Every 50 steps and
@@ -130,7 +129,7 @@ class Fit:
     def draw(self, batch: int) -> Tensor:
         """Positions of so many training rows, with replacement."""
         index = self.dataset.train
-        return index[torch.randint(len(index), (batch,), generator=self.batches)]
+        return index.index_select(0, torch.randint(len(index), (batch,), generator=self.batches))
 
     def _all(self) -> Iterator[Step]:
         for stream in (self.batches, self.noise):
@@ -143,7 +142,7 @@ class Fit:
         parameters = [p for m in self.modules.values() for p in m.parameters()]
         self._optimizer = torch.optim.Adam(parameters, lr=self.lr)
         self._rates = OneCycleLR(self._optimizer, self.lr, total_steps=max(self.steps, 2))
-        done = self._restored()
+        done, self._saved_at = self._restored(), time.perf_counter()
         for module in self.modules.values():
             module.train()
         type_of = dtype_of(next(iter(self.modules.values())))
@@ -170,9 +169,8 @@ class Fit:
         """What decides the run's result, where it is kept; the first knobs must be set."""
         if self.checkpoint is None:
             return {}
-        data, rows = self.dataset, self.dataset.rows
         read = {name: digest_of(net) for name, net in self.reads.items()}
-        read["data"] = digest(rows.codes, rows.continuous, data.outcomes, data.signal, data.train)
+        read["data"] = digest_of_data(self.dataset)
         own = {"kind": self.name, "steps": self.steps, "lr": self.lr, "seed": self.seed}
         knobs = {"estimator": repr(self.estimator), "schedules": repr(self.schedules or {})}
         return own | knobs | self.settings | read
@@ -198,7 +196,8 @@ class Fit:
         return self.records[-1]
 
     def _saved(self, step: int) -> None:
-        if step % CHECKPOINT_EVERY == 0 or step == self.steps:
+        late = time.perf_counter() - self._saved_at >= CHECKPOINT_APART
+        if (late and step % CHECKPOINT_EVERY == 0) or step == self.steps:
             self._save(self._moment())
 
     def _seconds(self, started: float) -> float:
@@ -237,10 +236,11 @@ class Fit:
         known = [] if self._file.file is None else [record.now() for record in self.records]
         if not known or not all(math.isfinite(step.loss) for step in known):
             return
-        records = [astuple(step) for step in known]
+        records = [[s.step, s.steps, s.loss, s.seconds, s.decoded] for s in known]
         trained = {"optimizer": self._optimizer, "schedule": self._rates}
         states = {name: it.state_dict() for name, it in trained.items()}
         self._file.write({"records": records, **states, **moment})
+        self._saved_at = time.perf_counter()
 
     def _restored(self) -> list[Step]:
         """The steps that the checkpoint holds; all else is set to where it stopped."""
