@@ -74,6 +74,7 @@ JOBS = {
     "starts": script("starts", "starts.csv"),
     "frontier": script("frontier", "frontier.csv"),
     "joint": script("joint", "joint.csv"),
+    "ways": script("ways", "ways.csv"),
     "inspection": script(
         "inspection",
         *(f"inspection_{kind}.csv" for kind in ("scores", "agreement", "movement", "landings")),
