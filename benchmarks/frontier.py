@@ -62,7 +62,7 @@ def cells() -> list[tuple[int, str, float]]:
 
 def trained_encoder(dataset: Dataset, seed: int, folder: Path) -> RowEncoder:
     """net1, trained or from the folder, frozen."""
-    net1 = RowEncoder(dataset.schema, embedding_std=0.03, seed=seed)
+    net1 = RowEncoder(dataset.schema, seed=seed)
     sizes = {
         "steps": ENCODER_STEPS,
         "seed": seed,

@@ -14,8 +14,9 @@ from pathlib import Path
 import pandas as pd
 
 from tabkit import Dataset, RowEncoder, compare, fit_encoder, flights, freeze, inspection, planted
+from tabkit.nets.encoder import SMALL_START
 
-STARTS = {"usual": None, "small": 0.03}  # standard deviation of the tables at the start
+STARTS = {"usual": None, "small": SMALL_START}  # standard deviation of the tables at the start
 SEEDS = (0, 1, 2, 3, 4)
 NET0S = ("softmax", "softmax:tau=0.25", "gumbel_softmax", "straight_through_gumbel")
 NET0S += ("straight_through_argmax", "direct_embedding")

@@ -167,14 +167,22 @@ EVERYWHERE = {  # the heads, and what stands below them
 NETS = {"plain": "plain", "deep": "deep", "ft_transformer": "FT-Transformer"}
 
 
+def swept(kind: str = "") -> pd.DataFrame:
+    """The comparison over all of it, or its cells: behind nets of ours, and behind another's."""
+    names = (f"{job}{kind}.csv" for job in ("everywhere", "transformers"))
+    return pd.concat([pd.read_csv(RESULTS / name) for name in names], ignore_index=True)
+
+
 def everywhere(data: str, net: str) -> pd.DataFrame:
     """Means over seeds behind one kind of net1 on one table, by estimator."""
-    return kept("everywhere", data=data, net=net, budget="steps").set_index("estimator")
+    found = swept()
+    asked = (found["data"] == data) & (found["net"] == net) & (found["budget"] == "steps")
+    return found[asked].set_index("estimator")
 
 
 def places() -> list[tuple[str, str]]:
     """The tables, and the kinds of net1 that were tried on each."""
-    found = kept("everywhere")
+    found = swept()
     tried = {*zip(found["data"], found["net"], strict=True)}
     return [(data, net) for data in comparison.DATA_ROWS for net in NETS if (data, net) in tried]
 
@@ -195,7 +203,7 @@ def everywhere_table() -> str:
 
 def ranked(*, folding: bool) -> compare.Ranks:
     """Ranks over all nets, or over those that fold, whose rows every decoder decodes."""
-    cells = pd.read_csv(RESULTS / "everywhere_cells.csv")
+    cells = swept("_cells")
     return compare.rank(cells[cells["net"].isin(FOLDING)] if folding else cells)
 
 

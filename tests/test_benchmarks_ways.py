@@ -1,0 +1,79 @@
+"""The benchmark of other ways runs and picks up, and the page says what its table holds."""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from tabkit import RowEncoder, freeze, planted, simplex
+from tabkit.nets import folded
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import ways as benchmark  # noqa: E402
+
+
+@pytest.fixture
+def data():
+    return planted(600, categorical=2, continuous=1, cardinality=(6, 8), held_out=100)
+
+
+@pytest.fixture
+def small(monkeypatch, data):
+    monkeypatch.setattr(benchmark, "DATA_ROWS", {"planted": 600})
+    monkeypatch.setattr(benchmark.compare, "load_data", lambda name, rows: data)
+    monkeypatch.setattr(benchmark, "SEEDS", (0,))
+    for name, size in {"STEPS": 5, "TUNING": 2, "BATCH": 32, "SCORED": 40}.items():
+        monkeypatch.setattr(benchmark, name, size)
+    benchmark.behind.cache_clear()
+
+
+@pytest.mark.usefixtures("small")
+def test_the_benchmark_writes_its_table_and_picks_up(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["ways.py", "--out", str(tmp_path)])
+    benchmark.run("ways", "", benchmark.measure, benchmark.KEYS)
+    written = pd.read_csv(tmp_path / "ways.csv")
+    assert written["way"].tolist() == list(benchmark.WAYS)
+    assert (written[["limit", "random_row", "relaxed", *benchmark.DECODERS]] > 0).all(axis=None)
+    file = tmp_path / "cells.csv"
+    pd.read_csv(file).drop(index=[2, 7]).to_csv(file, index=False)
+    trained, train = [], benchmark.trained
+    monkeypatch.setattr(benchmark, "trained", lambda *a: trained.append(a[2]) or train(*a))
+    benchmark.run("ways", "", benchmark.measure, benchmark.KEYS)
+    assert trained == [list(benchmark.WAYS.values())[i] for i in (2, 7)]
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "ways.csv"), written)
+
+
+def test_distances_are_those_that_net1s_first_layer_sees(data):
+    """Column by column: what the layer makes of a mixture, less what it makes of a category."""
+    net1 = freeze(RowEncoder(data.schema, width=8))
+    layer, first, K = benchmark.FirstLayer(net1), folded(net1).first, net1.cardinalities
+    point = torch.randn(5, sum(K), generator=torch.Generator().manual_seed(0)).split(K, dim=1)
+    point = [block.softmax(dim=1) for block in point]
+    seen = zip(point, first.categories.split(K), strict=True)
+    expected = torch.cat([torch.cdist(p @ P, P).square() for p, P in seen], dim=1)
+    point = torch.cat(point, dim=1)
+    torch.testing.assert_close(layer(point), expected, rtol=1e-3, atol=1e-5)
+    vertices = layer.nearest(point)
+    assert torch.equal(simplex.argmax(-expected, K), vertices)
+    torch.testing.assert_close(
+        layer.apart(point), (expected * vertices).sum(1), rtol=1e-3, atol=1e-5
+    )
+    torch.testing.assert_close(layer.apart(vertices), torch.zeros(5), atol=1e-4, rtol=0)
+    assert layer.between(data) > 0
+
+
+def test_a_way_that_goes_straight_through_gives_net1_a_row(data):
+    net1 = freeze(RowEncoder(data.schema, width=8))
+    point = torch.full((4, sum(net1.cardinalities)), 0.2, requires_grad=True)
+    batch = benchmark.Batch(
+        data.signal[:4], data.rows[:4].continuous, data.rows[:4], torch.arange(4)
+    )
+    got = []
+    net1.register_forward_hook(lambda net, given, output: got.append(given[0].detach()))
+    loss = benchmark.Loss(benchmark.WAYS["nearest"], net1, data)(net1, batch)(point)
+    assert set(got[-1].unique().tolist()) == {0.0, 1.0}
+    assert torch.autograd.grad(loss.sum(), point)[0].abs().sum() > 0
