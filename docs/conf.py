@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT / "docs"))
 import course  # noqa: E402
 
 API = ROOT / "docs" / "api"
+autodoc_mock_imports = ["triton"]  # which only torch for CUDA brings
 WHOLE = ("tabkit.estimators", "tabkit.fast")
 
 SCRIPTS = {  # by the class of the figure
