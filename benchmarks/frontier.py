@@ -1,6 +1,6 @@
 """Right for net1, and plausible: net0 through net1 with a little cross-entropy on the true rows.
 
-    python benchmarks/frontier.py            # about 17 minutes on one core; runs/frontier
+    python benchmarks/frontier.py            # about 10 minutes on one core; runs/frontier
 
 On all flights, net1's tables started small, three seeds of net1 and net0: the decoded loss of test
 rows, their accuracy, and how well a classifier tells them from true rows, by the weight of the

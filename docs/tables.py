@@ -217,6 +217,27 @@ def ranks_table() -> str:
     return table(["way", "mean rank", "of the way: median", "worst", ""], rows)
 
 
+def over_limit(way: str, data: str) -> pd.Series:
+    """How far above the limit another way's rows are on a table, by decoder."""
+    (found,) = kept("ways", way=way, data=data).to_dict("records")
+    return pd.Series(
+        {by: found[by] / found["limit"] - 1 for by in ("relaxed", *DECODERS) if by in found}
+    )
+
+
+def ways_table() -> str:
+    """Other ways to a better net0, over the limit."""
+    found = kept("ways")
+    names = found["data"].drop_duplicates()
+
+    def rows() -> Iterator[Row]:
+        for way in found["way"].drop_duplicates():
+            over = (over_limit(way, data).drop("relaxed") for data in names)
+            yield way, *(" / ".join(f"{share:.0%}" for share in part) for part in over)
+
+    return table(["way", *names], rows())
+
+
 def starts_table() -> str:
     """The limit, and what softmax and search reach, by the size of the tables' start."""
     found = kept("starts")
@@ -384,6 +405,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "views": views_table,
     "decoders": decoders_table,
     "steps": steps_table,
+    "ways": ways_table,
     "gpu_steps": gpu_steps_table,
     "inputs": inputs_table,
     "fast": fast_table,

