@@ -74,7 +74,9 @@ JOBS = {
     "starts": script("starts", "starts.csv"),
     "frontier": script("frontier", "frontier.csv"),
     "joint": script("joint", "joint.csv"),
-    "ways": script("ways", "ways.csv"),
+    "ways": Job(
+        ("benchmarks/ways.py --out OUT",), {"ways.csv": "ways.csv", "cells.csv": "ways_cells.csv"}
+    ),
     "inspection": script(
         "inspection",
         *(f"inspection_{kind}.csv" for kind in ("scores", "agreement", "movement", "landings")),

@@ -77,3 +77,48 @@ def test_a_way_that_goes_straight_through_gives_net1_a_row(data):
     loss = benchmark.Loss(benchmark.WAYS["nearest"], net1, data)(net1, batch)(point)
     assert set(got[-1].unique().tolist()) == {0.0, 1.0}
     assert torch.autograd.grad(loss.sum(), point)[0].abs().sum() > 0
+
+
+CELLS = pd.read_csv(ROOT / "benchmarks" / "results" / "ways_cells.csv")
+PAGE = (ROOT / "docs" / "comparison.md").read_text()
+SECTION = PAGE[PAGE.index("## Other ways, tried") : PAGE.index("## Every estimator")]
+TEXT = " ".join(SECTION.split())
+
+
+def beside(by, other="softmax", other_by=None):
+    """Mean and error over seeds of how much farther each way is by a decoder, in limits."""
+    over = CELLS[[*benchmark.OWN, "limit"]].assign(one=CELLS[by], two=CELLS[other_by or by])
+    one, two = (
+        over.assign(over=over[side] / over["limit"]).pivot(
+            index=["data", "seed"], columns="way", values="over"
+        )
+        for side in ("one", "two")
+    )
+    apart = one.sub(two[other], axis=0).groupby("data")
+    return apart.mean(), apart.sem()
+
+
+def test_every_cell_is_there():
+    assert {*CELLS[benchmark.OWN].itertuples(index=False, name=None)} == set(benchmark.cells())
+
+
+def test_no_other_way_is_better_by_restarts_and_few_are_by_search():
+    mean, error = beside("restarts")
+    assert not (mean < -2 * error).any(axis=None)
+    mean, error = beside("search")
+    better = mean.where(mean < -2 * error).drop(columns="softmax")
+    assert better.count().loc[lambda n: n > 0].to_dict() == {"penalty 0.01": 2, "penalty 0.03": 1}
+    assert better["penalty 0.01"].round(2).dropna().eq(-0.01).all()
+    worse = (mean > 2 * error).sum()
+    assert worse[["nearest", "nearest, noisy"]].tolist() == [4, 4]
+    assert worse["then straight-through Gumbel"] == len(mean)
+
+
+def test_a_penalty_brings_the_rows_by_the_first_layer_nearer():
+    way = "penalty 0.1"
+    mean, error = (part[way] for part in beside("first_layer"))
+    assert (mean < -2 * error).all()
+    assert f"by {-mean.max():.0%} to {-mean.min():.0%} of the limit" in TEXT
+    assert f"by search lose {beside('search')[0][way].max():.0%} at most" in TEXT
+    against = beside("first_layer", "gumbel_softmax", "argmax")[0][way]
+    assert set(against.index[against < 0]) == {"flights", "planted"}
