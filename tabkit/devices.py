@@ -1,7 +1,7 @@
 """What a device can do, asked in one place: no other module compares a device's type."""
 
 from functools import lru_cache
-from importlib.util import find_spec
+from importlib import import_module
 
 import torch
 
@@ -28,8 +28,14 @@ def is_gpu(device: torch.device) -> bool:
 
 @lru_cache(maxsize=8)
 def has_triton(device: torch.device) -> bool:
-    """Whether kernels of our own run there: on CUDA, where torch has brought Triton along."""
-    return device.type == "cuda" and find_spec("triton") is not None
+    """Whether kernels of our own run there: on CUDA, with Triton and what it compiles with."""
+    if device.type != "cuda":
+        return False
+    try:
+        driver = import_module("triton.runtime").driver
+        return driver.active.get_current_target() is not None
+    except Exception:  # no Triton, no compiler, an old device: each says it in its own way
+        return False
 
 
 def wait(device: torch.device) -> None:

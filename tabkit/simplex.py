@@ -140,11 +140,6 @@ def straight_through(hard: Float[Tensor, "*S"], soft: Float[Tensor, "*S"]) -> Fl
     return hard.detach() + (soft - soft.detach())
 
 
-def pulled_back(hard: Row, logits: Row, pull: Callable[[Row], Row]) -> Row:
-    """Forward `hard`, backward the loss's gradient by `pull`: a linear map, its own transpose."""
-    return hard.detach() + pull(logits - logits.detach())
-
-
 def embed(simplex: Row, tables: Sequence[Float[Tensor, "_ _"]]) -> Float[Tensor, "*B CD"]:
     """The soft embedding: each block times its table (K, D), side by side."""
     pairs = zip(blocks(simplex, [len(W) for W in tables]), tables, strict=True)

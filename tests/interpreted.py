@@ -6,9 +6,11 @@ Triton reads the variable when it is imported, so that this is a process of its 
 import itertools
 
 import torch
+from jaxtyping import install_import_hook
 
-from tabkit import fast, simplex
-from tabkit.fast import kernels, padded
+with install_import_hook("tabkit", "beartype.beartype"):  # as a reader may do: Triton reads sources
+    from tabkit import fast, simplex
+    from tabkit.fast import kernels, padded
 
 COLUMNS = {"unlike": (3, 1, 4, 2, 4), "tiles": (2, 150, 3), "one": (1, 1)}
 ORDERS = {
@@ -66,6 +68,15 @@ def main():
     close(kernels.relaxed(masked, (3,))[0], masked.softmax(1), torch.float32)
     nan = torch.tensor([[0.0, torch.nan, 1.0]])
     assert kernels.relaxed(nan, (3,))[0].isnan().all()  # so that a training stops
+    expanded = torch.full((1, 1), 2.0).expand(4, 3)
+    close(kernels.product(expanded / 6, expanded, (3,)), torch.zeros(4, 3), torch.float32)
+    for tau in (0.0, -1.0, 1e31, float("nan")):
+        try:
+            kernels.relaxed(masked, (3,), tau)
+        except ValueError as error:
+            assert str(tau) in str(error)
+        else:
+            raise AssertionError(tau)
     padded.has_triton = lambda device: True
     for name in ("softmax", "hard_softmax"):
         trained(name)

@@ -156,6 +156,21 @@ def test_what_cannot_be_captured_goes_one_by_one_with_a_word(name, net1, data):
     torch.testing.assert_close(*found)
 
 
+@pytest.mark.parametrize("name", ["straight_through_gumbel", "reinmax"])
+def test_spoilt_weights_are_seen_though_the_sampled_rows_have_a_loss(name, device):
+    """Without numbers of its own what net0 samples has a finite loss, whatever its weights are."""
+    data = planted(600, categorical=4, continuous=0, cardinality=(3, 6))
+    net1 = freeze(encoder(data, device))
+    net0, estimator = predictor(net1, data), estimators.make(name)
+    fit = fit_predictor(net0, net1, data, estimator, steps=STEPS, batch=32)
+    for _ in range(LOOK_EVERY + 2):
+        next(fit)
+    with torch.no_grad():
+        net0.mlp[0].weight[0, 0] = math.nan
+    assert len(fit.run()) == STEPS  # from the last look, where it did not happen again
+    assert all(p.isfinite().all() for p in net0.parameters())
+
+
 def test_net1_both_nets_and_the_limit_are_trained_by_the_same_steps(data, net1, device):
     options = {"steps": STEPS, "batch": 32}
     blank = replace(data, outcomes=data.outcomes[:, :0], outcome_names=(), outcome_scale=())

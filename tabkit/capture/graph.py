@@ -1,6 +1,7 @@
 """A function of tensors at fixed places, captured once and started as a whole."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
@@ -55,21 +56,21 @@ def aside(function: Callable[[], None], device: torch.device) -> None:
 
 
 class Repeated:
-    """A function of tensors at fixed places to a number: first run, then started as a graph.
+    """A function of tensors at fixed places to a number: run twice, then started as a graph.
 
-    If it asked the device for something when it was run first, it is run each time.
+    If it asked the device for something when it was run, it is run each time.
     """
 
     def __init__(self, function: Callable[[], Tensor], device: torch.device) -> None:
         self._function, self._device = function, device
-        self._reads: list[str] | None = None
+        self._runs, self._reads = 0, []
         self._graph: Graph | None = None
 
     def __call__(self) -> Tensor:
-        if self._reads is None:
-            with Reads() as reads:
+        if self._runs < 2:  # in the first is made what is made once
+            with Reads() if self._runs else nullcontext() as reads:
                 aside(self._run, self._device)
-            self._reads = reads.found
+            self._reads, self._runs = reads.found if reads else [], self._runs + 1
         elif self._reads:
             self._run()
         else:

@@ -1,5 +1,6 @@
 """`Steps`: steps of Adam on a loss, the first one by one, the others as one graph."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -92,6 +93,12 @@ class Steps:
             self._start()
         self._optimizer._opt_called = True  # what its schedule wants to see
         self.ledger.written += 1
+
+    def mark(self) -> None:
+        """Makes the last loss NaN if a weight is not finite, on the device."""
+        finite = torch.stack([p.detach().isfinite().all() for p in self._parameters]).all()
+        last = self.ledger.losses[self.ledger.written - 1]
+        last.copy_(torch.where(finite, last, math.nan))
 
     @contextmanager
     def _held(self) -> Iterator[None]:

@@ -5,7 +5,7 @@ holds every pair together in value, gradient and second gradient. The functions 
 or a faster one, whichever pays on the device at hand; `use` lets a reader choose.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
@@ -24,7 +24,13 @@ embed = paired(
 heads = paired(linear.plain, linear.heads, linear.pays)
 straight_through = paired(simplex.straight_through, columns.straight_through, columns.passes)
 
-pulled_back = paired(simplex.pulled_back, columns.pulled_back, lambda *_: True)
+
+def _pulled_back(hard: Tensor, logits: Tensor, pull: Callable[[Tensor], Tensor]) -> Tensor:
+    """Forward `hard`, backward the loss's gradient by `pull`: a linear map, its own transpose."""
+    return hard.detach() + pull(logits - logits.detach())
+
+
+pulled_back = paired(_pulled_back, columns.pulled_back, lambda *_: True)
 
 
 def _hard_softmax(values: Tensor, cardinalities: Sequence[int], tau: float = 1.0) -> Tensor:

@@ -1,4 +1,4 @@
-"""`softmax`, `argmax`, `straight_through` and `pulled_back` of `simplex`, of all columns at once.
+"""`softmax`, `argmax` and `straight_through`, and a gradient by a map, of all columns at once.
 
 **Formula:** ``each(softmax, cardinalities, logits / tau)``, ``each(vertex, cardinalities, v)``,
 ``hard.detach() + (soft - soft.detach())``, ``hard.detach() + pull(logits - logits.detach())``.
@@ -71,7 +71,7 @@ def pulled_back(
     logits: Float[Tensor, "B F"],
     pull: Callable[[Float[Tensor, "B F"]], Float[Tensor, "B F"]],
 ) -> Float[Tensor, "B F"]:
-    """As `simplex.pulled_back`; it pays always."""
+    """As the formula; it pays always."""
     return _PulledBack.apply(hard, logits, pull)
 
 

@@ -7,8 +7,8 @@ padded, laid out or kept for the way back but the shares.
 **Pays:** on CUDA, for blocks of up to some thousand categories in float32 or narrower.
 """
 
-from functools import lru_cache
-from typing import Any
+from functools import cache
+from typing import Any, no_type_check
 
 import torch
 import triton
@@ -16,15 +16,17 @@ import triton.language as tl
 from jaxtyping import Float, Int32
 from torch import Tensor
 
-from tabkit.simplex import Tau
+from tabkit.simplex import Tau, tempered
 
 ROWS, MOST = 32, 4096  # of a tile; categories of a block, over which a program goes one by one
+COLUMNS = 65_535  # programs side by side
 TYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def pays(values: Tensor, cardinalities: tuple[int, ...]) -> bool:
     """For what is as narrow as that; the rest is padded."""
-    return values.dtype in TYPES and max(cardinalities) <= MOST and values.numel() > 0
+    small = max(cardinalities) <= MOST and len(cardinalities) <= COLUMNS
+    return values.dtype in TYPES and small and values.numel() > 0
 
 
 def relaxed(
@@ -38,8 +40,10 @@ def relaxed(
     """Each block's softmax at temperature tau, and the vertex of its largest value; or one."""
     shares, vertices = (values.new_empty(values.shape[::-1]).T if x else None for x in (soft, hard))
     held = isinstance(tau, Tensor)
+    tempered(values[:0], tau)  # refuses what is out of range
     launch, options = _launch(values, cardinalities)
-    given = [values, shares, vertices, options.pop("starts"), tau if held else float(tau)]
+    given = [values, shares, vertices, options.pop("starts")]
+    given.append(tau.to(values.device) if held else float(tau))
     with torch.cuda.device_of(values):
         _relax[launch](*given, len(values), *values.T.stride(), soft, hard, held, **options)
     return shares, vertices
@@ -68,13 +72,14 @@ def _launch(
     return (triton.cdiv(len(values), ROWS), len(cardinalities)), sizes
 
 
-@lru_cache(maxsize=64)
-def _starts(cardinalities: tuple[int, ...], device: torch.device) -> Int32[Tensor, " C+1"]:
+@cache  # a graph may hold its place
+def _starts(cardinalities: tuple[int, ...], device: torch.device) -> Int32[Tensor, " _"]:
     """Where each block begins, and the end."""
     return torch.tensor((0, *cardinalities)).cumsum(0).int().to(device)
 
 
 @triton.jit
+@no_type_check  # or jaxtyping's import hook would wrap what Triton reads
 def _tile(start, end, rows, B, K: tl.constexpr):
     """Its features, its rows, and which of them there are."""
     f = start + tl.arange(0, K).to(tl.int64)[:, None]
@@ -82,12 +87,14 @@ def _tile(start, end, rows, B, K: tl.constexpr):
 
 
 @triton.jit
+@no_type_check
 def _read(values, f, row, inside, by_feature, by_row, other):
     place = values + f * by_feature + row * by_row
     return tl.load(place, mask=inside, other=other).to(tl.float32)
 
 
 @triton.jit(do_not_specialize=["B", "by_feature"])  # or each size would be compiled anew
+@no_type_check
 def _relax(
     values,
     shares,
@@ -131,6 +138,7 @@ def _relax(
 
 
 @triton.jit(do_not_specialize=["B", "pf", "vf"])
+@no_type_check
 def _multiply(
     p, v, found, starts, B, pf, pr, vf, vr, K: tl.constexpr, TILES: tl.constexpr, ROWS: tl.constexpr
 ):

@@ -11,7 +11,7 @@ more than its arithmetic.
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -97,7 +97,8 @@ def moved(
     p: Float[Tensor, "B F"], v: Float[Tensor, "B F"], cardinalities: Cardinalities
 ) -> Float[Tensor, "B F"]:
     """The Jacobian at p times v; no gradient."""
-    if own := kernels(v, cardinalities):
+    alike = p.shape == v.shape and p.dtype == v.dtype
+    if own := kernels(v, cardinalities) if alike else None:
         return own.product(p, v, cardinalities)
     padded, slope = pad(p, cardinalities, 0.0), pad(v, cardinalities, 0.0)
     back = torch.ops.aten._softmax_backward_data  # the kernel that torch's own softmax has
@@ -193,7 +194,7 @@ def _slope(p: Tensor, v: Tensor, g: Tensor) -> Tensor:
     return g * (v - along) - v * against
 
 
-@lru_cache(maxsize=64)
+@cache  # a graph may hold their places
 def _padding(
     cardinalities: Cardinalities, device: torch.device
 ) -> tuple[Int64[Tensor, "C K"], Bool[Tensor, "C K"], Int64[Tensor, " F"]]:

@@ -9,7 +9,7 @@ product on a GPU, from two columns on.
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import torch
@@ -68,13 +68,13 @@ def looked_up_pays(codes: Tensor, widths: Sequence[int]) -> bool:
     return is_gpu(codes.device) and len(widths) > 1 == len(set(widths))
 
 
-@lru_cache(maxsize=64)
+@cache  # a graph may hold their places
 def _starts(sizes: tuple[int, ...], device: torch.device) -> Int64[Tensor, " C"]:
     widths = torch.tensor(sizes)
     return (widths.cumsum(0) - widths).to(device)
 
 
-@lru_cache(maxsize=64)
+@cache
 def _own_column(sizes: tuple[int, ...], device: torch.device) -> Bool[Tensor, "F C 1"]:
     """Which column each category is of."""
     columns = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))

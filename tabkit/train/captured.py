@@ -20,10 +20,11 @@ LOOK_EVERY = 50  # steps
 class Captured:
     """Takes the steps of a fit on its device, where nobody waits for them.
 
-    Every 50 steps and at the end their losses are looked at. If one is not finite, the fit goes
-    back to the last look and takes the steps one by one, so that the one that fails says why, and
-    leaves the nets as they were before it. If the first step asked the device for something, or
-    the estimator learns from step to step, the fit is told to go on one by one.
+    Every 50 steps and at the end their losses are looked at, and the weights, which may be spoilt
+    while the loss of what is sampled is finite. If one is not finite, the fit goes back to the last
+    look and takes the steps one by one, so that the one that fails says why, and leaves the nets as
+    they were before it. If a step asked the device for something, or the estimator learns from step
+    to step, the fit is told to go on one by one.
     """
 
     def __init__(self, fit: Any) -> None:
@@ -49,6 +50,7 @@ class Captured:
         alone = self._steps.reads or fit._learnt
         looks = alone or step == fit.steps or step % LOOK_EVERY == 0
         if looks:
+            self._steps.mark()
             self._steps.ledger.loss(step)  # waits for it
         seconds = fit._seconds(started)
         fit.records.append(Later(step, fit.steps, self._steps.ledger, seconds, decoded))

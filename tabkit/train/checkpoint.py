@@ -98,10 +98,15 @@ _KNOWN: WeakKeyDictionary[Dataset, tuple[list[int], str]] = WeakKeyDictionary()
 
 
 def digest_of_data(data: Dataset) -> str:
-    """A short digest of all that trains; taken once, and again after torch changed it in place."""
+    """A short digest of all that trains; taken once, and again after torch changed it in place.
+
+    What is changed behind torch's back, by numpy or through ``.data``, is not seen.
+    """
     rows = data.rows
     every = (rows.codes, rows.continuous, data.outcomes, data.signal, data.train)
-    changes = [0 if tensor.is_inference() else tensor._version for tensor in every]
+    if any(tensor.is_inference() for tensor in every):  # whose changes nobody counts
+        return digest(*every)
+    changes = [tensor._version for tensor in every]
     if _KNOWN.get(data, ([], ""))[0] != changes:
         _KNOWN[data] = changes, digest(*every)
     return _KNOWN[data][1]
