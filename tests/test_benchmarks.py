@@ -257,7 +257,8 @@ def test_what_the_readme_says_of_the_ruler_holds():
         best = stage.drop(index="exact")["cosine"].nlargest(2)
         assert set(best.index) == {"indecater", "softmax"}
         assert stage.loc["straight_through_argmax", "squared_bias"] > 0.9
-        assert stage.loc["sparsemax", "squared_bias"] > 2
+        sparse = stage.loc["sparsemax", "squared_bias"]
+        assert sparse > stage.loc["straight_through_argmax", "squared_bias"] + 0.5
         second, first = stage.loc["reinmax"], stage.loc["straight_through_gumbel"]
         assert second["squared_bias"] < first["squared_bias"] / 7
         assert 2 < second["variance"] / first["variance"] < 4
