@@ -198,6 +198,7 @@ def test_the_rule_says_so():
     for said in (
         "train through the plain softmax and decode by search",
         "by `restarts`",
+        "Behind a Transformer take the softmax at a temperature of 0.25",
         "If a search is too slow, or it must be the argmax, train through Gumbel-softmax, its "
         "temperature falling from 2",
         "start its tables [small]",
