@@ -103,8 +103,12 @@ def test_the_page_says_what_memory_and_inputs_are():
     memory = kept("memory").set_index(["columns", "contestant"])["ratio"]
     usual = [n for n in gpu.ESTIMATORS if n.startswith(("softmax", "gumbel", "straight"))]
     peaks = [round(memory[c, n], 1) for c in (10, 50) for n in usual]
-    numbers = said(r"is (\S+) to (\S+) times the MLP's for these, (\S+) for `reinmax`, (\S+) for")
-    rest = [round(memory[50, n], 1) for n in ("reinmax", "leave_one_out")]
+    numbers = said(
+        r"is (\S+) to (\S+) times the MLP's for these, (\S+) for `reinmax`, (\S+) for "
+        r"`leave_one_out`, .*? and (\S+) for `vq"
+    )
+    rest = ("reinmax", "leave_one_out", "vq_straight_through")
+    rest = [round(memory[50, n], 1) for n in rest]
     assert [min(peaks), max(peaks), *rest] == numbers
     inputs = kept("inputs")
     ratios = [
