@@ -1,6 +1,6 @@
 """What net1 learned of the categories, from five seeds and two starts of its embedding tables.
 
-    python benchmarks/inspection.py            # about 20 minutes on two cores; runs/inspection
+    python benchmarks/inspection.py            # about 45 minutes on a core; runs/inspection
 
 On flights and on planted rows: scores against the truth with permutation tests, what the seeds
 agree on, how far training moved each category, and where the predictions of net0 land. Each net1

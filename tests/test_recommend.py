@@ -488,6 +488,14 @@ def test_what_more_time_would_settle_is_told():
     apart = np.array([0.3, -0.1, 0.15])
     seeds = math.ceil((2 * apart.std(ddof=1) / apart.mean()) ** 2)
     assert any(f"About {seeds} seeds of the two" in s for s in found.sentences)
+    even = {
+        "a": (1.0, 1.2, 1.1),
+        "b": (1.2, 1.0, 1.1),
+    }  # of the same mean: no number of seeds would
+    equal = [
+        trial(n, s, {"argmax": loss}) for n, every in even.items() for s, loss in enumerate(every)
+    ]
+    assert any("would take over" in s for s in made(*end(0.9, 0, 1, 2), *equal).sentences)
     one = made(*end(0.9, 0), *[t for t in many if t.seed == 1], trial("c", 1, {"argmax": 1.1}))
     assert any("a second seed" in s for s in one.sentences)
     assert not any("steps; minutes=" in s for s in found.sentences)

@@ -157,9 +157,9 @@ def _settle(found: Any, pair: tuple[str, str]) -> str:
         return f"More test rows, not more time, could tell it from {name} (rows=)."
     if apart.seeds == 1:
         return f"More time would bring a second seed, which could tell it from {name}."
-    seeds = math.ceil(factor * apart.seeds)
-    if seeds > BEYOND:
+    if factor * apart.seeds > BEYOND:  # without end, if their means are the same
         return f"To tell it from {name} would take over {BEYOND} seeds: take either."
+    seeds = math.ceil(factor * apart.seeds)
     names = (found.best[0], pair[0])
     each = [t.seconds for t in found.trials if t.estimator in names]
     minutes = seeds * sum(each) / len(each) * len(set(names)) / 60
