@@ -198,9 +198,9 @@ def main_job(device: torch.device) -> pd.DataFrame:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "tabkit", "run", "--device", str(device), "--out"]
         kept = os.environ | {"PYTHONPYCACHEPREFIX": folder, "PYTHONDONTWRITEBYTECODE": ""}
-        for time_ in ("first", "again"):
+        for run in ("first", "again"):
             started = time.perf_counter()
-            words = [*command, f"{folder}/{time_}"]
+            words = [*command, f"{folder}/{run}"]
             out = subprocess.run(words, env=kept, capture_output=True, text=True, check=False)
             seconds.append(time.perf_counter() - started)
             print(out.stdout[-3000:], out.stderr[-3000:], f"{seconds[-1]:.1f} s", flush=True)

@@ -220,9 +220,7 @@ def ranks_table() -> str:
 def over_limit(way: str, data: str) -> pd.Series:
     """How far above the limit another way's rows are on a table, by decoder."""
     (found,) = kept("ways", way=way, data=data).to_dict("records")
-    return pd.Series(
-        {by: found[by] / found["limit"] - 1 for by in ("relaxed", *DECODERS) if by in found}
-    )
+    return pd.Series({by: found[by] / found["limit"] - 1 for by in DECODERS if by in found})
 
 
 def ways_table() -> str:
@@ -232,7 +230,7 @@ def ways_table() -> str:
 
     def rows() -> Iterator[Row]:
         for way in found["way"].drop_duplicates():
-            over = (over_limit(way, data).drop("relaxed") for data in names)
+            over = (over_limit(way, data) for data in names)
             yield way, *(" / ".join(f"{share:.0%}" for share in part) for part in over)
 
     return table(["way", *names], rows())
